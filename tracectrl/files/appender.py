@@ -1,0 +1,312 @@
+"""The one way a line gets into a session's file.
+
+One line is one ``write``, newline included, to a descriptor opened for append: lines of several
+threads and processes never mix, and when :meth:`Appender.append` returns, killing the process
+loses nothing.
+
+Locks. Each open file has its own, held for the length of one write, so that nobody closes the
+descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody asks
+for the second while holding the first. Both are reentrant: a signal handler may log in the middle
+of a write. A lock that is taken is waited for only in the process that made it: a fork copies locks
+that threads of the parent hold, and those threads are not there to let go. Servers that fork in C
+do not run Python's fork hooks, so the process ID is compared instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from tracectrl.files.names import root_path, stem_of
+from tracectrl.files.rotation import is_file_at, rotate
+
+if TYPE_CHECKING:
+    from typing import Final
+
+try:
+    import resource
+except ImportError:  # pragma: no cover - Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+_FLAGS: Final = (
+    os.O_RDWR  # to read a torn tail
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block; a regular file does not care
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_MAX_OPEN_FILES: Final = 512
+_CHECK_EVERY_S: Final = 0.5
+_TAIL_POLL_S: Final = 0.002
+_TAIL_POLLS: Final = 5
+
+
+class _File:
+    """An open file of a session, and the lock that guards its descriptor."""
+
+    __slots__ = ("checked", "fd", "lock", "path", "pid", "torn")
+
+    def __init__(self, path: str, fd: int, *, torn: bool) -> None:
+        self.path = path
+        self.fd = fd
+        self.torn = torn  # the file ends in half a line
+        self.lock = threading.RLock()
+        self.checked = time.monotonic()
+        self.pid = os.getpid()
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    __del__ = close
+
+
+class Appender:
+    """Appends lines to the files of many sessions, through a bounded set of open descriptors.
+
+    Args:
+        root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
+        suffix: what comes after the stem in a file's name.
+        max_open_files: descriptors held at most; the least recently used goes first. ``None``
+            takes a quarter of ``RLIMIT_NOFILE``, 512 at most.
+        max_bytes: a file that would grow beyond this is rotated first; 0 for never.
+        backup_count: how many rotated files are kept; 0 for no rotation.
+
+    Raises:
+        ValueError: a number is out of range.
+        OSError: the root cannot be made or written to; the message says the mend.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None,
+        suffix: str,
+        *,
+        max_open_files: int | None = None,
+        max_bytes: int = 0,
+        backup_count: int = 0,
+    ) -> None:
+        if max_open_files is not None and max_open_files < 1:
+            msg = f"max_open_files must be at least 1, not {max_open_files!r}"
+            raise ValueError(msg)
+        for name, number in (("max_bytes", max_bytes), ("backup_count", backup_count)):
+            if number < 0:
+                msg = f"{name} must be 0 (off) or more, not {number!r}"
+                raise ValueError(msg)
+        self.root: Final = os.path.abspath(root_path(root))
+        self._suffix = suffix
+        self._max_bytes = max_bytes if backup_count else 0
+        self._backup_count = backup_count
+        self._limit = _default_limit() if max_open_files is None else max_open_files
+        self._files: OrderedDict[str, _File] = OrderedDict()
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        _make_root(self.root)
+
+    def append(self, sid: str, line: bytes) -> None:
+        """Append *line*, which ends in a newline, to the file of the session *sid*.
+
+        Raises:
+            OSError: the line is not in the file; the next one starts on a line of its own.
+        """
+        retried = False
+        while True:
+            files = self._files
+            file = files.get(sid)
+            if file is None:
+                file = self._opened(sid)
+            else:
+                with contextlib.suppress(KeyError):  # evicted by another thread this moment
+                    files.move_to_end(sid)
+            if not self._acquired(file.lock):
+                continue
+            try:
+                if file.fd < 0 or not self._may_write(file, len(line)):
+                    self._forget(sid, file)
+                    continue
+                data = b"\n" + line if file.torn else line
+                file.torn = True
+                written = os.write(file.fd, data)
+                if written == len(data):
+                    file.torn = False
+                    return
+            except OSError as error:
+                # Somebody closed our descriptor, as daemons do with all they find.
+                self._forget(sid, file)
+                if error.errno != errno.EBADF or retried:
+                    raise
+                retried = True
+                continue
+            finally:
+                file.lock.release()
+            if retried:
+                msg = f"wrote {written} of {len(data)} bytes to {file.path}"
+                raise OSError(errno.EIO, msg)
+            retried = True  # the half line stays; the whole one follows on a fresh line
+
+    def close(self) -> None:
+        """Close every descriptor; a later :meth:`append` opens its file again."""
+        while self._files:
+            try:
+                _, file = self._files.popitem()
+            except KeyError:
+                return
+            self._shut(file)
+
+    @property
+    def open_files(self) -> int:
+        """How many descriptors are open now."""
+        return len(self._files)
+
+    def _acquired(self, lock: threading.RLock) -> bool:  # type: ignore[valid-type]
+        """Take *lock*; ``False`` where it is a dead copy in a forked child: look it up anew."""
+        if lock.acquire(blocking=False):  # type: ignore[attr-defined]
+            return True
+        if os.getpid() != self._pid:
+            self._pid = os.getpid()
+            self._lock = threading.RLock()
+            self._files = OrderedDict()
+            return False
+        lock.acquire()  # type: ignore[attr-defined]
+        return True
+
+    def _may_write(self, file: _File, size: int) -> bool:
+        """Tell whether *file* is still the one at its path, with room for *size* bytes."""
+        if self._max_bytes:
+            if file.pid != os.getpid() or not is_file_at(file.fd, file.path):
+                return False  # a forked child shares its parent's flock: it needs its own file
+            present = os.fstat(file.fd).st_size
+            if present and present + size > self._max_bytes:
+                rotate(file.fd, file.path, self._backup_count)
+                return False
+            return True
+        now = time.monotonic()
+        if now - file.checked >= _CHECK_EVERY_S:
+            file.checked = now
+            return is_file_at(file.fd, file.path)
+        return True
+
+    def _opened(self, sid: str) -> _File:
+        path = os.path.join(self.root, stem_of(sid) + self._suffix)
+        fresh = self._open(path)
+        while not self._acquired(self._lock):
+            pass
+        try:
+            file = self._files.setdefault(sid, fresh)
+            surplus = [
+                self._files.popitem(last=False)[1]
+                for _ in range(len(self._files) - self._limit)
+            ]
+        finally:
+            self._lock.release()
+        if file is not fresh:
+            fresh.close()
+        for victim in surplus:
+            self._shut(victim)
+        return file
+
+    def _open(self, path: str) -> _File:
+        while True:
+            try:
+                fd = os.open(path, _FLAGS, 0o600)
+                break
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    _make_root(self.root)
+                    fd = os.open(path, _FLAGS, 0o600)
+                    break
+                if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink():
+                    continue
+                if error.errno == errno.ELOOP:
+                    raise _refused(path, "a symbolic link") from None
+                raise
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise _refused(path, "not a regular file")
+            return _File(path, fd, torn=_is_torn(fd, status.st_size))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _shrink(self) -> bool:
+        """Close half of the open files and be content with that many from now on."""
+        victims = list(self._files.items())[: max(1, len(self._files) // 2)]
+        self._limit = max(1, len(self._files) - len(victims))
+        for sid, file in victims:
+            self._forget(sid, file)
+            self._shut(file)
+        return bool(victims)
+
+    def _forget(self, sid: str, file: _File) -> None:
+        if self._files.get(sid) is file:
+            self._files.pop(sid, None)
+
+    def _shut(self, file: _File) -> None:
+        if self._acquired(file.lock):
+            try:
+                file.close()
+            finally:
+                file.lock.release()
+
+
+def _default_limit() -> int:
+    if resource is None:  # pragma: no cover
+        return 128
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MAX_OPEN_FILES
+    return max(1, min(_MAX_OPEN_FILES, soft // 4))
+
+
+def _make_root(root: str) -> None:
+    """Make the directory *root* and its parents, each for its owner alone."""
+    try:
+        missing = []
+        path = root
+        while not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for path in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        if not os.path.isdir(root):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(root, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        msg = (
+            f"{error.strerror}; session files need a directory that this process may write to:"
+            " pass root=... or set TRACECTRL_TRACE_DIR"
+        )
+        raise type(error)(error.errno, msg, root) from error
+
+
+def _is_torn(fd: int, size: int) -> bool:
+    """Tell whether the file ends in half a line.
+
+    Another process may be in the middle of a long write: half a line counts once it has stopped
+    growing.
+    """
+    for _ in range(_TAIL_POLLS):
+        if not size or os.pread(fd, 1, size - 1) == b"\n":
+            return False
+        time.sleep(_TAIL_POLL_S)
+        before, size = size, os.fstat(fd).st_size
+        if size == before:
+            break
+    return os.pread(fd, 1, size - 1) != b"\n"
+
+
+def _refused(path: str, what: str) -> OSError:
+    return OSError(errno.ELOOP, f"refusing to log into {what}; remove it", path)

@@ -1,0 +1,202 @@
+"""The one mapping between session IDs and file names.
+
+A *plain* ID is its own file stem. Any other ID is encoded, in one of three forms that no plain ID
+can look like, because ``%`` is in none:
+
+- ``user%40example.com``: percent-encoded UTF-8, while that is short;
+- ``%-mfrggzdfmy``: lower-case base32 of the UTF-8 bytes, for up to 128 of them. Not base64: two
+  names may not differ in case alone, or a case-insensitive file system would merge them;
+- ``%~prefix.0a1b…``: a readable prefix and the SHA-256 of the UTF-8 bytes, for a longer ID. The ID
+  itself is then read back from the file's first line.
+
+Lone surrogates, which UTF-8 cannot hold, are encoded as CPython's ``surrogatepass`` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import os
+import re
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+from urllib.parse import quote, unquote_to_bytes
+
+TRACE_DIR_ENV = "TRACECTRL_TRACE_DIR"
+"""The environment variable that names the root, where no argument does."""
+
+DEFAULT_ROOT = "traces"
+"""The root, relative to the working directory, where nothing names one."""
+
+LOG_SUFFIX = ".logs.jsonl"
+SPAN_SUFFIX = ".spans.jsonl"
+
+MAX_BYTES_IN_NAME = 128
+"""IDs of up to this many UTF-8 bytes can be read back from the name alone."""
+
+# 255 bytes is the longest name on the file systems in use; this leaves room for
+# ".spans.jsonl", a rotation number and a compression suffix.
+_MAX_PERCENT_STEM = 200
+_MAX_PREFIX = 48
+
+_LINES_TO_TRY = 100
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.ASCII | re.IGNORECASE)
+_NAME = re.compile(
+    r"(?P<stem>.+)\.(?P<kind>logs|spans)\.jsonl(?:\.(?P<backup>[1-9][0-9]*))?(?:\.(?P<packed>gz|zst))?",
+    re.ASCII | re.DOTALL,
+)
+
+
+class ParsedName(NamedTuple):
+    """What a file name says: see :func:`parse_name`."""
+
+    stem: str
+    kind: str
+    """``"logs"`` or ``"spans"``."""
+    backup: int
+    """0 for the file being written, 1 for the newest backup, and so on."""
+    packed: str | None
+    """``"gz"`` or ``"zst"`` for a compressed file."""
+
+
+def root_path(root: str | os.PathLike[str] | None = None) -> Path:
+    """Return the trace directory: *root*, else ``TRACECTRL_TRACE_DIR``, else ``./traces``."""
+    return Path(root if root is not None else os.environ.get(TRACE_DIR_ENV) or DEFAULT_ROOT)
+
+
+def log_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:
+    """Return the path of the log file of the session *sid* under *root*.
+
+    Raises:
+        TypeError: *sid* is not a string.
+        ValueError: *sid* is empty.
+    """
+    return root_path(root) / (stem_of(sid) + LOG_SUFFIX)
+
+
+def span_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:
+    """Return the path of the span file of the session *sid* under *root*; see :func:`log_path`."""
+    return root_path(root) / (stem_of(sid) + SPAN_SUFFIX)
+
+
+def session_id_of(path: str | os.PathLike[str]) -> str:
+    """Return the session ID whose lines the file at *path* holds; rotated and compressed ones too.
+
+    The file is opened only where its name holds no more than a digest of a long ID.
+
+    Raises:
+        ValueError: *path* is not named as a session's file, or its first line does not hold the
+            ID that its name is the digest of.
+        OSError: the file had to be read and could not be.
+    """
+    name = parse_name(path)
+    if name is None:
+        msg = f"not the name of a session's file (SESSION{LOG_SUFFIX} or SESSION{SPAN_SUFFIX}): {os.fspath(path)!r}"
+        raise ValueError(msg)
+    sid = id_of_stem(name.stem)
+    if sid is None:
+        sid = _id_in_first_line(Path(path), name)
+        if sid is None:
+            msg = f"no line at the start of {os.fspath(path)!r} holds the session ID that its name abbreviates"
+            raise ValueError(msg)
+    return sid
+
+
+def parse_name(path: str | os.PathLike[str]) -> ParsedName | None:
+    """Return the parts of a session file's name, ``None`` for a file of another kind."""
+    match = _NAME.fullmatch(os.path.basename(path))
+    if match is None:
+        return None
+    return ParsedName(match["stem"], match["kind"], int(match["backup"] or 0), match["packed"])
+
+
+def stem_of(sid: str) -> str:
+    """Return the file stem for *sid*: ASCII letters, digits and ``._-%~`` only."""
+    if not isinstance(sid, str):
+        msg = f"a session ID is a string, not {type(sid).__name__}: {sid!r}"
+        raise TypeError(msg)
+    if _PLAIN.fullmatch(sid) and not _DEVICE.fullmatch(sid):
+        return sid
+    if not sid:
+        msg = "a session ID cannot be empty"
+        raise ValueError(msg)
+    data = sid.encode("utf-8", "surrogatepass")
+    percent = _percent(sid)
+    if len(data) > MAX_BYTES_IN_NAME:
+        prefix = quote(percent[:_MAX_PREFIX], safe="").replace("%25", "_").replace("%", "_")
+        return f"%~{prefix}.{hashlib.sha256(data).hexdigest()}"
+    if len(percent) <= _MAX_PERCENT_STEM:
+        return percent
+    return "%-" + base64.b32encode(data).decode("ascii").rstrip("=").lower()
+
+
+def id_of_stem(stem: str) -> str | None:
+    """Return the ID that *stem* encodes, ``None`` where it holds only a digest of it.
+
+    Raises:
+        ValueError: no ID has this stem.
+    """
+    sid: str | None
+    if _PLAIN.fullmatch(stem) and not _DEVICE.fullmatch(stem):
+        return stem
+    if stem.startswith("%~"):
+        return None
+    try:
+        if stem.startswith("%-"):
+            text = stem[2:].upper()
+            data = base64.b32decode(text + "=" * (-len(text) % 8))
+        else:
+            data = unquote_to_bytes(stem)
+        sid = data.decode("utf-8", "surrogatepass")
+        if stem_of(sid) == stem:
+            return sid
+    except ValueError:
+        pass
+    msg = f"no session ID is encoded as {stem!r}"
+    raise ValueError(msg)
+
+
+def _percent(sid: str) -> str:
+    encoded = quote(sid, safe="", errors="surrogatepass").replace("~", "%7E")
+    if encoded[0] in "._-" or _DEVICE.fullmatch(sid):
+        return f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    return encoded
+
+
+def _id_in_first_line(path: Path, name: ParsedName) -> str | None:
+    """Return the ID of the first line that holds the one *name* abbreviates.
+
+    That is the file's first line, unless a crash tore it.
+    """
+    with open_lines(path, name.packed) as lines:
+        for line in itertools.islice(lines, _LINES_TO_TRY):
+            try:
+                row = json.loads(line)
+                sid = _otlp_session_id(row) if "resourceSpans" in row else row["session_id"]
+                if stem_of(sid) == name.stem:
+                    return str(sid)
+            except (ValueError, TypeError, LookupError, RecursionError):
+                continue
+    return None
+
+
+def open_lines(path: Path, packed: str | None) -> IO[bytes]:
+    """Open the file at *path*, which its name says is *packed*, for reading lines."""
+    if packed is None:
+        return path.open("rb")
+    if packed == "gz":
+        import gzip  # noqa: PLC0415 - only for a compressed file
+
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    msg = f"cannot read {os.fspath(path)!r}: .{packed} files are not supported"
+    raise ValueError(msg)
+
+
+def _otlp_session_id(row: dict[str, Any]) -> Any:
+    attributes = row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
+    return {item["key"]: item["value"] for item in attributes}["session.id"]["stringValue"]

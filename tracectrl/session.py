@@ -1,0 +1,193 @@
+"""The current session: one :class:`~contextvars.ContextVar` and the few ways to change it.
+
+A context variable follows ``await``, tasks and :func:`asyncio.to_thread` by itself and is
+isolated in a new thread; :mod:`contextvars` says the exact rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import TypeAlias
+
+    from opentelemetry.context import Context
+
+    SessionTokens: TypeAlias = tuple[Token[str | None], Token[bool]]
+
+SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
+"""The environment variable from which :func:`new_session` takes the ID, where it is set."""
+
+UNKNOWN = "unknown"
+"""What stands in the place of the ID outside any session."""
+
+SESSION_KEY = otel_context.create_key("tracectrl-session-id")
+"""Where an extracted session ID lives in an OpenTelemetry ``Context``."""
+
+_session_id: ContextVar[str | None] = ContextVar("tracectrl_session_id", default=None)
+
+# True while the session in this context was put there by headers and by nobody since. Headers that
+# carry no session drop it then: a reused thread must not continue the previous request.
+_from_headers: ContextVar[bool] = ContextVar("tracectrl_session_from_headers", default=False)
+
+
+def new_session() -> str:
+    """Start a session in the current context and return its ID.
+
+    The ID is the value of ``TRACECTRL_SESSION_ID`` where that is set and not empty (a child
+    process continues its parent's session that way), else a fresh UUID4 string.
+    """
+    sid = mint()
+    _store(sid)
+    return sid
+
+
+def current_session_id() -> str | None:
+    """Return the session ID of the current context, or ``None`` outside a session.
+
+    Where the context variable is unset, a session that a propagator extracted into the current
+    OpenTelemetry ``Context`` answers.
+    """
+    sid = _session_id.get()
+    return session_in(otel_context.get_current()) if sid is None else sid
+
+
+def set_session_id(sid: str) -> None:
+    """Make exactly *sid* the session of the current context; the environment is not asked.
+
+    Raises:
+        TypeError: *sid* is not a string.
+        ValueError: *sid* is empty.
+    """
+    _store(checked(sid))
+
+
+def ensure_session() -> str:
+    """Return the current session ID, or start a session where there is none."""
+    sid = current_session_id()
+    return new_session() if sid is None else sid
+
+
+class session:  # noqa: N801 - used as a function: ``with session() as sid:``
+    """Run a block in the session *sid*, or in a new one; the ``with`` target is the ID.
+
+    On exit the previous session comes back. Leaving the block in another context than it was
+    entered in (a generator or task that is closed elsewhere) is not an error: that context never
+    saw the session, so there is nothing to restore in it.
+
+    Raises:
+        TypeError: *sid* is neither a string nor ``None``.
+        ValueError: *sid* is empty.
+    """
+
+    __slots__ = ("_sid", "_tokens")
+
+    def __init__(self, sid: str | None = None) -> None:
+        self._sid = None if sid is None else checked(sid)
+        self._tokens: list[SessionTokens] = []
+
+    def __enter__(self) -> str:
+        sid = mint() if self._sid is None else self._sid
+        self._tokens.append((_session_id.set(sid), _from_headers.set(False)))
+        return sid
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        restore(self._tokens.pop())
+
+
+@contextlib.contextmanager
+def detached() -> Iterator[None]:
+    """Run a block with no session and no current span.
+
+    For long-lived workers that are started inside a request: what they log and trace belongs to
+    nobody's session.
+    """
+    tokens = _session_id.set(None), _from_headers.set(False)
+    bare = trace.set_span_in_context(trace.INVALID_SPAN, without_session(otel_context.get_current()))
+    otel_token = otel_context.attach(bare)
+    try:
+        yield
+    finally:
+        restore(tokens)
+        detach_quietly(otel_token)
+
+
+# --- for the neighbouring modules -----------------------------------------------------------------
+
+
+def mint() -> str:
+    """Return the ID for a new session without making it current."""
+    return os.environ.get(SESSION_ID_ENV) or str(uuid.uuid4())
+
+
+def checked(sid: object) -> str:
+    """Return *sid* where it can be a session ID, else raise what says why it cannot."""
+    if not isinstance(sid, str):
+        msg = f"a session ID is a string, not {type(sid).__name__}: {sid!r}; pass str(...) of it"
+        raise TypeError(msg)
+    if not sid:
+        msg = "a session ID cannot be empty; new_session() mints one, detached() leaves the session"
+        raise ValueError(msg)
+    return sid
+
+
+def session_in(context: Context) -> str | None:
+    """Return the session ID that *context* (OpenTelemetry's) carries."""
+    sid = context.get(SESSION_KEY)
+    return sid if isinstance(sid, str) else None
+
+
+def without_session(context: Context) -> Context:
+    """Return *context* (OpenTelemetry's) less the session ID it carries."""
+    return otel_context.set_value(SESSION_KEY, None, context) if SESSION_KEY in context else context
+
+
+def enter_from_headers(sid: str | None) -> SessionTokens:
+    """Make *sid* current as one that headers carried; ``None`` drops only such a one."""
+    if sid is None and not _from_headers.get():
+        sid = _session_id.get()
+        return _session_id.set(sid), _from_headers.set(False)
+    return _session_id.set(sid), _from_headers.set(sid is not None)
+
+
+def restore(tokens: SessionTokens) -> None:
+    """Bring the previous session back, unless this is another context than the one it was set in.
+
+    A reset in another context raises ValueError: a generator or task that is closed elsewhere.
+    The context that was entered is gone or not ours to touch.
+    https://github.com/open-telemetry/opentelemetry-python/issues/2606
+    """
+    with contextlib.suppress(ValueError):
+        tokens[0].var.reset(tokens[0])
+        tokens[1].var.reset(tokens[1])
+
+
+def detach_quietly(token: Token[Context]) -> None:
+    """Detach *token*, in another context too.
+
+    OpenTelemetry's own ``detach`` logs an ERROR there, which would land in the user's files.
+    """
+    if isinstance(token, Token):
+        with contextlib.suppress(ValueError):
+            token.var.reset(token)
+    else:  # a runtime context of the user's own, see OTEL_PYTHON_CONTEXT
+        otel_context.detach(token)
+
+
+def _store(sid: str) -> None:
+    _session_id.set(sid)
+    _from_headers.set(False)
