@@ -19,7 +19,7 @@ from tracectrl import session as _session
 from tracectrl.propagation import SESSION_HEADER, encode_session_header, first_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator
     from contextvars import Token
     from types import TracebackType
     from typing import TypeAlias
@@ -54,7 +54,7 @@ def get() -> str:
     return _session.current_session_id() or _session.UNKNOWN
 
 
-def bind(fn: F) -> F:
+def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
     """Pass ``session_id=get()`` to *fn* where its signature names it and the caller gave none.
 
     ``**kwargs`` alone does not name it, and an explicit ``None`` is given. A coroutine function, a
@@ -117,7 +117,7 @@ def bind(fn: F) -> F:
     elif inspect.isgeneratorfunction(fn):
 
         @functools.wraps(fn)
-        def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             args, kwargs = complete(args, kwargs)
             return (yield from fn(*args, **kwargs))
 
@@ -146,11 +146,7 @@ def inject_trace_headers(headers: H | None = None) -> H:
     if sid is not None:
         written[SESSION_HEADER] = encode_session_header(sid)
     lowered = {name.lower() for name in written}
-    stale = [
-        name
-        for name in carrier
-        if isinstance(name, str) and name not in written and name.lower() in lowered
-    ]
+    stale = [name for name in carrier if name not in written and name.lower() in lowered]
     for name in stale:
         carrier.pop(name, None)
     carrier.update(written)

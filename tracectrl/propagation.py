@@ -56,7 +56,7 @@ class SessionPropagator(TextMapPropagator):
         self,
         carrier: CarrierT,
         context: Context | None = None,
-        setter: Setter[CarrierT] = default_setter,  # type: ignore[assignment]
+        setter: Setter[CarrierT] = default_setter,
     ) -> None:
         """Write the current session, else the one *context* carries, into *carrier*."""
         sid = current_session_id()
@@ -69,7 +69,7 @@ class SessionPropagator(TextMapPropagator):
         self,
         carrier: CarrierT,
         context: Context | None = None,
-        getter: Getter[CarrierT] = default_getter,  # type: ignore[assignment]
+        getter: Getter[CarrierT] = default_getter,
     ) -> Context:
         """Return *context* with the session that *carrier* holds, if it holds one."""
         context = Context() if context is None else context

@@ -117,7 +117,9 @@ def detached() -> Iterator[None]:
     nobody's session.
     """
     tokens = _session_id.set(None), _from_headers.set(False)
-    bare = trace.set_span_in_context(trace.INVALID_SPAN, without_session(otel_context.get_current()))
+    bare = trace.set_span_in_context(
+        trace.INVALID_SPAN, without_session(otel_context.get_current())
+    )
     otel_token = otel_context.attach(bare)
     try:
         yield

@@ -135,10 +135,9 @@ class Appender:
                     self._forget(sid, file)
                     continue
                 data = b"\n" + line if file.torn else line
-                file.torn = True
                 written = os.write(file.fd, data)
-                if written == len(data):
-                    file.torn = False
+                file.torn = written != len(data)
+                if not file.torn:
                     return
             except OSError as error:
                 # Somebody closed our descriptor, as daemons do with all they find.
@@ -168,16 +167,16 @@ class Appender:
         """How many descriptors are open now."""
         return len(self._files)
 
-    def _acquired(self, lock: threading.RLock) -> bool:  # type: ignore[valid-type]
+    def _acquired(self, lock: threading.RLock) -> bool:
         """Take *lock*; ``False`` where it is a dead copy in a forked child: look it up anew."""
-        if lock.acquire(blocking=False):  # type: ignore[attr-defined]
+        if lock.acquire(blocking=False):
             return True
         if os.getpid() != self._pid:
             self._pid = os.getpid()
             self._lock = threading.RLock()
             self._files = OrderedDict()
             return False
-        lock.acquire()  # type: ignore[attr-defined]
+        lock.acquire()
         return True
 
     def _may_write(self, file: _File, size: int) -> bool:
@@ -187,8 +186,7 @@ class Appender:
                 return False  # a forked child shares its parent's flock: it needs its own file
             present = os.fstat(file.fd).st_size
             if present and present + size > self._max_bytes:
-                rotate(file.fd, file.path, self._backup_count)
-                return False
+                return not rotate(file.fd, file.path, self._backup_count)
             return True
         now = time.monotonic()
         if now - file.checked >= _CHECK_EVERY_S:
@@ -204,8 +202,7 @@ class Appender:
         try:
             file = self._files.setdefault(sid, fresh)
             surplus = [
-                self._files.popitem(last=False)[1]
-                for _ in range(len(self._files) - self._limit)
+                self._files.popitem(last=False)[1] for _ in range(len(self._files) - self._limit)
             ]
         finally:
             self._lock.release()
@@ -233,7 +230,7 @@ class Appender:
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise _refused(path, "not a regular file")
+                raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
             return _File(path, fd, torn=_is_torn(fd, status.st_size))
         except BaseException:
             os.close(fd)

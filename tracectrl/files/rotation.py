@@ -22,22 +22,28 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 
-def rotate(fd: int, path: str, backup_count: int) -> None:
+def rotate(fd: int, path: str, backup_count: int) -> bool:
     """Move the file at *path*, open as *fd*, to ``path.1``; older backups move up by one.
 
-    Does nothing where *path* is no longer the file that *fd* is open on.
-
-    Raises:
-        OSError: a rename failed; no line is lost by that.
+    Returns:
+        Whether *path* is free for a new file, by this or another process; ``False`` where a rename
+        failed: an oversized file is better than a lost line.
     """
-    with _exclusively(fd):
-        if not is_file_at(fd, path):
-            return
-        for number in range(backup_count - 1, 0, -1):
-            for suffix in ("", ".gz", ".zst"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
-        os.replace(path, f"{path}.1")
+    try:
+        with _exclusively(fd):
+            if is_file_at(fd, path):
+                _shift(path, backup_count)
+    except OSError:
+        return False
+    return True
+
+
+def _shift(path: str, backup_count: int) -> None:
+    for number in range(backup_count - 1, 0, -1):
+        for suffix in ("", ".gz", ".zst"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
+    os.replace(path, f"{path}.1")
 
 
 def is_file_at(fd: int, path: str) -> bool:

@@ -1,0 +1,223 @@
+"""An OpenTelemetry span exporter: each span to the file of its session."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from tracectrl._json import encode_line, timestamp_ns
+from tracectrl._service import service_name as known_service_name
+from tracectrl.errors import MissingExtraError
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import SPAN_SUFFIX
+from tracectrl.files.sink import LOSS_LOGGER, Sink
+from tracectrl.processor import SESSION_ATTRIBUTE, session_of
+from tracectrl.redaction import redactor
+from tracectrl.session import UNKNOWN
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.sdk.resources import Resource
+
+    from tracectrl.redaction import Redact, Redactor
+
+_logger = logging.getLogger(LOSS_LOGGER)
+
+
+class FileSpanExporter(SpanExporter):
+    """Appends each span, as one line of JSON, to the file of its own session.
+
+    The session is the one that :class:`~tracectrl.processor.SessionSpanProcessor` put on the span
+    at its start, so the exporter may run on a batch processor's thread. A span without one goes to
+    the file ``unknown.spans.jsonl``.
+
+    ``SimpleSpanProcessor`` is the processor for local files: ``BatchSpanProcessor`` drops spans
+    when its queue is full.
+
+    Args:
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        format: ``"flat"`` for the contract's line; ``"otlp"`` for OTLP/JSON, one
+            ``ExportTraceServiceRequest`` a line, which needs the extra ``otlp``.
+        max_bytes: a file that would grow beyond this many bytes is rotated first; 0 for never.
+        backup_count: rotated files to keep; with 0 nothing is rotated.
+        max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
+        redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
+            attributes at any depth.
+        service_name: the ``service`` of the lines where the span's resource has none; ``None``
+            takes ``OTEL_SERVICE_NAME``.
+
+    Raises:
+        ValueError: an option is out of range.
+        OSError: the root cannot be made or written to.
+        MissingExtraError: ``format="otlp"`` without the extra.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        format: Literal["flat", "otlp"] = "flat",  # noqa: A002 - the contract's name
+        max_bytes: int = 0,
+        backup_count: int = 0,
+        max_open_files: int | None = None,
+        redact: Redact | None = None,
+        service_name: str | None = None,
+    ) -> None:
+        if format not in ("flat", "otlp"):
+            msg = f"format must be 'flat' or 'otlp', not {format!r}"
+            raise ValueError(msg)
+        self._encode: Callable[[ReadableSpan, str], bytes]
+        self._redact = redactor(redact)
+        if format == "otlp":
+            self._encode = _otlp_encoder(self._redact)
+        else:
+            self._encode = self._flat_line
+        self._service = known_service_name(service_name)
+        appender = Appender(
+            root,
+            SPAN_SUFFIX,
+            max_bytes=max_bytes,
+            backup_count=backup_count,
+            max_open_files=max_open_files,
+        )
+        self._sink = Sink(appender, report=_report, say=_say)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
+        result = SpanExportResult.SUCCESS
+        for span in spans:
+            try:
+                sid = session_of(span) or UNKNOWN
+                written = self._sink.append(sid, self._encode(span, sid))
+            except Exception:
+                _logger.exception("a span could not be encoded")
+                written = False
+            if not written:
+                result = SpanExportResult.FAILURE
+        return result
+
+    @property
+    def lost(self) -> int:
+        """How many spans could not be written so far."""
+        return self._sink.lost
+
+    def shutdown(self) -> None:
+        """Close the files; a span that comes later opens its file again."""
+        self._sink.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Return ``True``: what was exported is in the files already."""
+        del timeout_millis
+        return True
+
+    def _flat_line(self, span: ReadableSpan, sid: str) -> bytes:
+        context = span.get_span_context()
+        row: dict[str, Any] = {"name": span.name, "kind": span.kind.name, "session_id": sid}
+        if context is not None and context.is_valid:
+            row["trace_id"] = f"{context.trace_id:032x}"
+            row["span_id"] = f"{context.span_id:016x}"
+            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
+        if span.parent is not None and span.parent.is_valid:
+            row["parent_span_id"] = f"{span.parent.span_id:016x}"
+        start = span.start_time or 0
+        end = span.end_time or start
+        row["start_time"] = timestamp_ns(start)
+        row["end_time"] = timestamp_ns(end)
+        row["duration_ns"] = end - start
+        row["status"] = span.status.status_code.name
+        row["status_message"] = span.status.description
+        service = _service_of(span.resource) or self._service
+        if service is not None:
+            row["service"] = service
+        row["scope"] = span.instrumentation_scope.name if span.instrumentation_scope else ""
+        row["attributes"] = self._attributes(span.attributes)
+        row["events"] = [
+            {
+                "name": event.name,
+                "timestamp": timestamp_ns(event.timestamp),
+                "attributes": self._attributes(event.attributes),
+            }
+            for event in span.events
+        ]
+        row["links"] = [
+            {
+                "trace_id": f"{link.context.trace_id:032x}",
+                "span_id": f"{link.context.span_id:016x}",
+                "attributes": self._attributes(link.attributes),
+            }
+            for link in span.links
+        ]
+        row["resource"] = self._attributes(span.resource.attributes)
+        return encode_line(row)
+
+    def _attributes(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+        plain = _plain(attributes)
+        return plain if self._redact is None else self._redact(plain)
+
+
+def from_environment() -> FileSpanExporter:
+    """Return the exporter that the entry point ``tracectrl_file`` stands for."""
+    return FileSpanExporter()
+
+
+def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    # The SDK's own copy() takes no lock per key, as dict() would.
+    copy = getattr(attributes, "copy", None)
+    return dict(attributes or {}) if copy is None else copy()
+
+
+def _service_of(resource: Resource) -> str | None:
+    name = resource.attributes.get("service.name")
+    if not isinstance(name, str) or name.startswith("unknown_service"):
+        return None
+    return name
+
+
+def _otlp_encoder(redact: Redactor | None) -> Callable[[ReadableSpan, str], bytes]:
+    try:
+        from opentelemetry.exporter.otlp.json.common.trace_encoder import (  # noqa: PLC0415
+            encode_spans,
+        )
+    except ImportError as error:
+        feature, package = "format='otlp'", "opentelemetry-exporter-otlp-json-common"
+        raise MissingExtraError(feature, package, "otlp") from error
+
+    def encode(span: ReadableSpan, sid: str) -> bytes:
+        attributes = _plain(span.attributes)
+        if sid != UNKNOWN:
+            attributes.setdefault(SESSION_ATTRIBUTE, sid)
+        if redact is not None:
+            attributes = redact(attributes)
+        return encode_line(encode_spans([_with_attributes(span, attributes)]).to_dict())
+
+    return encode
+
+
+def _with_attributes(span: ReadableSpan, attributes: Mapping[str, Any]) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _report(_: object) -> None:
+    _logger.exception("a span could not be written")  # noqa: LOG004 - called in an except block
+
+
+def _say(sid: str, lost: int) -> None:
+    _logger.error("%d spans could not be written", lost, extra={"lost": lost, "session_id": sid})

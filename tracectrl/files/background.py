@@ -1,0 +1,138 @@
+"""Background mode: the caller enqueues, one thread writes, whatever the number of sessions."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from tracectrl.files.sink import Sink
+
+Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
+
+DEFAULT_QUEUE_SIZE = 10_000
+_POLL_S = 0.001
+_CLOSE_TIMEOUT_S = 10.0
+
+_Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event"
+
+
+class Background:
+    """Hands lines to a :class:`~tracectrl.files.sink.Sink` on a thread of its own.
+
+    The thread starts with the first line, so a server may fork after the set-up; a forked child
+    starts a thread, and a queue, of its own.
+
+    Args:
+        sink: who writes.
+        queue_size: lines that may wait; about so many, since threads do not queue to be counted.
+        overflow: what a full queue does: ``"block"`` the caller, ``"drop_oldest"`` or
+            ``"drop_new"``; what is dropped is counted, and a line says how much.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    def __init__(
+        self, sink: Sink, *, queue_size: int = DEFAULT_QUEUE_SIZE, overflow: Overflow = "block"
+    ) -> None:
+        if queue_size < 1:
+            msg = f"queue_size must be at least 1, not {queue_size!r}"
+            raise ValueError(msg)
+        if overflow not in ("block", "drop_oldest", "drop_new"):
+            msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', not {overflow!r}"
+            raise ValueError(msg)
+        self._sink = sink
+        self._size = queue_size
+        self._overflow = overflow
+        self._lock = threading.RLock()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        # logging.shutdown() flushes handlers; a structlog logger has nobody to do it.
+        atexit.register(_flush_if_alive, weakref.ref(self))
+
+    @property
+    def lost(self) -> int:
+        """How many lines were dropped or could not be written."""
+        return self._sink.lost
+
+    def append(self, sid: str, line: bytes, context: Any = None) -> bool:
+        """Enqueue *line* for the session *sid*; return whether it was taken."""
+        if self._thread is None or self._pid != os.getpid():
+            self._start()
+        if self._queue.qsize() >= self._size and not self._make_room():
+            return False
+        self._queue.put((sid, line, context))
+        return True
+
+    def flush(self) -> None:
+        """Wait until everything that was enqueued before is written."""
+        if self._thread is None or self._pid != os.getpid():
+            return
+        done = threading.Event()
+        self._queue.put(done)
+        while not done.wait(_CLOSE_TIMEOUT_S):
+            if not self._thread.is_alive():
+                return
+
+    def close(self) -> None:
+        """Write what is enqueued and close the files; a later line starts again."""
+        self.flush()
+        self._sink.close()
+
+    def _start(self) -> None:
+        if self._pid != os.getpid():
+            # A forked child: the lines in the queue are its parent's, the lock may be held by a
+            # thread that is not here.
+            self._pid, self._lock = os.getpid(), threading.RLock()
+            self._queue, self._thread = queue.SimpleQueue(), None
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=_write,
+                    args=(self._queue, self._sink),
+                    name="tracectrl-writer",
+                    daemon=True,
+                )
+                self._thread.start()
+
+    def _make_room(self) -> bool:
+        """Do what the overflow option says; return whether there is room for one more."""
+        if self._overflow == "drop_new":
+            self._sink.lose(1)
+            return False
+        if self._overflow == "drop_oldest":
+            try:
+                oldest = self._queue.get_nowait()
+            except queue.Empty:
+                return True
+            if isinstance(oldest, threading.Event):
+                self._queue.put(oldest)  # somebody waits for it
+            else:
+                self._sink.lose(1)
+            return True
+        if threading.current_thread() is not self._thread:
+            while self._queue.qsize() >= self._size:
+                time.sleep(_POLL_S)
+        return True
+
+
+def _write(items: queue.SimpleQueue[_Item], sink: Sink) -> None:
+    while True:
+        item = items.get()
+        if isinstance(item, threading.Event):
+            item.set()
+        else:
+            sink.append(*item)
+
+
+def _flush_if_alive(reference: weakref.ref[Background]) -> None:
+    background = reference()
+    if background is not None:
+        background.flush()

@@ -1,0 +1,77 @@
+"""OpenTelemetry SDK processors: the session on every span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import SpanProcessor
+
+from tracectrl.session import current_session_id, session_in
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+SESSION_ATTRIBUTE = "session.id"
+"""https://opentelemetry.io/docs/specs/semconv/general/session/"""
+
+# Where the session is kept beside the attribute, which the SDK's limits evict and truncate: on the
+# attributes object, the one thing that a span shares with the read-only copy that is exported.
+_PINNED = "_tracectrl_session_id"
+
+
+class SessionSpanProcessor(SpanProcessor):
+    """Sets ``session.id`` on every span at its start.
+
+    The session is the current one, else the one in the span's parent context, else its parent
+    span's: children that are started on another thread, or after their parent ended, belong to
+    the parent's session. A span that is given a ``session.id`` at its start keeps it. The limits on
+    the number and the length of attributes do not touch it.
+    """
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Stamp *span*."""
+        attributes = span.attributes or {}
+        given = attributes.get(SESSION_ATTRIBUTE)
+        sid = _session_at_start(parent_context) if given is None else str(given)
+        if sid is None:
+            return
+        if given is None:
+            span.set_attribute(SESSION_ATTRIBUTE, sid)
+        setattr(span._attributes, _PINNED, sid)  # noqa: SLF001 - see _PINNED
+
+    def _on_ending(self, span: Span) -> None:
+        attributes: Any = span._attributes  # noqa: SLF001
+        sid = getattr(attributes, _PINNED, None)
+        if sid is None:
+            return
+        present = attributes.get(SESSION_ATTRIBUTE)
+        if present == sid or (present is not None and not sid.startswith(str(present))):
+            return  # there, or overwritten on purpose
+        # Evicted or truncated. The attributes are immutable by now: put others in their place.
+        whole = BoundedAttributes(
+            attributes={**attributes.copy(), SESSION_ATTRIBUTE: sid}, immutable=True
+        )
+        whole.dropped = attributes.dropped
+        setattr(whole, _PINNED, sid)
+        span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
+
+
+def session_of(span: trace.Span | ReadableSpan) -> str | None:
+    """Return the ID of the session that *span* belongs to, whatever the SDK's limits did to it."""
+    attributes = getattr(span, "_attributes", None)
+    sid = getattr(attributes, _PINNED, None)
+    if sid is None and attributes:
+        sid = attributes.get(SESSION_ATTRIBUTE)
+    return None if sid is None or sid == "" else str(sid)
+
+
+def _session_at_start(parent_context: Context | None) -> str | None:
+    sid = current_session_id()
+    if sid is None and parent_context is not None:
+        sid = session_in(parent_context)
+    if sid is None:
+        sid = session_of(trace.get_current_span(parent_context))
+    return sid

@@ -1,0 +1,70 @@
+"""Leaving secrets out of the files: by key, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+Redact: TypeAlias = str | Callable[[str, Any], bool] | Iterable[str | Callable[[str, Any], bool]]
+"""A key name, a callable ``(key, value) -> bool``, or several of both."""
+
+MARKER = "[redacted]"
+"""What stands in the place of a redacted value; it says nothing of it."""
+
+_MAX_DEPTH = 64
+
+
+class Redactor:
+    """Replaces the values of certain keys by :data:`MARKER`, in dicts and lists at any depth.
+
+    Args:
+        redact: key names (compared without case) and callables ``(key, value) -> bool`` that say
+            whether a value is to go. A callable that raises redacts: better a marker too many.
+
+    Raises:
+        TypeError: *redact* holds something else.
+    """
+
+    def __init__(self, redact: Redact) -> None:
+        items = [redact] if isinstance(redact, str) or callable(redact) else list(redact)
+        self._names = frozenset(item.lower() for item in items if isinstance(item, str))
+        self._tests = tuple(item for item in items if not isinstance(item, str))
+        for test in self._tests:
+            if not callable(test):
+                msg = f"redact takes key names and callables (key, value) -> bool, not {test!r}"
+                raise TypeError(msg)
+
+    def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return *fields* less its secrets; the dict itself and what is in it stay as they are."""
+        return self._dict(fields, 0)
+
+    def _dict(self, fields: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        return {
+            key: MARKER if self._secret(key, value) else self._value(value, depth)
+            for key, value in list(fields.items())
+        }
+
+    def _value(self, value: Any, depth: int) -> Any:
+        if isinstance(value, (str, int, float)) or value is None:
+            return value
+        if depth >= _MAX_DEPTH:  # a cycle, perhaps: what cannot be looked into is not shown
+            return MARKER
+        if isinstance(value, dict):
+            return self._dict(value, depth + 1)
+        if isinstance(value, (list, tuple)):
+            return [self._value(item, depth + 1) for item in list(value)]
+        return value
+
+    def _secret(self, key: object, value: object) -> bool:
+        name = str(key)
+        if name.lower() in self._names:
+            return True
+        try:
+            return any(test(name, value) for test in self._tests)
+        except Exception:  # noqa: BLE001 - the user's code may raise anything
+            return True
+
+
+def redactor(redact: Redact | None) -> Redactor | None:
+    """Return the :class:`Redactor` for an option that may be ``None``."""
+    return None if redact is None else Redactor(redact)

@@ -1,0 +1,258 @@
+"""One call, or one dictionary, wires it all."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import structlog
+
+from tracectrl._service import service_name as known_service_name
+from tracectrl_logging.console import ConsoleFormatter
+from tracectrl_logging.formatter import SessionJsonFormatter
+from tracectrl_logging.handler import SessionFileHandler
+from tracectrl_logging.processor import add_session_context
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from structlog.typing import EventDict, WrappedLogger
+    from typing_extensions import Self
+
+    from tracectrl.files.background import Overflow
+    from tracectrl.redaction import Redact
+
+Console: TypeAlias = Literal["text", "json"] | None
+
+_current: Configuration | None = None
+
+
+class Configuration:
+    """What one call of :func:`configure` set up."""
+
+    def __init__(self, undo: list[Callable[[], object]]) -> None:
+        self._undo = undo
+
+    def shutdown(self) -> None:
+        """Flush and close the files and put back what :func:`configure` changed.
+
+        Calling it again does nothing. A tracer provider that was set stays set: OpenTelemetry
+        allows one per process; it writes no span files any more.
+        """
+        global _current  # noqa: PLW0603 - logging and structlog are process-wide, and so is this
+        if _current is self:
+            _current = None
+        while self._undo:
+            self._undo.pop()()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+
+def configure(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    service_name: str | None = None,
+    level: int | str = "INFO",
+    console: Console = "text",
+    spans: bool = True,
+    max_bytes: int = 0,
+    backup_count: int = 0,
+    max_open_files: int | None = None,
+    background: bool = False,
+    queue_size: int | None = None,
+    overflow: Overflow = "block",
+    redact: Redact | None = None,
+) -> Configuration:
+    """Wire stdlib logging, structlog and the tracer provider to the session files.
+
+    Adds a :class:`~tracectrl_logging.SessionFileHandler`, and a console handler on stderr, to the
+    root logger; sends structlog there too; writes span files from the tracer provider that is set,
+    or from a new one. Handlers of others and an existing provider stay. Called again, it replaces
+    what the call before set up.
+
+    Args:
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        service_name: the ``service`` of all lines; ``None`` takes ``OTEL_SERVICE_NAME``.
+        level: the root logger's level, and structlog's.
+        console: what goes to stderr: ``"text"`` for people, ``"json"`` for machines, or ``None``.
+        spans: whether to write span files; needs to import the OpenTelemetry SDK.
+        max_bytes: see :class:`~tracectrl_logging.SessionFileHandler`; holds for span files, too.
+        backup_count: the same.
+        max_open_files: the same.
+        redact: the same.
+        background: the same, for log lines.
+        queue_size: the same.
+        overflow: the same.
+
+    Returns:
+        An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
+
+    Raises:
+        ValueError: an option is out of range.
+        OSError: the root cannot be made or written to; what was set up before stays.
+    """
+    global _current  # noqa: PLW0603
+    if console not in ("text", "json", None):
+        msg = f"console must be 'text', 'json' or None, not {console!r}"
+        raise ValueError(msg)
+    number = _level_number(level)
+    service = known_service_name(service_name)
+    handler = SessionFileHandler(
+        root,
+        max_bytes=max_bytes,
+        backup_count=backup_count,
+        max_open_files=max_open_files,
+        background=background,
+        queue_size=queue_size,
+        overflow=overflow,
+        redact=redact,
+        service_name=service,
+    )
+    handlers: list[logging.Handler] = [handler]
+    if console is not None:
+        stream = logging.StreamHandler(sys.stderr)
+        kind = ConsoleFormatter if console == "text" else SessionJsonFormatter
+        stream.setFormatter(kind(service_name=service, redact=redact))
+        handlers.append(stream)
+    if _current is not None:
+        _current.shutdown()
+    undo: list[Callable[[], object]] = []
+    _wire_logging(handlers, number, undo)
+    _wire_structlog(number, undo)
+    if spans:
+        # The SDK costs more to import than everything else here together.
+        from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
+        from tracectrl.provider import attach  # noqa: PLC0415
+
+        exporter = FileSpanExporter(
+            root,
+            max_bytes=max_bytes,
+            backup_count=backup_count,
+            max_open_files=max_open_files,
+            redact=redact,
+            service_name=service,
+        )
+        undo.append(attach(exporter, service))
+    _current = Configuration(undo)
+    return _current
+
+
+def dict_config(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    service_name: str | None = None,
+    level: int | str = "INFO",
+    console: Console = "text",
+    max_bytes: int = 0,
+    backup_count: int = 0,
+    max_open_files: int | None = None,
+    background: bool = False,
+    redact: list[str] | None = None,
+) -> dict[str, Any]:
+    """Return the logging part of :func:`configure` as a ``logging.config.dictConfig`` dictionary.
+
+    It holds strings, numbers, lists and dicts only, so that JSON and YAML can store it, and only
+    what differs from the defaults. The arguments are those of :func:`configure`.
+
+    Raises:
+        ValueError: *level* or *console* is not known.
+    """
+    if console not in ("text", "json", None):
+        msg = f"console must be 'text', 'json' or None, not {console!r}"
+        raise ValueError(msg)
+    _level_number(level)
+    options = {
+        "root": None if root is None else str(root),
+        "service_name": service_name,
+        "max_bytes": max_bytes,
+        "backup_count": backup_count,
+        "max_open_files": max_open_files,
+        "background": background,
+        "redact": redact,
+    }
+    given = {name: value for name, value in options.items() if value}
+    shared = {name: given[name] for name in ("service_name", "redact") if name in given}
+    config: dict[str, Any] = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"session": {"class": "tracectrl_logging.SessionFileHandler", **given}},
+        "root": {"level": level, "handlers": ["session"]},
+    }
+    if console is not None:
+        formatter = "console.ConsoleFormatter" if console == "text" else "SessionJsonFormatter"
+        config["formatters"] = {"console": {"()": f"tracectrl_logging.{formatter}", **shared}}
+        config["handlers"]["console"] = {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stderr",
+            "formatter": "console",
+        }
+        config["root"]["handlers"].append("console")
+    return config
+
+
+def _level_number(level: int | str) -> int:
+    number = logging.getLevelName(level) if isinstance(level, str) else level
+    if isinstance(number, bool) or not isinstance(number, int):
+        known = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        msg = f"level must be a number or one of {known}, not {level!r}"
+        raise ValueError(msg)  # noqa: TRY004 - logging raises ValueError for an unknown level
+    return number
+
+
+def _wire_logging(
+    handlers: list[logging.Handler], level: int, undo: list[Callable[[], object]]
+) -> None:
+    root = logging.getLogger()
+    before = root.level
+    for handler in handlers:
+        root.addHandler(handler)
+
+        def remove(handler: logging.Handler = handler) -> None:
+            root.removeHandler(handler)
+            handler.close()
+
+        undo.append(remove)
+    root.setLevel(level)
+    undo.append(lambda: root.setLevel(before))
+
+
+def _wire_structlog(level: int, undo: list[Callable[[], object]]) -> None:
+    logger_class = logging.getLoggerClass()
+    before = structlog.get_config() if structlog.is_configured() else None
+
+    def put_back() -> None:
+        logging.setLoggerClass(logger_class)
+        if before is None:
+            structlog.reset_defaults()
+        else:
+            structlog.configure(**before)
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, add_session_context, _hand_over],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    undo.append(put_back)
+
+
+class _Event(dict[str, Any]):
+    """An event dict that reads well where a handler of somebody else makes text of it."""
+
+    def __str__(self) -> str:
+        rest = " ".join(f"{key}={value!r}" for key, value in self.items() if key != "event")
+        return f"{self.get('event', '')} {rest}".rstrip()
+
+
+def _hand_over(
+    logger: WrappedLogger, method_name: str, event_dict: EventDict
+) -> tuple[tuple[EventDict], dict[str, dict[str, Any]]]:
+    return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(
+        logger, method_name, _Event(event_dict)
+    )

@@ -1,0 +1,129 @@
+"""The logging handler: each record to its session's file."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tracectrl._json import encode_line
+from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.session import UNKNOWN
+from tracectrl_logging.line import Rows, stamp_of
+from tracectrl_logging.rendered import as_line
+from tracectrl_logging.writer import open_writer
+
+if TYPE_CHECKING:
+    import os
+
+    from tracectrl.files.background import Overflow
+    from tracectrl.redaction import Redact
+
+
+class SessionFileHandler(logging.Handler):
+    """Appends each record, as one line of JSON, to the file of its session.
+
+    The session is the one on the record, where a filter, the record factory or ``extra=`` put it,
+    else the current one; so the handler is right behind a queue, too. Without a formatter the
+    handler writes the contract's line. With one it writes what the formatter renders, where that
+    is a JSON object, and else makes the text the message of a line.
+
+    When :meth:`emit` returns, the line is in the file. A failing disk never raises into the
+    application: it is reported through :meth:`handleError`, once a minute at most, counted in
+    :attr:`lost`, and a line says how many are missing once the disk is back.
+
+    Args:
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``. Made,
+            with mode 0700, where it is missing.
+        level: records below it are not handled.
+        max_bytes: a file that would grow beyond this many bytes is rotated first; 0 for never.
+        backup_count: rotated files to keep; with 0 nothing is rotated, as in
+            :class:`logging.handlers.RotatingFileHandler`.
+        max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
+        background: hand the lines to one writer thread. :meth:`flush` and :meth:`close` wait for
+            it, and so does ``logging.shutdown`` at the interpreter's exit.
+        queue_size: in background mode, the lines that may wait.
+        overflow: in background mode, what a full queue does: ``"block"``, ``"drop_oldest"`` or
+            ``"drop_new"``.
+        redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
+            extras at any depth.
+        service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
+
+    Raises:
+        ValueError: an option is out of range.
+        OSError: the root cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        level: int | str = 0,
+        max_bytes: int = 0,
+        backup_count: int = 0,
+        max_open_files: int | None = None,
+        background: bool = False,
+        queue_size: int | None = None,
+        overflow: Overflow = "block",
+        redact: Redact | None = None,
+        service_name: str | None = None,
+    ) -> None:
+        super().__init__(level)
+        self._rows = Rows(service_name=service_name, redact=redact)
+        self._writer = open_writer(
+            root,
+            LOG_SUFFIX,
+            report=self._report,
+            max_bytes=max_bytes,
+            backup_count=backup_count,
+            max_open_files=max_open_files,
+            background=background,
+            queue_size=queue_size,
+            overflow=overflow,
+        )
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """Make no lock: each file has one of its own, and threads need not wait for each other."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Filter and emit *record*; no lock is taken and nothing is raised."""
+        try:
+            passed: Any = self.filter(record)
+        except Exception:  # noqa: BLE001 - a filter is the user's code
+            self.handleError(record)
+            return False
+        if passed:  # since Python 3.12 a filter may answer with another record
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
+        try:
+            if self.formatter is None:
+                row = self._rows.of_record(record)
+                sid: str = row["session_id"]
+                line = encode_line(row)
+            else:
+                rendered = self.formatter.format(record)
+                sid = stamp_of(record.__dict__)[0] or UNKNOWN
+                line = as_line(rendered) or encode_line(self._rows.of_text(rendered, record))
+            self._writer.append(sid, line, record)
+        except Exception:  # noqa: BLE001 - logging never raises into the application
+            self.handleError(record)
+
+    @property
+    def lost(self) -> int:
+        """How many records were dropped or could not be written so far."""
+        return self._writer.lost
+
+    def flush(self) -> None:
+        """Wait until the writer thread has written what it was given (background mode)."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close the files; a record that comes later opens its file again."""
+        self._writer.close()
+        super().close()
+
+    def _report(self, record: logging.LogRecord) -> None:
+        self.handleError(record)

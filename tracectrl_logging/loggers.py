@@ -1,0 +1,120 @@
+"""structlog straight to the session files: the logger at the end of its chain."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from tracectrl._json import encode_line
+from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.session import UNKNOWN
+from tracectrl_logging.line import Rows
+from tracectrl_logging.rendered import as_line
+from tracectrl_logging.stamp import stamp
+from tracectrl_logging.writer import open_writer
+
+if TYPE_CHECKING:
+    import os
+
+    from tracectrl.files.background import Background, Overflow
+    from tracectrl.files.sink import Sink
+
+
+class SessionFileLogger:
+    """Appends rendered lines to the files of their sessions; every level does the same.
+
+    Made by :class:`SessionFileLoggerFactory`.
+    """
+
+    __slots__ = ("_writer", "name")
+
+    def __init__(self, writer: Sink | Background, name: str) -> None:
+        self._writer = writer
+        self.name = name
+
+    def msg(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*; never raises.
+
+        Args:
+            line: what the chain's last processor rendered. Text that is no JSON object becomes
+                the message of a line.
+            session_id: whose file; :class:`~tracectrl_logging.SessionJSONRenderer` passes the one
+                that is in the line. ``None`` for the current session's.
+        """
+        try:
+            if session_id is None:
+                session_id = stamp()[0] or UNKNOWN
+                line = self._checked(line)
+            self._writer.append(session_id, line)  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001 - logging never raises into the application
+            report()
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+    def _checked(self, rendered: str | bytes) -> bytes:
+        line = as_line(rendered)
+        if line is None:
+            text = rendered if isinstance(rendered, str) else rendered.decode("utf-8", "replace")
+            line = encode_line(Rows().of_event(self, "info", {"event": text}))
+        return line
+
+
+class SessionFileLoggerFactory:
+    """The ``logger_factory`` that sends rendered lines to the session files.
+
+    All loggers of one factory share one writer. The first positional argument of
+    ``structlog.get_logger`` names the logger; without one it is ``"root"``.
+
+    The arguments, and the errors raised, are those of
+    :class:`~tracectrl_logging.SessionFileHandler`.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        max_bytes: int = 0,
+        backup_count: int = 0,
+        max_open_files: int | None = None,
+        background: bool = False,
+        queue_size: int | None = None,
+        overflow: Overflow = "block",
+    ) -> None:
+        self._writer = open_writer(
+            root,
+            LOG_SUFFIX,
+            report=lambda _: report(),
+            max_bytes=max_bytes,
+            backup_count=backup_count,
+            max_open_files=max_open_files,
+            background=background,
+            queue_size=queue_size,
+            overflow=overflow,
+        )
+
+    def __call__(self, *args: object) -> SessionFileLogger:
+        """Return a logger, named by the first of *args*."""
+        return SessionFileLogger(self._writer, str(args[0]) if args else "root")
+
+    @property
+    def lost(self) -> int:
+        """How many lines were dropped or could not be written so far."""
+        return self._writer.lost
+
+    def flush(self) -> None:
+        """Wait until the writer thread has written what it was given (background mode)."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close the files; a line that comes later opens its file again."""
+        self._writer.close()
+
+
+def report() -> None:
+    """Print the exception being handled to stderr, as ``logging.Handler.handleError`` does."""
+    if logging.raiseExceptions and sys.stderr:
+        sys.stderr.write("--- Logging error ---\n")
+        traceback.print_exc(file=sys.stderr)

@@ -1,0 +1,28 @@
+"""The stamp on every structlog event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracectrl_logging.line import stamp_of
+from tracectrl_logging.stamp import STAMP_KEYS, stamp
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
+
+
+def add_session_context(
+    logger: WrappedLogger, method_name: str, event_dict: EventDict
+) -> EventDict:
+    """Set ``session_id``, ``trace_id``, ``span_id`` and ``trace_flags`` on *event_dict*.
+
+    A structlog processor. What is bound or passed already stays; IDs that do not exist are left
+    out. In ``ProcessorFormatter``'s ``foreign_pre_chain`` the IDs on the log record win.
+    """
+    del logger, method_name
+    record = event_dict.get("_record")
+    ids = stamp() if record is None else stamp_of(record.__dict__)
+    for key, value in zip(STAMP_KEYS, ids, strict=True):
+        if value is not None and key not in event_dict:
+            event_dict[key] = value
+    return event_dict

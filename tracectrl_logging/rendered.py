@@ -1,0 +1,39 @@
+"""Lines that somebody else rendered: one line stays one line, and strict JSON stays as it is."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+
+from tracectrl._json import encode_line, well_formed
+
+
+def as_line(rendered: str | bytes) -> bytes | None:
+    """Return *rendered* as one line, newline included; ``None`` where it is no JSON object.
+
+    What is strict JSON on one line stays as it is to the byte. JSON that is spread over several
+    lines, or that only Python reads (``NaN``, lone surrogates), is encoded anew.
+    """
+    text = rendered if isinstance(rendered, bytes) else _utf8(rendered)
+    text = text.strip()
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        return None
+    try:
+        row = orjson.loads(text)
+        if isinstance(row, dict) and b"\n" not in text and b"\r" not in text:
+            return text + b"\n"
+    except ValueError:
+        pass
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return encode_line(row) if isinstance(row, dict) else None
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return well_formed(text).encode()

@@ -1,0 +1,48 @@
+"""The last processor of a structlog chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tracectrl._json import encode_line
+from tracectrl_logging.line import Rows
+from tracectrl_logging.loggers import SessionFileLogger
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, ProcessorReturnValue, WrappedLogger
+
+    from tracectrl.redaction import Redact
+
+
+class SessionJSONRenderer:
+    """Renders the event dict as a line of JSON in the contract's shape, without the newline.
+
+    Stamps an event that :func:`~tracectrl_logging.add_session_context` has not. The result is a
+    ``str``; ``bytes`` for structlog's ``BytesLogger``; for a logger of
+    :class:`~tracectrl_logging.SessionFileLoggerFactory` the line goes with its session ID, so
+    that the line and the file it lands in agree, whichever ID the event holds.
+
+    In ``ProcessorFormatter(processors=[SessionJSONRenderer()])`` neither ``remove_processors_meta``
+    nor ``ExtraAdder`` is needed: the record's name, time, exception and extras are used.
+
+    Args:
+        service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
+        redact: as for :class:`~tracectrl_logging.SessionFileHandler`.
+    """
+
+    def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
+        self._rows = Rows(service_name=service_name, redact=redact)
+
+    def __call__(
+        self, logger: WrappedLogger, method_name: str, event_dict: EventDict
+    ) -> ProcessorReturnValue:
+        """Render *event_dict*, which is used up."""
+        row = self._rows.of_event(logger, method_name, event_dict)  # type: ignore[arg-type]
+        line = encode_line(row)
+        if isinstance(logger, SessionFileLogger):
+            return (line, row["session_id"]), {}
+        if isinstance(logger, structlog.BytesLogger):
+            return line[:-1]
+        return line[:-1].decode()

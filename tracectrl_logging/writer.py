@@ -1,0 +1,40 @@
+"""Opens the one writer that stands behind the handler, the structlog loggers and their options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracectrl.files.appender import Appender
+from tracectrl.files.background import DEFAULT_QUEUE_SIZE, Background, Overflow
+from tracectrl.files.sink import Sink
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+
+def open_writer(
+    root: str | os.PathLike[str] | None,
+    suffix: str,
+    *,
+    report: Callable[[Any], None],
+    max_bytes: int,
+    backup_count: int,
+    max_open_files: int | None,
+    background: bool,
+    queue_size: int | None,
+    overflow: Overflow,
+) -> Sink | Background:
+    """Return the writer for these options, which the public classes document."""
+    appender = Appender(
+        root,
+        suffix,
+        max_open_files=max_open_files,
+        max_bytes=max_bytes,
+        backup_count=backup_count,
+    )
+    sink = Sink(appender, report)
+    if not background:
+        return sink
+    size = DEFAULT_QUEUE_SIZE if queue_size is None else queue_size
+    return Background(sink, queue_size=size, overflow=overflow)
