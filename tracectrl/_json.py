@@ -127,9 +127,9 @@ class _Clock:
     def __init__(self) -> None:
         self._last = (-1, "")  # one tuple, so that a thread never sees a mixed pair
 
-    def __call__(self, nanoseconds: int) -> str:
-        """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``."""
-        second, rest = divmod(nanoseconds // 1000, 1_000_000)
+    def __call__(self, microseconds: int) -> str:
+        """Return a time in *microseconds* since the epoch as RFC 3339, in UTC."""
+        second, rest = divmod(microseconds, 1_000_000)
         last, text = self._last
         if second != last:
             text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
@@ -139,7 +139,12 @@ class _Clock:
         return f"{text}.{rest:06d}Z"
 
 
-timestamp_ns = _Clock()
+_at = _Clock()
+
+
+def timestamp_ns(nanoseconds: int) -> str:
+    """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``."""
+    return _at(nanoseconds // 1000)
 
 
 def timestamp(seconds: float) -> str:
@@ -148,6 +153,6 @@ def timestamp(seconds: float) -> str:
     A time that no calendar holds (a record may carry any number) becomes the epoch.
     """
     try:
-        return timestamp_ns(round(seconds * 1e6) * 1000)
+        return _at(round(seconds * 1e6))
     except (ValueError, OverflowError, OSError, TypeError):
-        return timestamp_ns(0)
+        return _at(0)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MAKE_RECORD = logging.Logger.makeRecord.__code__
 _MAX_FRAMES = 5
+_NO_IDS: dict[str, str | None] = dict.fromkeys(STAMP_KEYS)
 
 
 class _StampingFactory:
@@ -27,7 +28,7 @@ class _StampingFactory:
         if self.active:
             fields = record.__dict__
             extra = _extra_of_caller()
-            for key, value in zip(STAMP_KEYS, stamp(), strict=True):
+            for key, value in {**_NO_IDS, **stamp()}.items():
                 if key not in fields and key not in extra:
                     fields[key] = value
         return record

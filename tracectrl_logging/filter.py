@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from tracectrl_logging.stamp import STAMP_KEYS, stamp
+from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
 
 ABSENT = "_session_absent"
 """The record attribute that says which value stands for "none" on it, where that is not None."""
@@ -24,18 +25,17 @@ class SessionContextFilter(logging.Filter):
     def __init__(self, *, default: str | None = None) -> None:
         super().__init__()
         self._default = default
+        self._absent: dict[str, Any] = dict.fromkeys(STAMP_KEYS, default)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp *record*; every record passes."""
-        apply(record, self._default)
+        fields = record.__dict__
+        ids = stamp()
+        if len(ids) < len(STAMP_KEYS):
+            ids = {**self._absent, **ids}
+        if is_stamped(fields):
+            ids = {key: value for key, value in ids.items() if key not in fields}
+        fields.update(ids)
+        if self._default is not None:
+            fields[ABSENT] = self._default
         return True
-
-
-def apply(record: logging.LogRecord, default: str | None = None) -> None:
-    """Set the keys of the stamp on *record* that it does not have yet."""
-    fields = record.__dict__
-    for key, value in zip(STAMP_KEYS, stamp(), strict=True):
-        if key not in fields:
-            fields[key] = default if value is None else value
-    if default is not None:
-        fields[ABSENT] = default

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
 from tracectrl._json import encode_line
-from tracectrl_logging.line import LINE_KEYS, RECORD_ATTRIBUTES, Rows
+from tracectrl_logging.fields import RECORD_ATTRIBUTES
+from tracectrl_logging.line import LINE_KEYS, Rows
 
 if TYPE_CHECKING:
     import logging

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
-from tracectrl_logging.line import Rows, stamp_of
+from tracectrl_logging.fields import stamp_of
+from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line
 from tracectrl_logging.writer import open_writer
 
@@ -87,11 +88,13 @@ class SessionFileHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter and emit *record*; no lock is taken and nothing is raised."""
-        try:
-            passed: Any = self.filter(record)
-        except Exception:  # noqa: BLE001 - a filter is the user's code
-            self.handleError(record)
-            return False
+        passed: Any = True
+        if self.filters:
+            try:
+                passed = self.filter(record)
+            except Exception:  # noqa: BLE001 - a filter is the user's code
+                self.handleError(record)
+                return False
         if passed:  # since Python 3.12 a filter may answer with another record
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
@@ -105,7 +108,7 @@ class SessionFileHandler(logging.Handler):
                 line = encode_line(row)
             else:
                 rendered = self.formatter.format(record)
-                sid = stamp_of(record.__dict__)[0] or UNKNOWN
+                sid = stamp_of(record.__dict__)[0].get("session_id", UNKNOWN)
                 line = as_line(rendered) or encode_line(self._rows.of_text(rendered, record))
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application

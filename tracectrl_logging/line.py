@@ -6,7 +6,6 @@ the same event gives the same keys from logging and from structlog.
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from datetime import datetime, timezone
@@ -19,11 +18,12 @@ from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
 from tracectrl.session import UNKNOWN
 from tracectrl_logging import exceptions
+from tracectrl_logging.fields import extras_of, stamp_of
 from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import STAMP_KEYS, Stamp, stamp
+from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import logging
 
     from tracectrl.redaction import Redact
 
@@ -39,18 +39,14 @@ LINE_KEYS = (
 )
 """The keys of a line, in order; the extras follow."""
 
-RECORD_ATTRIBUTES = frozenset(
-    {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
-)
-"""What a record holds by itself: not extras. Derived, because Python releases add to it."""
-
-# Records from uvicorn carry their message a second time, with terminal colours.
-_NO_EXTRAS = RECORD_ATTRIBUTES | {*STAMP_KEYS, "color_message"}
 _KEYS = frozenset(LINE_KEYS)
-_STAMPED = frozenset(STAMP_KEYS)
-_MISSING = object()
 
+# What an event may hold that does not go into the line as it is.
+_SPECIAL = _KEYS | {"exc_info", "stack_info", "_record", "_from_structlog"}
+
+_LEVELS = frozenset({"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"})
 _LEVEL_OF_METHOD = {
+    **{level.lower(): level for level in _LEVELS},
     "warn": "WARNING",
     "exception": "ERROR",
     "err": "ERROR",
@@ -58,12 +54,6 @@ _LEVEL_OF_METHOD = {
     "fatal": "CRITICAL",
     "msg": "INFO",
     "log": "INFO",
-}
-_LEVELS = frozenset({"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"})
-_HEX = {
-    "trace_id": re.compile("(?!0{32})[0-9a-f]{32}"),
-    "span_id": re.compile("(?!0{16})[0-9a-f]{16}"),
-    "trace_flags": re.compile("[0-9a-f]{2}"),
 }
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _render_stack = StackInfoRenderer()
@@ -78,7 +68,8 @@ class Rows:
     """
 
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
-        self._service = known_service_name(service_name)
+        service = known_service_name(service_name)
+        self._service = {} if service is None else {"service": service}
         self._redact = redactor(redact)
 
     def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
@@ -88,23 +79,20 @@ class Rows:
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
         """
         msg: Any = record.msg
-        if isinstance(msg, dict):
-            if "_logger" in record.__dict__ and "_name" in record.__dict__:
-                event = {**msg, "_record": record, "_from_structlog": True}
-                return self.of_event(record.__dict__["_logger"], record.__dict__["_name"], event)
-            row = self._row(record, _text(_pop_message(msg := dict(msg))))
+        if type(msg) is str:
+            row = self._row(record, record.getMessage() if record.args else msg)
+        elif isinstance(msg, dict):
+            fields = record.__dict__
+            if "_logger" in fields and "_name" in fields:  # structlog's wrap_for_formatter
+                return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
+            return self._of_dict(record, dict(msg))
         else:
-            row = self._row(
-                record, msg if type(msg) is str and not record.args else record.getMessage()
-            )
-            msg = None
-        exc_info = msg.pop("exc_info", None) if msg else None
-        self._add_exception(row, exc_info or record.exc_info, record.exc_text)
+            row = self._row(record, record.getMessage())
+        if record.exc_info or record.exc_text:
+            _add_exception(row, record.exc_info, record.exc_text)
         if record.stack_info:
             row["stack"] = record.stack_info
-        if msg:
-            self.add_extras(row, msg.items())
-        self.add_extras(row, extras_of(record))
+        self._add_record_extras(row, record)
         return row
 
     def of_text(self, text: str, record: logging.LogRecord) -> dict[str, Any]:
@@ -120,166 +108,134 @@ class Rows:
             event: the event dict as the processors left it; ``ProcessorFormatter``'s ``_record``
                 may still be in it.
         """
-        record: logging.LogRecord | None = event.pop("_record", None)
-        from_structlog = event.pop("_from_structlog", True)
-        text = _text(_pop_message(event, "event", "message"))
-        if record is not None:
-            row = self._row(record, text, event)
-            for key in ("level", "logger", "timestamp"):
-                event.pop(key, None)
-        else:
-            row = self._event_row(logger, method, text, event)
-        exc_info = event.pop("exc_info", None) or (record.exc_info if record else None)
-        rendered = exceptions.of_structlog(event.get("exception"))
-        if rendered is not None:
-            del event["exception"]
-            row["exception"] = rendered
-        self._add_exception(row, exc_info, record.exc_text if record else None)
-        if event.pop("stack_info", None) and "stack" not in event:
-            _render_stack(logger, method, with_stack := {"stack_info": True})
-            event["stack"] = with_stack["stack"]
-        if isinstance(event.get("stack"), str):
-            row["stack"] = event.pop("stack")
-        self.add_extras(row, event.items())
-        if record is not None and not from_structlog:
-            known = [(key, value) for key, value in extras_of(record) if key not in event]
-            self.add_extras(row, known)
+        text = event.pop("event") if "event" in event else event.pop("message", "")
+        own: dict[str, Any] = {}
+        if "session_id" in event or "trace_id" in event:
+            own = {key: event.pop(key) for key in STAMP_KEYS if key in event}
+        if not _SPECIAL.isdisjoint(event):
+            return self._of_special_event(logger, method, _text(text), event, own)
+        ids, strange = stamp_of(own) if own else (stamp(), None)
+        row = {
+            "timestamp": timestamp_ns(time.time_ns()),
+            "level": _LEVEL_OF_METHOD.get(method) or method.upper(),
+            "logger": _logger_name(logger),
+            "message": text if type(text) is str else _text(text),
+            "session_id": UNKNOWN,
+            **ids,
+            **self._service,
+        }
+        if strange:
+            event.update(strange)
+        self.add_extras(row, event)
         return row
 
-    def add_extras(self, row: dict[str, Any], extras: Iterable[tuple[str, Any]]) -> None:
+    def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
         """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""
         if self._redact is not None:
-            extras = self._redact(dict(extras)).items()
-        for key, value in extras:
+            extras = self._redact(extras)
+        if _KEYS.isdisjoint(extras):
+            row.update(extras)
+            return
+        for key, value in extras.items():
             name = key
             if key in _KEYS:
                 name = f"extra_{key}"
-                while name in row:
+                while name in row or name in extras:
                     name = f"extra_{name}"
             row[name] = value
 
-    def _row(
-        self, record: logging.LogRecord, message: str, event: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        row = {
+    def _row(self, record: logging.LogRecord, message: str) -> dict[str, Any]:
+        fields = record.__dict__
+        return {
             "timestamp": timestamp(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": message,
+            "session_id": UNKNOWN,
+            **(stamp_of(fields)[0] if is_stamped(fields) else stamp()),
+            **self._service,
         }
-        fields = record.__dict__
-        if event is not None and not _STAMPED.isdisjoint(event):
-            fields = {**{key: event.pop(key) for key in STAMP_KEYS if key in event}, **fields}
-        self._add_stamp(row, stamp_of(fields))
+
+    def _add_record_extras(self, row: dict[str, Any], record: logging.LogRecord) -> None:
+        extras = extras_of(record)
+        if is_stamped(record.__dict__):
+            extras.update(stamp_of(record.__dict__)[1])
+        if extras:
+            self.add_extras(row, extras)
+
+    def _of_dict(self, record: logging.LogRecord, msg: dict[str, Any]) -> dict[str, Any]:
+        text = msg.pop("message") if "message" in msg else msg.pop("event", "")
+        row = self._row(record, _text(text))
+        _add_exception(row, msg.pop("exc_info", None) or record.exc_info, record.exc_text)
+        if record.stack_info:
+            row["stack"] = record.stack_info
+        self.add_extras(row, msg)
+        self._add_record_extras(row, record)
         return row
 
-    def _event_row(
-        self, logger: object, method: str, message: str, event: dict[str, Any]
+    def _of_special_event(
+        self, logger: object, method: str, text: str, event: dict[str, Any], own: dict[str, Any]
     ) -> dict[str, Any]:
+        record: logging.LogRecord | None = event.pop("_record", None)
+        event.pop("_from_structlog", None)
+        own.update((key, event.pop(key)) for key in STAMP_KEYS if key in event)
+        exc_info, exc_text = event.pop("exc_info", None), None
+        extras: dict[str, Any] = {}
+        if record is not None:
+            fields = record.__dict__
+            own.update((key, fields[key]) for key in (*STAMP_KEYS, ABSENT) if key in fields)
+            exc_info, exc_text = exc_info or record.exc_info, record.exc_text
+            extras = extras_of(record)
+            time_text, level, name = timestamp(record.created), record.levelname, record.name
+            for key in ("timestamp", "level", "logger"):  # said by the record
+                event.pop(key, None)
+        else:
+            time_text = _event_time(event) or timestamp_ns(time.time_ns())
+            level, name = _event_level(event, method), _event_logger(event, logger)
+        ids, strange = stamp_of(own)
         row: dict[str, Any] = {
-            "timestamp": _event_time(event) or timestamp_ns(time.time_ns()),
-            "level": _event_level(event, method),
-            "logger": _event_logger(event, logger),
-            "message": message,
+            "timestamp": time_text,
+            "level": level,
+            "logger": name,
+            "message": text,
+            "session_id": UNKNOWN,
+            **ids,
+            **self._service,
         }
-        own = {key: event.pop(key) for key in STAMP_KEYS if key in event}
-        self._add_stamp(row, stamp_of(own) if own else stamp())
-        event.update(  # what is no ID is kept as an extra
-            (key, value)
-            for key, value in own.items()
-            if key in _HEX and value is not None and row.get(key) != value
-        )
+        rendered = exceptions.of_structlog(event.get("exception"))
+        if rendered is not None:
+            del event["exception"]
+            row["exception"] = rendered
+        _add_exception(row, exc_info, exc_text)
+        if event.pop("stack_info", None) and "stack" not in event:
+            event["stack"] = _render_stack(None, "", {"stack_info": True})["stack"]
+        if isinstance(event.get("stack"), str):
+            row["stack"] = event.pop("stack")
+        self.add_extras(row, {**extras, **event, **strange})
         return row
 
-    def _add_stamp(self, row: dict[str, Any], ids: Stamp) -> None:
-        sid, trace_id, span_id, trace_flags = ids
-        row["session_id"] = UNKNOWN if sid is None else sid
-        if trace_id is not None:
-            row["trace_id"] = trace_id
-        if span_id is not None:
-            row["span_id"] = span_id
-        if trace_flags is not None:
-            row["trace_flags"] = trace_flags
-        if self._service is not None:
-            row["service"] = self._service
 
-    def _add_exception(self, row: dict[str, Any], exc_info: object, exc_text: str | None) -> None:
-        if exc_info:
-            exception = exceptions.of_exc_info(exc_info)
-            if exception is not None:
-                row["exception"] = exception
-        elif exc_text and "exception" not in row:
-            row["exception"] = exceptions.of_text(exc_text)
-
-
-def extras_of(record: logging.LogRecord) -> list[tuple[str, Any]]:
-    """Return what ``extra=`` and filters put on *record*, less the stamp and private attributes.
-
-    A stamp key that holds no such ID is an extra.
-    """
-    fields = record.__dict__
-    extras = [(key, fields[key]) for key in fields.keys() - _NO_EXTRAS if not key.startswith("_")]
-    if len(extras) > 1:
-        order = {key: index for index, key in enumerate(fields)}
-        extras.sort(key=lambda item: order[item[0]])
-    if "trace_id" in fields or "span_id" in fields:
-        extras += [
-            (key, fields[key])
-            for key in _HEX
-            if fields.get(key) not in (None, fields.get(ABSENT)) and not _is_id(key, fields[key])
-        ]
-    return extras
-
-
-def stamp_of(fields: Mapping[str, Any]) -> Stamp:
-    """Return the stamp that *fields*, of a record or event, carry; the present one fills gaps.
-
-    A record that was stamped outside a session stays outside: ``None`` is an answer. The three keys
-    of the span go together.
-    """
-    present: Stamp | None = None
-    absent = fields.get(ABSENT)
-    if "session_id" in fields:
-        given = fields["session_id"]
-        if given is None or given in ("", absent):
-            sid = None
-        else:
-            sid = given if isinstance(given, str) else safe_repr(given)
-    else:
-        present = stamp()
-        sid = present[0]
-    trace_id = fields.get("trace_id", _MISSING)
-    if trace_id is None or trace_id == absent:
-        return (sid, None, None, None)
-    if not _is_id("trace_id", trace_id):
-        return (sid, *(present or stamp())[1:])
-    span_id, flags = fields.get("span_id"), fields.get("trace_flags")
-    return (
-        sid,
-        trace_id,
-        span_id if _is_id("span_id", span_id) else None,
-        flags if _is_id("trace_flags", flags) else None,
-    )
-
-
-def _is_id(key: str, value: object) -> bool:
-    return isinstance(value, str) and _HEX[key].fullmatch(value) is not None
-
-
-def _pop_message(fields: dict[str, Any], *names: str) -> object:
-    for name in names or ("message", "event"):
-        if name in fields:
-            return fields.pop(name)
-    return ""
+def _add_exception(row: dict[str, Any], exc_info: object, exc_text: str | None) -> None:
+    if exc_info:
+        exception = exceptions.of_exc_info(exc_info)
+        if exception is not None:
+            row["exception"] = exception
+    elif exc_text and "exception" not in row:
+        row["exception"] = exceptions.of_text(exc_text)
 
 
 def _text(message: object) -> str:
-    if type(message) is str:
+    if isinstance(message, str):
         return message
     try:
         return str(message)
     except Exception:  # noqa: BLE001 - an event may be any object
         return safe_repr(message)
+
+
+def _logger_name(logger: object) -> str:
+    name = getattr(logger, "name", None)
+    return name if isinstance(name, str) and name else "root"
 
 
 def _event_time(event: dict[str, Any]) -> str | None:
@@ -298,16 +254,14 @@ def _event_time(event: dict[str, Any]) -> str | None:
 
 
 def _event_level(event: dict[str, Any], method: str) -> str:
-    called = _LEVEL_OF_METHOD.get(method, method.upper())
     level = event.get("level")
     if isinstance(level, str) and (level.upper() in _LEVELS or level == method):
         del event["level"]
-        return _LEVEL_OF_METHOD.get(level, level.upper())
-    return called
+        method = level.lower()
+    return _LEVEL_OF_METHOD.get(method) or method.upper()
 
 
 def _event_logger(event: dict[str, Any], logger: object) -> str:
     if isinstance(event.get("logger"), str):
         return cast("str", event.pop("logger"))
-    name = getattr(logger, "name", None)
-    return name if isinstance(name, str) and name else "root"
+    return _logger_name(logger)

@@ -45,7 +45,7 @@ class SessionFileLogger:
         """
         try:
             if session_id is None:
-                session_id = stamp()[0] or UNKNOWN
+                session_id = stamp().get("session_id", UNKNOWN)
                 line = self._checked(line)
             self._writer.append(session_id, line)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - logging never raises into the application

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.line import stamp_of
-from tracectrl_logging.stamp import STAMP_KEYS, stamp
+from tracectrl_logging.fields import stamp_of
+from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -21,8 +21,7 @@ def add_session_context(
     """
     del logger, method_name
     record = event_dict.get("_record")
-    ids = stamp() if record is None else stamp_of(record.__dict__)
-    for key, value in zip(STAMP_KEYS, ids, strict=True):
-        if value is not None and key not in event_dict:
-            event_dict[key] = value
+    ids = stamp() if record is None else stamp_of(record.__dict__)[0]
+    for key, value in ids.items():
+        event_dict.setdefault(key, value)
     return event_dict

@@ -6,60 +6,79 @@ request is correlated like any other. The hexadecimal forms are made once per sp
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.context import get_current
 
 from tracectrl.session import _session_id, session_in
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+    from collections.abc import Mapping
 
-try:  # get_current_span() costs four times this look-up; its key has no public name
-    from opentelemetry.trace.propagation import _SPAN_KEY
-except ImportError:  # pragma: no cover - a future release may rename it
-    _SPAN_KEY = ""
+    from opentelemetry.context import Context
 
-Stamp: TypeAlias = tuple[str | None, str | None, str | None, str | None]
-"""``session_id``, ``trace_id``, ``span_id``, ``trace_flags``; ``None`` for what does not exist."""
+SPAN_KEYS = ("trace_id", "span_id", "trace_flags")
+STAMP_KEYS = ("session_id", *SPAN_KEYS)
 
-STAMP_KEYS = ("session_id", "trace_id", "span_id", "trace_flags")
+Stamp: TypeAlias = dict[str, str]
+"""Those of :data:`STAMP_KEYS` that exist, in that order. Shared: not to be changed."""
 
-_NO_SPAN = (None, None, None)
-_MAX_KNOWN_SPANS = 1024
+# The public get_current() is one more call on top of this one, in front of every record.
+_current_context = getattr(otel_context, "_RUNTIME_CONTEXT", otel_context).get_current
 
-_known: dict[int, tuple[SpanContext, tuple[str, str, str]]] = {}
+# One Context object lives as long as its span is current, so what it says is looked up once. By
+# id(), since a Context (a dict) has no hash; the weak reference tells whether it is still that one,
+# and the session may have changed under the same span.
+_known: dict[int, tuple[weakref.ref[Context], str | None, Stamp]] = {}
+_MAX_KNOWN = 1024
 
 
 def stamp() -> Stamp:
     """Return the stamp of the current context; never raises."""
     sid = _session_id.get()
-    try:
-        context = get_current()
-        if sid is None:
-            sid = session_in(context)
-        span: Any = context.get(_SPAN_KEY) if _SPAN_KEY else trace.get_current_span(context)
-        if span is None:
-            return (sid, None, None, None)
-        span_context = span.get_span_context()
-        known = _known.get(span_context.span_id)
-        if known is not None and known[0] is span_context:
-            return (sid, *known[1])
-        return (sid, *_span_ids(span_context))
-    except Exception:  # noqa: BLE001 - a foreign span may raise anything, logging may not
-        return (sid, None, None, None)
+    context = _current_context()
+    known = _known.get(id(context))
+    if known is not None and known[1] is sid and known[0]() is context:
+        return known[2]
+    return _look_up(context, sid)
 
 
-def _span_ids(span_context: SpanContext) -> tuple[str, str, str] | tuple[None, None, None]:
-    if not span_context.is_valid:
-        return _NO_SPAN
-    ids = (
-        f"{span_context.trace_id:032x}",
-        f"{span_context.span_id:016x}",
-        f"{span_context.trace_flags & 0xFF:02x}",
+def is_stamped(fields: Mapping[str, Any]) -> bool:
+    """Tell whether *fields*, of a record, hold a key of the stamp."""
+    return (
+        "session_id" in fields
+        or "trace_id" in fields
+        or "span_id" in fields
+        or "trace_flags" in fields
     )
-    if len(_known) >= _MAX_KNOWN_SPANS:
+
+
+def _look_up(context: Context, sid: str | None) -> Stamp:
+    ids = span_ids(context)
+    session_id = session_in(context) if sid is None else sid
+    if session_id is not None:
+        ids = {"session_id": session_id, **ids}
+    if len(_known) >= _MAX_KNOWN:
         _known.clear()
-    _known[span_context.span_id] = (span_context, ids)
+    _known[id(context)] = (weakref.ref(context), sid, ids)
     return ids
+
+
+def span_ids(context: Context) -> Stamp:
+    """Return the keys of the span that is current in *context*, an OpenTelemetry one."""
+    span: Any = trace.get_current_span(context)
+    if span is trace.INVALID_SPAN:
+        return {}
+    try:
+        span_context = span.get_span_context()
+        if not span_context.is_valid:
+            return {}
+        return {
+            "trace_id": f"{span_context.trace_id:032x}",
+            "span_id": f"{span_context.span_id:016x}",
+            "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
+        }
+    except Exception:  # noqa: BLE001 - a foreign span may raise anything, logging may not
+        return {}

@@ -52,14 +52,14 @@ _TAIL_POLLS: Final = 5
 class _File:
     """An open file of a session, and the lock that guards its descriptor."""
 
-    __slots__ = ("checked", "fd", "lock", "path", "pid", "torn")
+    __slots__ = ("check_at", "fd", "lock", "path", "pid", "torn")
 
     def __init__(self, path: str, fd: int, *, torn: bool) -> None:
         self.path = path
         self.fd = fd
         self.torn = torn  # the file ends in half a line
         self.lock = threading.RLock()
-        self.checked = time.monotonic()
+        self.check_at = time.monotonic() + _CHECK_EVERY_S
         self.pid = os.getpid()
 
     def close(self) -> None:
@@ -126,12 +126,17 @@ class Appender:
             if file is None:
                 file = self._opened(sid)
             else:
-                with contextlib.suppress(KeyError):  # evicted by another thread this moment
+                try:
                     files.move_to_end(sid)
-            if not self._acquired(file.lock):
+                except KeyError:  # evicted by another thread this moment
+                    continue
+            if not (file.lock.acquire(blocking=False) or self._acquired(file.lock)):
                 continue
             try:
-                if file.fd < 0 or not self._may_write(file, len(line)):
+                if file.fd < 0 or (
+                    (self._max_bytes or time.monotonic() >= file.check_at)
+                    and not self._may_write(file, len(line))
+                ):
                     self._forget(sid, file)
                     continue
                 data = b"\n" + line if file.torn else line
@@ -188,11 +193,8 @@ class Appender:
             if present and present + size > self._max_bytes:
                 return not rotate(file.fd, file.path, self._backup_count)
             return True
-        now = time.monotonic()
-        if now - file.checked >= _CHECK_EVERY_S:
-            file.checked = now
-            return is_file_at(file.fd, file.path)
-        return True
+        file.check_at = time.monotonic() + _CHECK_EVERY_S
+        return is_file_at(file.fd, file.path)
 
     def _opened(self, sid: str) -> _File:
         path = os.path.join(self.root, stem_of(sid) + self._suffix)
