@@ -7,36 +7,34 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from opentelemetry import baggage, propagate, trace
 from opentelemetry import context as otel_context
-from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry import propagate
 
 from tracectrl import session as _session
-from tracectrl.propagation import SESSION_HEADER, encode_session_header, first_session
+from tracectrl.propagation import SESSION_HEADER, encode_session_header
+from tracectrl.remote import TRACE_CONTEXT, normalised, read, remote_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
-    from contextvars import Token
-    from types import TracebackType
-    from typing import TypeAlias
 
     from opentelemetry.context import Context
 
-    Headers: TypeAlias = (
-        Mapping[str, Any] | Mapping[bytes, Any] | Iterable[tuple[str | bytes, str | bytes]]
-    )
+    from tracectrl.remote import Headers
+
+__all__ = [
+    "bind",
+    "extract_trace_headers",
+    "get",
+    "inject_trace_headers",
+    "remote_session",
+    "set",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 H = TypeVar("H", bound=MutableMapping[str, Any])
-
-_TRACE_CONTEXT = TraceContextTextMapPropagator()
-
-# What extract_trace_headers itself put into an OpenTelemetry Context: (session ID, baggage).
-_EXTRACTED = otel_context.create_key("tracectrl-extracted")
 
 
 def set(session_id: str) -> None:  # noqa: A001 - used as context.set()
@@ -140,7 +138,7 @@ def inject_trace_headers(headers: H | None = None) -> H:
     """
     carrier: MutableMapping[str, Any] = {} if headers is None else headers
     written: dict[str, str] = {}
-    _TRACE_CONTEXT.inject(written)
+    TRACE_CONTEXT.inject(written)
     propagate.inject(written)
     sid = _session.current_session_id()
     if sid is not None:
@@ -170,90 +168,7 @@ def extract_trace_headers(headers: Headers) -> Context:
     Raises:
         TypeError: *headers* is neither a mapping nor an iterable of pairs.
     """
-    context, sid = _read(headers)
+    context, sid = read(normalised(headers))
     otel_context.attach(context)
     _session.enter_from_headers(sid)
     return context
-
-
-class remote_session:  # noqa: N801 - used as a function: ``with remote_session(headers):``
-    """:func:`extract_trace_headers` for one block; what was current before comes back after it.
-
-    The ``with`` target is the OpenTelemetry ``Context``.
-    """
-
-    def __init__(self, headers: Headers) -> None:
-        self._headers = headers
-        self._tokens: list[tuple[Token[Context], _session.SessionTokens]] = []
-
-    def __enter__(self) -> Context:
-        context, sid = _read(self._headers)
-        self._tokens.append((otel_context.attach(context), _session.enter_from_headers(sid)))
-        return context
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        otel_token, session_tokens = self._tokens.pop()
-        _session.restore(session_tokens)
-        _session.detach_quietly(otel_token)
-
-
-class _LowerCaseGetter(Getter[Mapping[str, list[str]]]):
-    """Looks a name up whatever its case, in a carrier whose names are lower-case."""
-
-    def get(self, carrier: Mapping[str, list[str]], key: str) -> list[str] | None:
-        return carrier.get(key.lower())
-
-    def keys(self, carrier: Mapping[str, list[str]]) -> list[str]:
-        return list(carrier)
-
-
-_GETTER = _LowerCaseGetter()
-
-
-def _read(headers: Headers) -> tuple[Context, str | None]:
-    carrier = _normalised(headers)
-    before = _without_extracted(otel_context.get_current())
-    context = _TRACE_CONTEXT.extract(carrier, before, _GETTER)
-    context = propagate.extract(carrier, context, _GETTER)
-    sid = first_session(carrier.get(SESSION_HEADER.lower(), ()))
-    if sid is not None:
-        context = otel_context.set_value(_session.SESSION_KEY, sid, context)
-    items = dict(baggage.get_all(context))
-    carried = items if items != dict(baggage.get_all(before)) else None
-    return otel_context.set_value(_EXTRACTED, (sid, carried), context), sid
-
-
-def _without_extracted(context: Context) -> Context:
-    if trace.get_current_span(context).get_span_context().is_remote:
-        context = trace.set_span_in_context(trace.INVALID_SPAN, context)
-    earlier = context.get(_EXTRACTED)
-    if isinstance(earlier, tuple):
-        sid, items = earlier
-        if sid is not None and _session.session_in(context) == sid:
-            context = _session.without_session(context)
-        if items is not None and dict(baggage.get_all(context)) == items:
-            context = baggage.clear(context)
-    return context
-
-
-def _normalised(headers: Headers) -> dict[str, list[str]]:
-    """Return *headers* with lower-case names and a list of string values for each."""
-    pairs = headers.items() if hasattr(headers, "items") else headers
-    carrier: dict[str, list[str]] = {}
-    try:
-        for name, value in cast("Iterable[tuple[Any, Any]]", pairs):
-            values = value if isinstance(value, (list, tuple)) else (value,)
-            carrier.setdefault(_text(name).lower(), []).extend(map(_text, values))
-    except (TypeError, ValueError) as error:
-        msg = f"headers are a mapping or an iterable of (name, value) pairs, not {type(headers).__name__}"
-        raise TypeError(msg) from error
-    return carrier
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""OpenTelemetry SDK processors: the session on every span."""
+"""OpenTelemetry SDK processors: the session on every span and log record."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tracectrl.session import current_session_id, session_in
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 SESSION_ATTRIBUTE = "session.id"
@@ -57,6 +59,29 @@ class SessionSpanProcessor(SpanProcessor):
         whole.dropped = attributes.dropped
         setattr(whole, _PINNED, sid)
         span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
+
+
+class SessionLogRecordProcessor(LogRecordProcessor):
+    """Sets ``session.id`` on every log record of the OpenTelemetry SDK when it is emitted.
+
+    Add it before the processor that exports: the records go through them in that order, and a batch
+    processor's thread is in nobody's session. A record that has a ``session.id`` keeps it.
+    """
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Stamp *log_record*."""
+        sid = current_session_id()
+        attributes: Any = log_record.log_record.attributes
+        if sid is not None and attributes is not None and SESSION_ATTRIBUTE not in attributes:
+            attributes[SESSION_ATTRIBUTE] = sid
+
+    def shutdown(self) -> None:
+        """Do nothing: there is nothing to shut down."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Return ``True``: there is nothing to flush."""
+        del timeout_millis
+        return True
 
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:

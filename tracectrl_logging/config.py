@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import structlog
 
 from tracectrl._service import service_name as known_service_name
+from tracectrl.remote import from_environment
 from tracectrl_logging.console import ConsoleFormatter
 from tracectrl_logging.formatter import SessionJsonFormatter
 from tracectrl_logging.handler import SessionFileHandler
@@ -74,7 +75,8 @@ def configure(
     Adds a :class:`~tracectrl_logging.SessionFileHandler`, and a console handler on stderr, to the
     root logger; sends structlog there too; writes span files from the tracer provider that is set,
     or from a new one. Handlers of others and an existing provider stay. Called again, it replaces
-    what the call before set up.
+    what the call before set up. A session and a trace that the process was started in (see
+    :func:`tracectrl.workers.child_environment`) go on.
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
@@ -139,6 +141,10 @@ def configure(
             service_name=service,
         )
         undo.append(attach(exporter, service))
+    scope = from_environment()
+    if scope is not None:
+        scope.__enter__()
+        undo.append(lambda: scope.__exit__(None, None, None))
     _current = Configuration(undo)
     return _current
 

@@ -1,0 +1,136 @@
+"""The session for ASGI applications: Starlette, FastAPI, Quart, Django, and any other."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
+from tracectrl.propagation import SESSION_HEADER, encode_session_header
+from tracectrl.remote import continued, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+
+    Scope: TypeAlias = MutableMapping[str, Any]
+    Message: TypeAlias = MutableMapping[str, Any]
+    Receive: TypeAlias = Callable[[], Awaitable[Message]]
+    Send: TypeAlias = Callable[[Message], Awaitable[None]]
+    ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SCOPE_KEY = "tracectrl.session_id"
+"""Where the session ID stands in the ASGI scope."""
+
+_HEADER = SESSION_HEADER.encode()
+_HEADER_LOWER = _HEADER.lower()
+
+
+class SessionMiddleware:
+    """Runs each HTTP request and websocket in its session; a plain ASGI application.
+
+    The session is the one in the request's headers, else a new one; the caller's trace goes on,
+    unless an instrumentation further out has started a span for the request already. The answer
+    carries the session in ``X-TraceCtrl-Session``, also when the application raises. The session
+    lasts as long as the application does: to the last byte of a stream, through a disconnect, and
+    through background tasks that belong to the response.
+
+    Wrap it around the whole application (``app = SessionMiddleware(app)``) or add it as the
+    framework does (``app.add_middleware(SessionMiddleware)``). Added to Starlette or FastAPI, it
+    sits inside their own handler for unhandled exceptions: it then answers those itself, as they
+    do by default, and leaves them alone where the application has a handler for 500 or is in debug
+    mode.
+
+    Args:
+        app: the application.
+        headers: where to look for the session, in this order.
+        policy: what to do with an ID that fails the checks: ``"replace"`` it by a new one and log a
+            warning, ``"reject"`` the request with status 400 (a websocket: refuse it), or
+            ``"accept"`` it without checks. Any ID is safe as a file name, header and log line.
+        trust_inbound: ``False`` ignores the session in the headers.
+        is_valid: a check of your own, called with the ID after the others have passed.
+        max_length: the longest ID, in characters.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        headers: Sequence[str] = DEFAULT_HEADERS,
+        policy: Policy = "replace",
+        trust_inbound: bool = True,
+        is_valid: Callable[[str], bool] | None = None,
+        max_length: int = DEFAULT_MAX_LENGTH,
+    ) -> None:
+        self.app = app
+        self._inbound = Inbound(
+            headers=headers,
+            policy=policy,
+            trust_inbound=trust_inbound,
+            is_valid=is_valid,
+            max_length=max_length,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = normalised(scope["headers"])
+        verdict = self._inbound(headers, scope.get(SCOPE_KEY))
+        scope[SCOPE_KEY] = verdict.sid
+        answer = _Answer(send, verdict.sid)
+        with continued(headers, verdict.sid):
+            if verdict.refusal is not None:
+                await _refuse(scope["type"], answer, verdict.refusal)
+                return
+            try:
+                await self.app(scope, receive, answer)
+            except Exception:
+                if scope["type"] == "http" and not answer.started and not _has_handler(scope):
+                    await answer.send_text(500, "Internal Server Error")
+                raise
+
+
+class _Answer:
+    """An ASGI ``send`` that puts the session into the response's headers."""
+
+    def __init__(self, send: Send, sid: str) -> None:
+        self._send = send
+        self._header = (_HEADER, encode_session_header(sid).encode("ascii"))
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.accept"):
+            self.started = True
+            others = [
+                pair for pair in message.get("headers", ()) if pair[0].lower() != _HEADER_LOWER
+            ]
+            message = {**message, "headers": [*others, self._header]}
+        await self._send(message)
+
+    async def send_text(self, status: int, text: str) -> None:
+        body = text.encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})
+
+
+async def _refuse(kind: str, answer: _Answer, why: str) -> None:
+    if kind == "http":
+        await answer.send_text(400, f"The session ID of the request is refused: {why}.\n")
+    else:
+        await answer({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
+
+
+def _has_handler(scope: Scope) -> bool:
+    """Tell whether the framework around us answers unhandled exceptions in a way of its own."""
+    app = scope.get("app")
+    handlers = getattr(app, "exception_handlers", None) or {}
+    own = HTTPStatus.INTERNAL_SERVER_ERROR in handlers or Exception in handlers
+    return own or bool(getattr(app, "debug", False))

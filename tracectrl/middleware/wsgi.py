@@ -1,0 +1,139 @@
+"""The session for WSGI applications: Flask, Django, and any other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
+from tracectrl.propagation import SESSION_HEADER, encode_session_header
+from tracectrl.remote import continued
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+ENVIRON_KEY = "tracectrl.session_id"
+"""Where the session ID stands in the WSGI environment."""
+
+_SERVER_ERROR = b"Internal Server Error"
+
+
+class SessionWSGIMiddleware:
+    """Runs each request in its session; a plain WSGI application.
+
+    The session is the one in the request's headers, else a new one, and it lasts until the server
+    closes the response, so streams and the server's access log belong to it. The thread is then as
+    it was before. The answer carries the session in ``X-TraceCtrl-Session``, also when the
+    application raises before it has answered; the exception still reaches the server.
+
+    The arguments, and the errors raised, are those of
+    :class:`~tracectrl.middleware.SessionMiddleware`.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        headers: Sequence[str] = DEFAULT_HEADERS,
+        policy: Policy = "replace",
+        trust_inbound: bool = True,
+        is_valid: Callable[[str], bool] | None = None,
+        max_length: int = DEFAULT_MAX_LENGTH,
+    ) -> None:
+        self.app = app
+        self._inbound = Inbound(
+            headers=headers,
+            policy=policy,
+            trust_inbound=trust_inbound,
+            is_valid=is_valid,
+            max_length=max_length,
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Run the application for one request."""
+        headers = _headers_of(environ)
+        verdict = self._inbound(headers, environ.get(ENVIRON_KEY))
+        environ[ENVIRON_KEY] = verdict.sid
+        value = encode_session_header(verdict.sid)
+        started = False
+
+        def start(
+            status: str, response_headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            nonlocal started
+            started = True
+            others = [
+                pair for pair in response_headers if pair[0].lower() != SESSION_HEADER.lower()
+            ]
+            return start_response(status, [*others, (SESSION_HEADER, value)], exc_info)
+
+        scope = continued(headers, verdict.sid)
+        scope.__enter__()
+        try:
+            if verdict.refusal is not None:
+                text = f"The session ID of the request is refused: {verdict.refusal}.\n".encode()
+                start("400 Bad Request", _plain_text(text))
+                return _Body([text], scope)
+            return _Body(self.app(environ, start), scope)
+        except BaseException as error:
+            if not started and isinstance(error, Exception):
+                # Sent at once, for the server must still see the exception.
+                start("500 Internal Server Error", _plain_text(_SERVER_ERROR), sys.exc_info())(
+                    _SERVER_ERROR
+                )
+            scope.__exit__(*sys.exc_info())
+            raise
+
+
+class _Body:
+    """A response body that ends the session when the server closes it.
+
+    A generator would not do: the server need not iterate it, and then its ``finally`` never runs.
+    """
+
+    def __init__(self, body: Iterable[bytes], scope: continued) -> None:
+        self._body = body
+        self._scope: continued | None = scope
+        if hasattr(body, "__len__"):
+            # Servers derive the content length from a body of one part.
+            self.__class__ = _SizedBody
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            scope, self._scope = self._scope, None
+            if scope is not None:
+                scope.__exit__(None, None, None)
+
+
+class _SizedBody(_Body):
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
+
+
+def _headers_of(environ: WSGIEnvironment) -> dict[str, list[str]]:
+    """Return the request's headers; PEP 3333 hands their bytes over as ISO 8859-1."""
+    return {
+        name[5:].replace("_", "-").lower(): [_utf8(value)]
+        for name, value in environ.items()
+        if name.startswith("HTTP_") and isinstance(value, str)
+    }
+
+
+def _utf8(value: str) -> str:
+    try:
+        return value.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return value
+
+
+def _plain_text(body: bytes) -> list[tuple[str, str]]:
+    return [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]

@@ -1,0 +1,166 @@
+"""What another process says of the session and the trace, made current here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from opentelemetry import baggage, propagate, trace
+from opentelemetry import context as otel_context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from tracectrl import session as _session
+from tracectrl.propagation import SESSION_HEADER, encode_session_header, first_session
+
+if TYPE_CHECKING:
+    from contextvars import Token
+    from types import TracebackType
+    from typing import TypeAlias
+
+    from opentelemetry.context import Context
+
+    Headers: TypeAlias = (
+        Mapping[str, Any] | Mapping[bytes, Any] | Iterable[tuple[str | bytes, str | bytes]]
+    )
+
+TRACE_CONTEXT = TraceContextTextMapPropagator()
+
+# https://opentelemetry.io/docs/specs/otel/context/env-carriers/
+ENVIRONMENT_KEYS = ("traceparent", "tracestate", "baggage")
+"""What travels in a process's environment, its names in upper case there."""
+
+# What read() itself put into an OpenTelemetry Context: (session ID, baggage).
+_EXTRACTED = otel_context.create_key("tracectrl-extracted")
+
+
+class remote_session:  # noqa: N801 - used as a function: ``with remote_session(headers):``
+    """:func:`extract_trace_headers` for one block; what was current before comes back after it.
+
+    The ``with`` target is the OpenTelemetry ``Context``.
+    """
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+        self._tokens: list[tuple[Token[Context], _session.SessionTokens]] = []
+
+    def __enter__(self) -> Context:
+        context, sid = read(normalised(self._headers))
+        self._tokens.append((otel_context.attach(context), _session.enter_from_headers(sid)))
+        return context
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        otel_token, session_tokens = self._tokens.pop()
+        _session.restore(session_tokens)
+        _session.detach_quietly(otel_token)
+
+
+def from_environment() -> remote_session | None:
+    """Return the context manager that continues what the environment of the process carries.
+
+    That is ``TRACECTRL_SESSION_ID``, ``TRACEPARENT``, ``TRACESTATE`` and ``BAGGAGE``. ``None`` where
+    it carries none of these, or where a session and a span are current already.
+    """
+    carried: dict[str, str] = {}
+    if not trace.get_current_span().get_span_context().is_valid:
+        carried = {
+            name: os.environ[name.upper()]
+            for name in ENVIRONMENT_KEYS
+            if name.upper() in os.environ
+        }
+    sid = os.environ.get(_session.SESSION_ID_ENV)
+    if sid and _session.current_session_id() is None:
+        carried[SESSION_HEADER] = encode_session_header(sid)
+    return remote_session(carried) if carried else None
+
+
+class continued:  # noqa: N801 - used as a function, by the middlewares
+    """Run a block in the session *sid* and in the trace that *headers* carry.
+
+    Where an instrumentation has started a span for the request already, that span stays current:
+    it is the one that continues the caller's trace.
+
+    Args:
+        headers: as :func:`normalised` returns them.
+        sid: the session; what the headers say of it does not count.
+    """
+
+    def __init__(self, headers: Mapping[str, list[str]], sid: str) -> None:
+        self._headers = headers
+        self._session = _session.session(sid)
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> str:
+        sid = self._session.__enter__()
+        span_context = trace.get_current_span().get_span_context()
+        if span_context.is_remote or not span_context.is_valid:
+            self._token = otel_context.attach(read(self._headers, sid)[0])
+        return sid
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._token is not None:
+            _session.detach_quietly(self._token)
+        self._session.__exit__(None, None, None)
+
+
+class _LowerCaseGetter(Getter[Mapping[str, list[str]]]):
+    """Looks a name up whatever its case, in a carrier whose names are lower-case."""
+
+    def get(self, carrier: Mapping[str, list[str]], key: str) -> list[str] | None:
+        return carrier.get(key.lower())
+
+    def keys(self, carrier: Mapping[str, list[str]]) -> list[str]:
+        return list(carrier)
+
+
+_GETTER = _LowerCaseGetter()
+
+
+def read(carrier: Mapping[str, list[str]], sid: str | None = None) -> tuple[Context, str | None]:
+    """Return what *carrier* continues; *sid*, where it is given, instead of its session."""
+    before = _without_extracted(otel_context.get_current())
+    context = TRACE_CONTEXT.extract(carrier, before, _GETTER)
+    context = propagate.extract(carrier, context, _GETTER)
+    sid = sid or first_session(carrier.get(SESSION_HEADER.lower(), ()))
+    if sid is not None:
+        context = otel_context.set_value(_session.SESSION_KEY, sid, context)
+    items = dict(baggage.get_all(context))
+    carried = items if items != dict(baggage.get_all(before)) else None
+    return otel_context.set_value(_EXTRACTED, (sid, carried), context), sid
+
+
+def _without_extracted(context: Context) -> Context:
+    if trace.get_current_span(context).get_span_context().is_remote:
+        context = trace.set_span_in_context(trace.INVALID_SPAN, context)
+    earlier = context.get(_EXTRACTED)
+    if isinstance(earlier, tuple):
+        sid, items = earlier
+        if sid is not None and _session.session_in(context) == sid:
+            context = _session.without_session(context)
+        if items is not None and dict(baggage.get_all(context)) == items:
+            context = baggage.clear(context)
+    return context
+
+
+def normalised(headers: Headers) -> dict[str, list[str]]:
+    """Return *headers* with lower-case names and a list of string values for each."""
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    carrier: dict[str, list[str]] = {}
+    try:
+        for name, value in cast("Iterable[tuple[Any, Any]]", pairs):
+            values = value if isinstance(value, (list, tuple)) else (value,)
+            carrier.setdefault(_text(name).lower(), []).extend(map(_text, values))
+    except (TypeError, ValueError) as error:
+        msg = f"headers are a mapping or an iterable of (name, value) pairs, not {type(headers).__name__}"
+        raise TypeError(msg) from error
+    return carrier
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,63 @@
+"""The correlation in a message, and in the environment of a child process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tracectrl.context import inject_trace_headers, remote_session
+from tracectrl.remote import ENVIRONMENT_KEYS
+from tracectrl.session import SESSION_ID_ENV, current_session_id
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    M = TypeVar("M", bound=MutableMapping[str, Any])
+
+MESSAGE_KEY = "tracectrl"
+"""Where :func:`pack` writes the correlation in a message."""
+
+
+def pack(message: M) -> M:
+    """Write the current session and span into *message*, under the key ``tracectrl``; return it.
+
+    What is written is a dict of strings: JSON can hold it. Good for a queue item, a JSON message,
+    an MCP ``_meta``.
+    """
+    message[MESSAGE_KEY] = inject_trace_headers({})
+    return message
+
+
+def unpack(message: object) -> remote_session:
+    """Return the context manager that continues what :func:`pack` wrote into *message*.
+
+    What was current before comes back on exit. A message without a correlation, or with a
+    malformed one, continues nothing.
+    """
+    carried = message.get(MESSAGE_KEY) if isinstance(message, Mapping) else None
+    return remote_session(carried if isinstance(carried, dict) else {})
+
+
+def child_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a child process that continues the session and the trace.
+
+    For ``subprocess.run(..., env=child_environment())``. In the child
+    :func:`tracectrl.session.new_session` and :func:`tracectrl_logging.configure` pick up
+    ``TRACECTRL_SESSION_ID``, and the latter ``TRACEPARENT``, ``TRACESTATE`` and ``BAGGAGE``.
+
+    Args:
+        env: what to start from; ``None`` for a copy of this process's environment. What it says of
+            another session or trace is left out.
+    """
+    child = dict(os.environ if env is None else env)
+    carried: dict[str, str] = inject_trace_headers({})
+    for name in ENVIRONMENT_KEYS:
+        child.pop(name.upper(), None)
+        if name in carried:
+            child[name.upper()] = carried[name]
+    child.pop(SESSION_ID_ENV, None)
+    sid = current_session_id()
+    if sid is not None and "\0" not in sid:  # no environment can hold a NUL
+        child[SESSION_ID_ENV] = sid
+    return child
