@@ -60,8 +60,10 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
     signature does not name ``session_id`` is returned unchanged.
 
     Raises:
-        TypeError: *fn* has no signature: a classmethod object, say (put ``@bind`` below it).
+        TypeError: *fn* is no function.
     """
+    if isinstance(fn, (staticmethod, classmethod)):
+        return cast("F", type(fn)(bind(fn.__func__)))
     parameters = list(inspect.signature(fn).parameters.values())
     names = [parameter.name for parameter in parameters]
     if "session_id" not in names:
@@ -77,7 +79,10 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if by_position:
-            return ((*args, get()), kwargs) if len(args) == index else (args, kwargs)
+            before = [parameter.default for parameter in parameters[len(args) : index]]
+            if len(args) <= index and inspect.Parameter.empty not in before:
+                args = (*args, *before, get())
+            return args, kwargs
         if "session_id" not in kwargs and (never_by_position or len(args) <= index):
             kwargs["session_id"] = get()
         return args, kwargs

@@ -35,14 +35,10 @@ class SessionSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
-        attributes = span.attributes or {}
-        given = attributes.get(SESSION_ATTRIBUTE)
-        sid = _session_at_start(parent_context) if given is None else str(given)
-        if sid is None:
-            return
-        if given is None:
-            span.set_attribute(SESSION_ATTRIBUTE, sid)
-        setattr(span._attributes, _PINNED, sid)  # noqa: SLF001 - see _PINNED
+        given = session_of(span)
+        sid = _session_at_start(parent_context) if given is None else given
+        if sid is not None:
+            stamp_span(span, sid)
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
@@ -82,6 +78,13 @@ class SessionLogRecordProcessor(LogRecordProcessor):
         """Return ``True``: there is nothing to flush."""
         del timeout_millis
         return True
+
+
+def stamp_span(span: trace.Span, sid: str) -> None:
+    """Put the session *sid* on *span*, which has no other and is being recorded."""
+    if not (span.attributes or {}).get(SESSION_ATTRIBUTE):  # type: ignore[attr-defined]
+        span.set_attribute(SESSION_ATTRIBUTE, sid)
+    setattr(span._attributes, _PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,7 +85,7 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
     """Run a block in the session *sid* and in the trace that *headers* carry.
 
     Where an instrumentation has started a span for the request already, that span stays current:
-    it is the one that continues the caller's trace.
+    it is the one that continues the caller's trace; it gets the session.
 
     Args:
         headers: as :func:`normalised` returns them.
@@ -98,15 +99,28 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
 
     def __enter__(self) -> str:
         sid = self._session.__enter__()
-        span_context = trace.get_current_span().get_span_context()
+        span = trace.get_current_span()
+        span_context = span.get_span_context()
         if span_context.is_remote or not span_context.is_valid:
             self._token = otel_context.attach(read(self._headers, sid)[0])
+        else:
+            _stamp_late(span, sid)
         return sid
 
     def __exit__(self, *exc_info: object) -> None:
         if self._token is not None:
             _session.detach_quietly(self._token)
         self._session.__exit__(None, None, None)
+
+
+def _stamp_late(span: trace.Span, sid: str) -> None:
+    """Put the session on a span that was started before the session was known."""
+    sdk = sys.modules.get("opentelemetry.sdk.trace")  # not ours to import
+    if sdk is not None and isinstance(span, sdk.Span) and span.is_recording():
+        from tracectrl.processor import session_of, stamp_span  # noqa: PLC0415 - imports the SDK
+
+        if session_of(span) is None:
+            stamp_span(span, sid)
 
 
 class _LowerCaseGetter(Getter[Mapping[str, list[str]]]):

@@ -41,7 +41,7 @@ class _Carried(Generic[P, R]):
         self._fn = fn
         self._context = contextvars.copy_context()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._context.copy().run(self._fn, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,7 +56,7 @@ class _Continued(Generic[P, R]):
         self._fn = fn
         self._headers = headers
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with remote_session(self._headers):
             return self._fn(*args, **kwargs)
 
