@@ -1,16 +1,24 @@
 """Session-correlated logging: every record in the JSON file of its session.
 
-Imports neither the OpenTelemetry SDK nor any extra; :func:`configure` does when it is called.
+Names are loaded when they are first used: a program that only logs does not pay for structlog, and
+the command that only reads pays for neither. Nothing here loads the OpenTelemetry SDK or an extra
+before :func:`configure` is called.
 """
 
-from tracectrl_logging.config import Configuration, configure, dict_config
-from tracectrl_logging.factory import install_record_factory, uninstall_record_factory
-from tracectrl_logging.filter import SessionContextFilter
-from tracectrl_logging.formatter import SessionJsonFormatter
-from tracectrl_logging.handler import SessionFileHandler
-from tracectrl_logging.loggers import SessionFileLoggerFactory
-from tracectrl_logging.processor import add_session_context
-from tracectrl_logging.renderer import SessionJSONRenderer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracectrl_logging.config import Configuration, configure, dict_config
+    from tracectrl_logging.factory import install_record_factory, uninstall_record_factory
+    from tracectrl_logging.filter import SessionContextFilter
+    from tracectrl_logging.formatter import SessionJsonFormatter
+    from tracectrl_logging.handler import SessionFileHandler
+    from tracectrl_logging.loggers import SessionFileLoggerFactory
+    from tracectrl_logging.processor import add_session_context
+    from tracectrl_logging.renderer import SessionJSONRenderer
 
 __all__ = [
     "Configuration",
@@ -25,3 +33,32 @@ __all__ = [
     "install_record_factory",
     "uninstall_record_factory",
 ]
+
+_MODULE_OF = {
+    "Configuration": "config",
+    "SessionContextFilter": "filter",
+    "SessionFileHandler": "handler",
+    "SessionFileLoggerFactory": "loggers",
+    "SessionJSONRenderer": "renderer",
+    "SessionJsonFormatter": "formatter",
+    "add_session_context": "processor",
+    "configure": "config",
+    "dict_config": "config",
+    "install_record_factory": "factory",
+    "uninstall_record_factory": "factory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that *name* lives in (PEP 562)."""
+    try:
+        module = _MODULE_OF[name]
+    except KeyError:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg) from None
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,8 +11,6 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from structlog.processors import StackInfoRenderer
-
 from tracectrl._json import safe_repr, timestamp, timestamp_ns
 from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
@@ -56,7 +54,6 @@ _LEVEL_OF_METHOD = {
     "log": "INFO",
 }
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_render_stack = StackInfoRenderer()
 
 
 class Rows:
@@ -208,7 +205,7 @@ class Rows:
             row["exception"] = rendered
         _add_exception(row, exc_info, exc_text)
         if event.pop("stack_info", None) and "stack" not in event:
-            event["stack"] = _render_stack(None, "", {"stack_info": True})["stack"]
+            event["stack"] = _render_stack()
         if isinstance(event.get("stack"), str):
             row["stack"] = event.pop("stack")
         self.add_extras(row, {**extras, **event, **strange})
@@ -222,6 +219,12 @@ def _add_exception(row: dict[str, Any], exc_info: object, exc_text: str | None) 
             row["exception"] = exception
     elif exc_text and "exception" not in row:
         row["exception"] = exceptions.of_text(exc_text)
+
+
+def _render_stack() -> object:
+    from structlog.processors import StackInfoRenderer  # noqa: PLC0415 - costly, and rarely needed
+
+    return StackInfoRenderer()(None, "", {"stack_info": True})["stack"]
 
 
 def _text(message: object) -> str:
