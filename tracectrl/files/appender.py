@@ -45,19 +45,19 @@ _FLAGS: Final = (
 )
 _MAX_OPEN_FILES: Final = 512
 _CHECK_EVERY_S: Final = 0.5
-_TAIL_POLL_S: Final = 0.002
-_TAIL_POLLS: Final = 5
+_WRITE_AT_MOST_S: Final = 0.05
 
 
 class _File:
     """An open file of a session, and the lock that guards its descriptor."""
 
-    __slots__ = ("check_at", "fd", "lock", "path", "pid", "torn")
+    __slots__ = ("check_at", "fd", "lock", "path", "pid", "rotating", "torn")
 
     def __init__(self, path: str, fd: int, *, torn: bool) -> None:
         self.path = path
         self.fd = fd
         self.torn = torn  # the file ends in half a line
+        self.rotating = False
         self.lock = threading.RLock()
         self.check_at = time.monotonic() + _CHECK_EVERY_S
         self.pid = os.getpid()
@@ -190,24 +190,28 @@ class Appender:
             if file.pid != os.getpid() or not is_file_at(file.fd, file.path):
                 return False  # a forked child shares its parent's flock: it needs its own file
             present = os.fstat(file.fd).st_size
-            if present and present + size > self._max_bytes:
+            if not present or present + size <= self._max_bytes or file.rotating:
+                return True  # or a signal handler logs in the middle of a rotation
+            file.rotating = True
+            try:
                 return not rotate(file.fd, file.path, self._backup_count)
-            return True
+            finally:
+                file.rotating = False
         file.check_at = time.monotonic() + _CHECK_EVERY_S
         return is_file_at(file.fd, file.path)
 
     def _opened(self, sid: str) -> _File:
         path = os.path.join(self.root, stem_of(sid) + self._suffix)
         fresh = self._open(path)
-        while not self._acquired(self._lock):
-            pass
+        while True:
+            files, lock = self._files, self._lock  # another thread may find out about a fork
+            if self._acquired(lock):
+                break
         try:
-            file = self._files.setdefault(sid, fresh)
-            surplus = [
-                self._files.popitem(last=False)[1] for _ in range(len(self._files) - self._limit)
-            ]
+            file = files.setdefault(sid, fresh)
+            surplus = [files.popitem(last=False)[1] for _ in range(len(files) - self._limit)]
         finally:
-            self._lock.release()
+            lock.release()
         if file is not fresh:
             fresh.close()
         for victim in surplus:
@@ -292,19 +296,25 @@ def _make_root(root: str) -> None:
 
 
 def _is_torn(fd: int, size: int) -> bool:
-    """Tell whether the file ends in half a line.
-
-    Another process may be in the middle of a long write: half a line counts once it has stopped
-    growing.
-    """
-    for _ in range(_TAIL_POLLS):
-        if not size or os.pread(fd, 1, size - 1) == b"\n":
-            return False
-        time.sleep(_TAIL_POLL_S)
+    """Tell whether the file ends in half a line that nobody is still writing."""
+    while size and os.pread(fd, 1, size - 1) != b"\n":
+        _await_writer(fd)
         before, size = size, os.fstat(fd).st_size
         if size == before:
-            break
-    return os.pread(fd, 1, size - 1) != b"\n"
+            return True
+    return False
+
+
+def _await_writer(fd: int) -> None:
+    """Wait until a write that another process is in the middle of is complete.
+
+    A long write becomes visible page by page, but keeps the inode locked until its end, and so
+    must wait whoever allocates space: here for a byte that is there already.
+    """
+    try:
+        os.posix_fallocate(fd, 0, 1)
+    except (AttributeError, OSError):  # not on this system, or not on this file system
+        time.sleep(_WRITE_AT_MOST_S)
 
 
 def _refused(path: str, what: str) -> OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import threading
@@ -17,9 +18,9 @@ Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
 
 DEFAULT_QUEUE_SIZE = 10_000
 _POLL_S = 0.001
-_CLOSE_TIMEOUT_S = 10.0
+_ALIVE_S = 0.1
 
-_Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event"
+_Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event | None"
 
 
 class Background:
@@ -66,24 +67,35 @@ class Background:
         """Enqueue *line* for the session *sid*; return whether it was taken."""
         if self._thread is None or self._pid != os.getpid():
             self._start()
-        if self._queue.qsize() >= self._size and not self._make_room():
+        items = self._queue
+        if items.qsize() >= self._size and not self._make_room(items):
             return False
-        self._queue.put((sid, line, context))
+        items.put((sid, line, context))
+        if items is not self._queue:  # closed meanwhile: nobody may be there to write it
+            self._drain(items)
         return True
 
     def flush(self) -> None:
         """Wait until everything that was enqueued before is written."""
-        if self._thread is None or self._pid != os.getpid():
+        thread = self._thread
+        if thread is None or thread is threading.current_thread() or self._pid != os.getpid():
             return
         done = threading.Event()
         self._queue.put(done)
-        while not done.wait(_CLOSE_TIMEOUT_S):
-            if not self._thread.is_alive():
-                return
+        while not done.wait(_ALIVE_S):
+            if not thread.is_alive():
+                self._drain(self._queue)
 
     def close(self) -> None:
-        """Write what is enqueued and close the files; a later line starts again."""
-        self.flush()
+        """Write what is enqueued, end the thread and close the files; a later line starts again."""
+        if self._pid == os.getpid():
+            with self._lock:
+                items, self._queue = self._queue, queue.SimpleQueue()
+                thread, self._thread = self._thread, None
+            if thread is not None and thread is not threading.current_thread():
+                items.put(None)
+                thread.join()
+                self._drain(items)
         self._sink.close()
 
     def _start(self) -> None:
@@ -95,41 +107,59 @@ class Background:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=_write,
-                    args=(self._queue, self._sink),
-                    name="tracectrl-writer",
-                    daemon=True,
+                    target=self._write, args=(self._queue,), name="tracectrl-writer", daemon=True
                 )
                 self._thread.start()
 
-    def _make_room(self) -> bool:
+    def _make_room(self, items: queue.SimpleQueue[_Item]) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
         if self._overflow == "drop_new":
             self._sink.lose(1)
             return False
         if self._overflow == "drop_oldest":
             try:
-                oldest = self._queue.get_nowait()
+                oldest = items.get_nowait()
             except queue.Empty:
                 return True
-            if isinstance(oldest, threading.Event):
-                self._queue.put(oldest)  # somebody waits for it
-            else:
+            if isinstance(oldest, tuple):
                 self._sink.lose(1)
+            else:
+                items.put(oldest)  # somebody waits for it
             return True
         if threading.current_thread() is not self._thread:
-            while self._queue.qsize() >= self._size:
+            while items.qsize() >= self._size and items is self._queue:
                 time.sleep(_POLL_S)
         return True
 
+    def _write(self, items: queue.SimpleQueue[_Item]) -> None:
+        """Be the writer thread: until ``None`` is the last item."""
+        while True:
+            item = items.get()
+            if item is not None:
+                self._handle(item)
+            elif items.empty():
+                return
+            else:
+                items.put(None)
 
-def _write(items: queue.SimpleQueue[_Item], sink: Sink) -> None:
-    while True:
-        item = items.get()
+    def _drain(self, items: queue.SimpleQueue[_Item]) -> None:
+        """Write what no thread is left to write; what a thread takes meanwhile is its own."""
+        stop = False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = items.get_nowait()
+                if item is None:
+                    stop = True
+                else:
+                    self._handle(item)
+        if stop:
+            items.put(None)
+
+    def _handle(self, item: tuple[str, bytes, Any] | threading.Event) -> None:
         if isinstance(item, threading.Event):
             item.set()
         else:
-            sink.append(*item)
+            self._sink.append(*item)
 
 
 def _flush_if_alive(reference: weakref.ref[Background]) -> None:

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import quote, unquote_to_bytes
@@ -173,16 +174,24 @@ def _id_in_first_line(path: Path, name: ParsedName) -> str | None:
 
     That is the file's first line, unless a crash tore it.
     """
-    with open_lines(path, name.packed) as lines:
-        for line in itertools.islice(lines, _LINES_TO_TRY):
-            try:
-                row = json.loads(line)
-                sid = _otlp_session_id(row) if "resourceSpans" in row else row["session_id"]
-                if stem_of(sid) == name.stem:
-                    return str(sid)
-            except (ValueError, TypeError, LookupError, RecursionError):
-                continue
+    try:
+        with open_lines(path, name.packed) as lines:
+            for line in itertools.islice(lines, _LINES_TO_TRY):
+                sid = _id_in_line(line)
+                if sid is not None and stem_of(sid) == name.stem:
+                    return sid
+    except (EOFError, zlib.error):  # a truncated or damaged gzip file
+        pass
     return None
+
+
+def _id_in_line(line: bytes) -> str | None:
+    try:
+        row = json.loads(line)
+        sid = _otlp_session_id(row) if "resourceSpans" in row else row["session_id"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return sid if isinstance(sid, str) and sid else None
 
 
 def open_lines(path: Path, packed: str | None) -> IO[bytes]:

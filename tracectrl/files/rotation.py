@@ -21,6 +21,8 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
+_PACKED = ("", ".gz", ".zst")
+
 
 def rotate(fd: int, path: str, backup_count: int) -> bool:
     """Move the file at *path*, open as *fd*, to ``path.1``; older backups move up by one.
@@ -39,8 +41,11 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
 
 
 def _shift(path: str, backup_count: int) -> None:
+    for suffix in _PACKED:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(f"{path}.{backup_count}{suffix}")
     for number in range(backup_count - 1, 0, -1):
-        for suffix in ("", ".gz", ".zst"):
+        for suffix in _PACKED:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
     os.replace(path, f"{path}.1")

@@ -7,6 +7,8 @@ followed by one that says how many are missing.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,7 @@ class Sink:
         self._report = report
         self._say = self._append_loss if say is None else say
         self._lock = threading.RLock()
+        self._pid = os.getpid()
         self._unsaid = 0
         self._quiet_until = float("-inf")
         self.lost = 0
@@ -58,7 +61,8 @@ class Sink:
             now = time.monotonic()
             if now >= self._quiet_until:
                 self._quiet_until = now + _REPORT_EVERY_S
-                self._report(context)
+                with contextlib.suppress(Exception):  # a handleError of the user's may raise
+                    self._report(context)
             return False
         if self._unsaid:
             self._make_up(sid)
@@ -66,7 +70,7 @@ class Sink:
 
     def lose(self, count: int) -> None:
         """Count *count* lines as lost."""
-        with self._lock:
+        with self._own_lock():
             self.lost += count
             self._unsaid += count
 
@@ -78,7 +82,7 @@ class Sink:
         self._appender.close()
 
     def _make_up(self, sid: str) -> None:
-        with self._lock:
+        with self._own_lock():
             lost, self._unsaid = self._unsaid, 0
         if lost:
             self._say(sid, lost)
@@ -95,5 +99,13 @@ class Sink:
         try:
             self._appender.append(sid, encode_line(row))
         except OSError:
-            with self._lock:
+            with self._own_lock():
                 self._unsaid += lost
+
+    def _own_lock(self) -> threading.RLock:
+        if self._pid != os.getpid():
+            # A forked child: a thread that is not here may hold the lock, and the losses so far
+            # are for the parent to tell.
+            self._pid, self._lock = os.getpid(), threading.RLock()
+            self.lost = self._unsaid = 0
+        return self._lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tracectrl.middleware.collector import keep_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued, normalised
@@ -64,6 +65,7 @@ class SessionMiddleware:
         is_valid: Callable[[str], bool] | None = None,
         max_length: int = DEFAULT_MAX_LENGTH,
     ) -> None:
+        keep_out()
         self.app = app
         self._inbound = Inbound(
             headers=headers,
