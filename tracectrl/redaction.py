@@ -36,24 +36,26 @@ class Redactor:
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return *fields* less its secrets; the dict itself and what is in it stay as they are."""
-        return self._dict(fields, 0)
+        return self._dict(fields, ())
 
-    def _dict(self, fields: dict[Any, Any], depth: int) -> dict[Any, Any]:
+    def _dict(self, fields: dict[Any, Any], inside: tuple[int, ...]) -> dict[Any, Any]:
         return {
-            key: MARKER if self._secret(key, value) else self._value(value, depth)
+            key: MARKER if self._secret(key, value) else self._value(value, inside)
             for key, value in list(fields.items())
         }
 
-    def _value(self, value: Any, depth: int) -> Any:
-        if isinstance(value, (str, int, float)) or value is None:
+    def _value(self, value: Any, inside: tuple[int, ...]) -> Any:
+        if not isinstance(value, (dict, list, tuple)):
             return value
-        if depth >= _MAX_DEPTH:  # a cycle, perhaps: what cannot be looked into is not shown
+        if id(value) in inside or len(inside) >= _MAX_DEPTH:
+            return MARKER  # what cannot be looked into is not shown
+        inside = (*inside, id(value))
+        try:
+            if isinstance(value, dict):
+                return self._dict(value, inside)
+            return [self._value(item, inside) for item in list(value)]
+        except Exception:  # noqa: BLE001 - a subclass may do anything
             return MARKER
-        if isinstance(value, dict):
-            return self._dict(value, depth + 1)
-        if isinstance(value, (list, tuple)):
-            return [self._value(item, depth + 1) for item in list(value)]
-        return value
 
     def _secret(self, key: object, value: object) -> bool:
         name = str(key)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import structlog
 
+from tracectrl._json import safe_repr
 from tracectrl._service import service_name as known_service_name
 from tracectrl.remote import from_environment
 from tracectrl_logging.console import ConsoleFormatter
@@ -241,7 +242,8 @@ def _wire_structlog(level: int, undo: list[Callable[[], object]]) -> None:
 
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, add_session_context, _hand_over],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # structlog knows the usual levels; the logger behind it holds back what is in between.
+        wrapper_class=structlog.make_filtering_bound_logger(max(0, min(level // 10 * 10, 50))),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
@@ -252,7 +254,9 @@ class _Event(dict[str, Any]):
     """An event dict that reads well where a handler of somebody else makes text of it."""
 
     def __str__(self) -> str:
-        rest = " ".join(f"{key}={value!r}" for key, value in self.items() if key != "event")
+        rest = " ".join(
+            f"{key}={safe_repr(value)}" for key, value in self.items() if key != "event"
+        )
         return f"{self.get('event', '')} {rest}".rstrip()
 
 

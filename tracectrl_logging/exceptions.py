@@ -8,6 +8,8 @@ from typing import Any
 
 from tracectrl._json import well_formed
 
+_TRACEBACK = "Traceback (most recent call last):"
+
 
 def of_exc_info(exc_info: object) -> dict[str, Any] | None:
     """Return the ``exception`` of an ``exc_info``: a tuple, an exception, or true for the current.
@@ -34,8 +36,14 @@ def of_exc_info(exc_info: object) -> dict[str, Any] | None:
 def of_text(text: str) -> dict[str, Any]:
     """Return the ``exception`` of a traceback that somebody rendered already."""
     text = text.rstrip("\n")
-    last = next((row for row in reversed(text.splitlines()) if row and row[0] not in " \t|+"), "")
-    name, _, message = last.partition(": ")
+    rows = text.split("\n")
+    if rows[0].startswith("  + Exception Group"):  # what belongs to the group itself, unindented
+        rows = [row[4:] for row in rows if row[:4] in ("  + ", "  | ")]
+    starts = [at for at, row in enumerate(rows) if row.endswith(_TRACEBACK)]
+    rows = rows[starts[-1] + 1 :] if starts else rows
+    while rows and rows[0][:1] in (" ", "\t", ""):  # the frames
+        rows.pop(0)
+    name, _, message = "\n".join(rows).partition(": ")
     return {"type": name, "message": message, "stacktrace": text}
 
 
@@ -50,7 +58,7 @@ def of_structlog(rendered: object) -> dict[str, Any] | None:
         return None
     rows = []
     for entry in reversed(rendered):
-        rows.append("Traceback (most recent call last):")
+        rows.append(_TRACEBACK)
         rows += [
             f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
             for frame in entry.get("frames") or ()

@@ -37,5 +37,5 @@ class SessionContextFilter(logging.Filter):
             ids = {key: value for key, value in ids.items() if key not in fields}
         fields.update(ids)
         if self._default is not None:
-            fields[ABSENT] = self._default
+            fields.setdefault(ABSENT, self._default)
         return True

@@ -9,6 +9,7 @@ from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.fields import stamp_of
+from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line
 from tracectrl_logging.writer import open_writer
@@ -68,7 +69,6 @@ class SessionFileHandler(logging.Handler):
         redact: Redact | None = None,
         service_name: str | None = None,
     ) -> None:
-        super().__init__(level)
         self._rows = Rows(service_name=service_name, redact=redact)
         self._writer = open_writer(
             root,
@@ -81,6 +81,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
+        super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """Make no lock: each file has one of its own, and threads need not wait for each other."""
@@ -107,12 +108,18 @@ class SessionFileHandler(logging.Handler):
                 sid: str = row["session_id"]
                 line = encode_line(row)
             else:
-                rendered = self.formatter.format(record)
-                sid = stamp_of(record.__dict__)[0].get("session_id", UNKNOWN)
-                line = as_line(rendered) or encode_line(self._rows.of_text(rendered, record))
+                sid, line = self._formatted(self.formatter.format(record), record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
             self.handleError(record)
+
+    def _formatted(self, rendered: str, record: logging.LogRecord) -> tuple[str, bytes]:
+        """Return whose line *rendered* is, and the line."""
+        fields = record.__dict__
+        line, sid = as_line(rendered)
+        if sid is None or sid == fields.get(ABSENT):
+            sid = stamp_of(fields)[0].get("session_id", UNKNOWN)
+        return sid, encode_line(self._rows.of_text(rendered, record)) if line is None else line
 
     @property
     def lost(self) -> int:

@@ -84,7 +84,7 @@ class Rows:
                 return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
             return self._of_dict(record, dict(msg))
         else:
-            row = self._row(record, record.getMessage())
+            row = self._row(record, record.getMessage() if record.args else _text(msg))
         if record.exc_info or record.exc_text:
             _add_exception(row, record.exc_info, record.exc_text)
         if record.stack_info:
@@ -183,12 +183,12 @@ class Rows:
             own.update((key, fields[key]) for key in (*STAMP_KEYS, ABSENT) if key in fields)
             exc_info, exc_text = exc_info or record.exc_info, record.exc_text
             extras = extras_of(record)
+        time_text = _event_time(event)
+        level, name = _event_level(event, method), _event_logger(event, logger)
+        if record is not None:  # it knows better
             time_text, level, name = timestamp(record.created), record.levelname, record.name
-            for key in ("timestamp", "level", "logger"):  # said by the record
-                event.pop(key, None)
-        else:
-            time_text = _event_time(event) or timestamp_ns(time.time_ns())
-            level, name = _event_level(event, method), _event_logger(event, logger)
+        elif time_text is None:
+            time_text = timestamp_ns(time.time_ns())
         ids, strange = stamp_of(own)
         row: dict[str, Any] = {
             "timestamp": time_text,

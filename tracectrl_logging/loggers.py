@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 
 class SessionFileLogger:
-    """Appends rendered lines to the files of their sessions; every level does the same.
+    """Appends rendered lines to the files of their sessions.
 
-    Made by :class:`SessionFileLoggerFactory`.
+    Made by :class:`SessionFileLoggerFactory`. Its methods are those of structlog's own output
+    loggers. They take what the chain's last processor rendered and never raise; text that is no
+    JSON object becomes the message of a line. The line goes to the session that
+    :class:`~tracectrl_logging.SessionJSONRenderer` passes with it, else to the one in the line,
+    else to the current one.
     """
 
     __slots__ = ("_writer", "name")
@@ -34,32 +38,48 @@ class SessionFileLogger:
         self._writer = writer
         self.name = name
 
-    def msg(self, line: str | bytes, session_id: str | None = None) -> None:
-        """Append *line*; never raises.
-
-        Args:
-            line: what the chain's last processor rendered. Text that is no JSON object becomes
-                the message of a line.
-            session_id: whose file; :class:`~tracectrl_logging.SessionJSONRenderer` passes the one
-                that is in the line. ``None`` for the current session's.
-        """
+    def _append(self, method: str, line: str | bytes, session_id: str | None) -> None:
         try:
             if session_id is None:
-                session_id = stamp().get("session_id", UNKNOWN)
-                line = self._checked(line)
+                data, session_id = as_line(line)
+                session_id = session_id or stamp().get("session_id", UNKNOWN)
+                line = self._text_line(method, line, session_id) if data is None else data
             self._writer.append(session_id, line)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - logging never raises into the application
             report()
 
-    log = debug = info = warn = warning = msg
-    fatal = failure = err = error = critical = exception = msg
+    def _text_line(self, method: str, rendered: str | bytes, sid: str) -> bytes:
+        text = rendered if isinstance(rendered, str) else rendered.decode("utf-8", "replace")
+        return encode_line(Rows().of_event(self, method, {"event": text, "session_id": sid}))
 
-    def _checked(self, rendered: str | bytes) -> bytes:
-        line = as_line(rendered)
-        if line is None:
-            text = rendered if isinstance(rendered, str) else rendered.decode("utf-8", "replace")
-            line = encode_line(Rows().of_event(self, "info", {"event": text}))
-        return line
+    def msg(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("msg", line, session_id)
+
+    def debug(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("debug", line, session_id)
+
+    def info(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("info", line, session_id)
+
+    def warning(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("warning", line, session_id)
+
+    def error(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("error", line, session_id)
+
+    def critical(self, line: str | bytes, session_id: str | None = None) -> None:
+        """Append *line*."""
+        self._append("critical", line, session_id)
+
+    log = msg
+    warn = warning
+    err = exception = error
+    fatal = failure = critical
 
 
 class SessionFileLoggerFactory:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import orjson
 
 from tracectrl._json import encode_line, well_formed
 
 
-def as_line(rendered: str | bytes) -> bytes | None:
-    """Return *rendered* as one line, newline included; ``None`` where it is no JSON object.
+def as_line(rendered: str | bytes) -> tuple[bytes | None, str | None]:
+    """Return *rendered* as one line, newline included, and the session ID that it holds, if any.
 
-    What is strict JSON on one line stays as it is to the byte. JSON that is spread over several
+    The line is ``None`` where *rendered* is no JSON object. What is strict JSON on one line stays as it is to the byte. JSON that is spread over several
     lines, or that only Python reads (``NaN``, lone surrogates), is encoded anew.
     """
     text = rendered if isinstance(rendered, bytes) else _utf8(rendered)
     text = text.strip()
     if not (text.startswith(b"{") and text.endswith(b"}")):
-        return None
+        return None, None
     try:
         row = orjson.loads(text)
-        if isinstance(row, dict) and b"\n" not in text and b"\r" not in text:
-            return text + b"\n"
+        if b"\n" not in text and b"\r" not in text:
+            return text + b"\n", _session_id(row)
     except ValueError:
         pass
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return encode_line(row) if isinstance(row, dict) else None
+        return None, None
+    return encode_line(row), _session_id(row)
+
+
+def _session_id(row: dict[str, Any]) -> str | None:
+    sid = row.get("session_id")
+    return sid if isinstance(sid, str) and sid else None
 
 
 def _utf8(text: str) -> bytes:

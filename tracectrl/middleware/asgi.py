@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tracectrl.middleware.collector import keep_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued, normalised
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SCOPE_KEY = "tracectrl.session_id"
 """Where the session ID stands in the ASGI scope."""
 
+# Where Starlette keeps the exception handlers that are around what runs now.
+_HANDLERS = "starlette.exception_handlers"
+
 _HEADER = SESSION_HEADER.encode()
 _HEADER_LOWER = _HEADER.lower()
 
@@ -37,9 +40,8 @@ class SessionMiddleware:
 
     Wrap it around the whole application (``app = SessionMiddleware(app)``) or add it as the
     framework does (``app.add_middleware(SessionMiddleware)``). Added to Starlette or FastAPI, it
-    sits inside their own handler for unhandled exceptions: it then answers those itself, as they
-    do by default, and leaves them alone where the application has a handler for 500 or is in debug
-    mode.
+    sits inside their own answer to unhandled exceptions: it then gives that answer itself, be it
+    of the application's handler for 500, of the debug mode or the plain one.
 
     Args:
         app: the application.
@@ -65,7 +67,6 @@ class SessionMiddleware:
         is_valid: Callable[[str], bool] | None = None,
         max_length: int = DEFAULT_MAX_LENGTH,
     ) -> None:
-        keep_out()
         self.app = app
         self._inbound = Inbound(
             headers=headers,
@@ -80,6 +81,7 @@ class SessionMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        handled_outside = _HANDLERS in scope
         headers = normalised(scope["headers"])
         verdict = self._inbound(headers, scope.get(SCOPE_KEY))
         scope[SCOPE_KEY] = verdict.sid
@@ -90,9 +92,9 @@ class SessionMiddleware:
                 return
             try:
                 await self.app(scope, receive, answer)
-            except Exception:
-                if scope["type"] == "http" and not answer.started and not _has_handler(scope):
-                    await answer.send_text(500, "Internal Server Error")
+            except Exception as error:
+                if scope["type"] == "http" and not answer.started and not handled_outside:
+                    await _answer_error(error, scope, receive, answer)
                 raise
 
 
@@ -130,9 +132,19 @@ async def _refuse(kind: str, answer: _Answer, why: str) -> None:
         await answer({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
 
 
-def _has_handler(scope: Scope) -> bool:
-    """Tell whether the framework around us answers unhandled exceptions in a way of its own."""
+async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    """Answer with status 500, as the framework around us would, but for the session."""
+    starlette = sys.modules.get("starlette.applications")  # not ours to import
     app = scope.get("app")
-    handlers = getattr(app, "exception_handlers", None) or {}
-    own = HTTPStatus.INTERNAL_SERVER_ERROR in handlers or Exception in handlers
-    return own or bool(getattr(app, "debug", False))
+    if starlette is None or not isinstance(app, starlette.Starlette):
+        await answer.send_text(500, "Internal Server Error")
+        return
+    from starlette.middleware.errors import ServerErrorMiddleware  # noqa: PLC0415 - an optional one
+
+    async def failed(*_: object) -> None:
+        raise error
+
+    handlers = app.exception_handlers
+    handler = handlers.get(HTTPStatus.INTERNAL_SERVER_ERROR) or handlers.get(Exception)
+    # It answers, and raises the error again.
+    await ServerErrorMiddleware(failed, handler, debug=app.debug)(scope, receive, answer)

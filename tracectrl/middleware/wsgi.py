@@ -26,7 +26,8 @@ class SessionWSGIMiddleware:
     The session is the one in the request's headers, else a new one, and it lasts until the server
     closes the response, so streams and the server's access log belong to it. The thread is then as
     it was before. The answer carries the session in ``X-TraceCtrl-Session``, also when the
-    application raises before it has answered; the exception still reaches the server.
+    application, or its body, raises before anything was sent; the exception still reaches the
+    server.
 
     The arguments, and the errors raised, are those of
     :class:`~tracectrl.middleware.SessionMiddleware`.
@@ -57,13 +58,10 @@ class SessionWSGIMiddleware:
         verdict = self._inbound(headers, environ.get(ENVIRON_KEY))
         environ[ENVIRON_KEY] = verdict.sid
         value = encode_session_header(verdict.sid)
-        started = False
 
         def start(
             status: str, response_headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
-            nonlocal started
-            started = True
             others = [
                 pair for pair in response_headers if pair[0].lower() != SESSION_HEADER.lower()
             ]
@@ -75,15 +73,14 @@ class SessionWSGIMiddleware:
             if verdict.refusal is not None:
                 text = f"The session ID of the request is refused: {verdict.refusal}.\n".encode()
                 start("400 Bad Request", _plain_text(text))
-                return _Body([text], scope)
-            return _Body(self.app(environ, start), scope)
+                return _Body([text], scope, start)
+            return _Body(self.app(environ, start), scope, start)
         except BaseException as error:
-            if not started and isinstance(error, Exception):
-                # Sent at once, for the server must still see the exception.
-                start("500 Internal Server Error", _plain_text(_SERVER_ERROR), sys.exc_info())(
-                    _SERVER_ERROR
-                )
-            scope.__exit__(*sys.exc_info())
+            try:
+                if isinstance(error, Exception):
+                    _answer_error(start)
+            finally:
+                scope.__exit__(*sys.exc_info())
             raise
 
 
@@ -93,15 +90,20 @@ class _Body:
     A generator would not do: the server need not iterate it, and then its ``finally`` never runs.
     """
 
-    def __init__(self, body: Iterable[bytes], scope: continued) -> None:
+    def __init__(self, body: Iterable[bytes], scope: continued, start: StartResponse) -> None:
         self._body = body
+        self._start = start
         self._scope: continued | None = scope
         if hasattr(body, "__len__"):
             # Servers derive the content length from a body of one part.
             self.__class__ = _SizedBody
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        try:
+            yield from self._body
+        except Exception:
+            _answer_error(self._start)
+            raise
 
     def close(self) -> None:
         try:
@@ -117,6 +119,16 @@ class _Body:
 class _SizedBody(_Body):
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
+
+
+def _answer_error(start: StartResponse) -> None:
+    """Answer with status 500, unless something was sent already; call it in an except block.
+
+    The answer is sent at once, for the server must still see the exception. Where something was
+    sent, the server raises the exception right here (PEP 3333, "exc_info").
+    """
+    write = start("500 Internal Server Error", _plain_text(_SERVER_ERROR), sys.exc_info())
+    write(_SERVER_ERROR)
 
 
 def _headers_of(environ: WSGIEnvironment) -> dict[str, list[str]]:

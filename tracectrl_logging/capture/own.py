@@ -1,0 +1,42 @@
+"""A program that writes session files itself is left to do so.
+
+Its writer may redact, rotate or rename what we would write beside it: one line per record, and
+the program's own choice of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import SPAN_SUFFIX, root_path
+from tracectrl_logging.handler import SessionFileHandler
+from tracectrl_logging.loggers import SessionFileLoggerFactory
+
+if TYPE_CHECKING:
+    from tracectrl_logging.capture.patches import Patches
+    from tracectrl_logging.capture.process import Capture
+    from tracectrl_logging.capture.spans import Spans
+
+
+def tap(capture: Capture, spans: Spans, patches: Patches) -> None:
+    """Stand back once the program sets up a writer of its own for the same files."""
+    root = os.path.abspath(root_path(capture.root))
+
+    def watch(cls: type[Any], wanted: str) -> None:
+        initialise = cls.__init__
+
+        def watched(self: Any, *args: Any, **kwargs: Any) -> None:
+            initialise(self, *args, **kwargs)
+            if cls is Appender and (spans.making or SPAN_SUFFIX not in args):
+                return
+            given = args[0] if args else kwargs.get("root")
+            if os.path.abspath(root_path(given)) == root:
+                setattr(capture, wanted, False)
+
+        patches.replace(cls, "__init__", watched)
+
+    watch(SessionFileHandler, "records_wanted")
+    watch(SessionFileLoggerFactory, "events_wanted")
+    watch(Appender, "spans_wanted")  # the exporter's: to watch that would be to load the SDK

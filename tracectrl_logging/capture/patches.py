@@ -1,0 +1,24 @@
+"""Functions put in the place of others, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Patches:
+    """Replaces attributes, and puts back what was there."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, Any, Any]] = []
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        """Make *value* the attribute *name* of *owner*."""
+        self._done.append((owner, name, getattr(owner, name), value))
+        setattr(owner, name, value)
+
+    def undo(self) -> None:
+        """Put everything back, save what somebody else has replaced since: that is theirs."""
+        while self._done:
+            owner, name, before, value = self._done.pop()
+            if getattr(owner, name) is value:
+                setattr(owner, name, before)

@@ -1,0 +1,33 @@
+"""The command ``tracectrl-logs``; this module needs none of the packages that the command does."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from tracectrl.errors import MissingExtraError
+
+_NEEDED = ("click", "rich")
+
+
+def main() -> None:
+    """Run the command; exits with status 2 and one line where the extra ``cli`` is missing."""
+    try:
+        for package in _NEEDED:
+            _require(package)
+    except MissingExtraError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    from tracectrl_logging.cli.group import group  # noqa: PLC0415 - needs click
+
+    group(prog_name="tracectrl-logs")
+
+
+def _require(package: str) -> None:
+    try:
+        found = find_spec(package) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        feature, extra = "tracectrl-logs", "cli"
+        raise MissingExtraError(feature, package, extra)

@@ -1,0 +1,75 @@
+"""``tracectrl-logs demo``: two real agents, twenty sessions, one timeline."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+
+import click
+
+from tracectrl.errors import MissingExtraError
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import LOG_SUFFIX, log_path, root_path
+from tracectrl_logging.cli.common import UnusableError, root_option
+
+SESSIONS = 20
+
+
+@click.command(short_help="Show it all on two agents and twenty sessions.")
+@root_option
+def demo(*, root: str | None) -> None:
+    """Run two agents that serve twenty sessions at once, then show one of them.
+
+    The agents are FastAPI applications in two processes, on free ports of this machine; the first
+    asks the second over HTTP. They end with the demo; the session files stay. Needs the extra
+    "demo": pip install 'tracectrl-logging[demo]'.
+    """
+    directory = str(root_path(root))
+    try:
+        _check_extras()
+    except MissingExtraError as error:
+        raise UnusableError(str(error)) from error
+    Appender(directory, LOG_SUFFIX)  # raises where the root cannot be written to
+    from tracectrl_logging.demo.runner import AgentError, run_sessions  # noqa: PLC0415
+
+    click.echo(f"Two agents are serving {SESSIONS} sessions ...", err=True)
+    try:
+        ids = run_sessions(directory, SESSIONS)
+    except AgentError as error:
+        raise click.ClickException(str(error)) from error
+    sid = ids[0]  # one that both agents have trouble with
+    click.echo(
+        f"{SESSIONS} sessions, each in two processes, have their lines in {directory}{os.sep}.\n"
+        f"This is one of them, {sid}:\n"
+    )
+    sys.stdout.flush()
+    show = [sys.executable, "-m", "tracectrl_logging.cli", "show", sid, "--root", directory]
+    status = subprocess.run(show, check=False).returncode  # noqa: S603 - our own module
+    click.echo("\nTry next:\n")
+    for line in _next_steps(sid, directory):
+        click.echo(f"  {line}")
+    if status:
+        raise SystemExit(status)
+
+
+def _check_extras() -> None:
+    for package in ("fastapi", "httpx", "uvicorn"):
+        if importlib.util.find_spec(package) is None:
+            feature = "tracectrl-logs demo"
+            raise MissingExtraError(feature, package, "demo")
+
+
+def _next_steps(sid: str, directory: str) -> list[str]:
+    quoted = shlex.quote(directory)
+    option = "" if directory == "traces" else f" --root {quoted}"
+    errors = shlex.quote('select(.level == "ERROR") | .message')
+    return [
+        f"grep -l {sid} {quoted}/*",
+        f"jq -r {errors} {shlex.quote(str(log_path(sid, directory)))}",
+        f"tracectrl-logs sessions{option}",
+        f"tracectrl-logs show {sid}{option}",
+        f"tracectrl-logs grep 'tool call failed'{option}",
+    ]

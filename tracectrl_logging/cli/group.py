@@ -1,0 +1,90 @@
+"""The commands by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracectrl_logging.cli.common import UnusableError, root_option, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COMMANDS = {
+    "sessions": "tracectrl_logging.cli.sessions:sessions",
+    "show": "tracectrl_logging.cli.show:show",
+    "grep": "tracectrl_logging.cli.grep:grep",
+    "run": "tracectrl_logging.cli.run:run",
+    "demo": "tracectrl_logging.cli.demo:demo",
+}
+_INTERRUPTED = 130
+
+
+class Group(click.Group):
+    """A group whose commands are imported lazily, and whose failures are one line each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of ``--help``."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command called *cmd_name*, imported now."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            msg = f"{module}.{name} is not a command"
+            raise TypeError(msg)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what ends it early becomes an exit status."""
+        with _quiet_ends(ctx):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _quiet_ends(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # ``| head``: whoever reads has seen enough
+        _drop_output()
+        ctx.exit(0)
+    except KeyboardInterrupt:
+        ctx.exit(_INTERRUPTED)
+    except OSError as error:
+        name = "" if error.filename is None else f": {shown(os.fsdecode(error.filename))}"
+        text = f"{error.strerror or error}{name}"
+        raise UnusableError(text) from error
+
+
+def _drop_output() -> None:
+    """Point stdout nowhere, so that the interpreter's last flush has nothing to complain about."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tracectrl-logging", message="%(prog)s %(version)s")
+@root_option
+@click.pass_context
+def group(ctx: click.Context, root: str | None) -> None:
+    """Read the log lines and spans of sessions.
+
+    The files are looked for in --root DIR, else in $TRACECTRL_TRACE_DIR, else in ./traces.
+
+    Exit status: 0 something was found, 1 nothing matched, 2 wrong use or unreadable input. Damaged
+    lines are named on stderr and the rest is shown; the status is 2 only where they leave nothing.
+    """
+    ctx.obj = root

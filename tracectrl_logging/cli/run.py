@@ -1,0 +1,77 @@
+"""``tracectrl-logs run``: any Python program, unchanged, in a session."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import LOG_SUFFIX, log_path
+from tracectrl.session import checked, mint
+from tracectrl_logging.capture import environment
+from tracectrl_logging.cli.common import UnusableError, root_option
+
+
+@click.command(
+    # What follows SCRIPT.py or MODULE is the program's, whatever it looks like.
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a Python program in a session.",
+)
+@click.option("--session", metavar="ID", help="The session to run in.  [default: a new one]")
+@root_option
+@click.option("--service", metavar="NAME", help="The service of all lines and spans.")
+@click.option(
+    "--level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
+    help="Write this level and above.  [default: INFO, and what the program itself lets through]",
+)
+@click.option("-m", "as_module", is_flag=True, help="Run a module, as python -m does.")
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr where the lines go.")
+@click.argument("program", metavar="SCRIPT.py|MODULE")
+@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
+def run(
+    *,
+    session: str | None,
+    root: str | None,
+    service: str | None,
+    level: str | None,
+    as_module: bool,
+    verbose: bool,
+    program: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """Run SCRIPT.py, or with -m a MODULE, unchanged, in a session.
+
+    The interpreter starts the program as it would without us: its output, input, arguments, exit
+    status and tracebacks are its own, and so is its logging set-up. What it logs, however that is
+    set up, and what it traces is written to the session's files as well:
+
+    \b
+    - records of stdlib logging that reach a logger's handlers, and those from INFO up that only
+      the root logger's level holds back;
+    - structlog events, as they are before the last processor renders them;
+    - spans of the tracer provider that the program sets, or of its tracers while there is none;
+    - an uncaught exception, as a line of the logger tracectrl.run.
+
+    Not captured: what is printed, other logging libraries (loguru), loggers that are disabled,
+    spans of a provider that is not OpenTelemetry's global one. A program that sets up
+    tracectrl_logging itself is left to its own set-up.
+
+    Child processes find the session in TRACECTRL_SESSION_ID; those of the same Python are captured,
+    too. The interpreter's own options are set in its environment: PYTHONWARNINGS, PYTHONDEVMODE.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    try:
+        sid = mint() if session is None else checked(session)
+        Appender(
+            root, LOG_SUFFIX
+        )  # a root that cannot be written to is said before the program runs
+    except (ValueError, OSError) as error:
+        raise UnusableError(str(error)) from error
+    env = environment(os.environ, sid, root=root, service_name=service, level=level)
+    if verbose:
+        click.echo(f"session {sid}: {log_path(sid, root)}", err=True)
+    sys.stdout.flush()
+    command = [sys.executable, *(["-m"] if as_module else []), program, *arguments]
+    os.execve(sys.executable, command, env)  # noqa: S606 - no shell: to run it is the point

@@ -1,0 +1,1 @@
+"""The two agents of ``tracectrl-logs demo``, and what runs them."""

@@ -1,0 +1,203 @@
+"""One file, line by line: what is damaged is reported, the rest is returned.
+
+A line is read whole, so a reader's memory is bounded by the longest line, not by the file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tracectrl._json import encode_line
+from tracectrl_logging.reader import find
+from tracectrl_logging.reader.records import Damage, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tracectrl_logging.reader.find import OpenFile, SessionFiles
+    from tracectrl_logging.reader.records import Kind, Report
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A longer line is damage: a file without newlines must not fill the memory."""
+
+TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
+
+OTLP_KEY = "resourceSpans"
+"""What tells a line of OTLP/JSON from a flat span line."""
+
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
+
+
+def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Yield the lines of *file* that are JSON objects; *report* hears of the others.
+
+    A line is its number from 1, its bytes, and what they say. Blank lines are neither damage nor
+    lines. A last line without a newline counts.
+    """
+    path, stream = file
+    loads = orjson.loads
+    number = 0
+    while True:
+        try:
+            raw = stream.readline(MAX_LINE_BYTES)
+        except find.UNREADABLE as error:
+            report(Damage(path, number + 1, f"the file cannot be read from here on: {error}"))
+            return
+        if not raw:
+            return
+        number += 1
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            report(Damage(path, number, f"longer than {MAX_LINE_BYTES} bytes"))
+            if not _skip_line(file, number, report):
+                return
+            continue
+        try:
+            row = loads(raw)  # and not parse(): this is the loop that everything waits for
+            if type(row) is not dict:
+                row, raw = parse(raw)
+        except ValueError:
+            try:
+                row, raw = parse(raw)
+            except ValueError as damage:
+                if not raw.isspace():
+                    report(Damage(path, number, str(damage)))
+                continue
+        yield number, raw.strip(), row
+
+
+def parse(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return what the line *raw* says, and its bytes as strict JSON: *raw* itself almost always.
+
+    Raises:
+        ValueError: the line is damaged; the text says how.
+    """
+    try:
+        row = orjson.loads(raw)
+    except ValueError as error:
+        row, raw = _loads_slowly(raw, error)
+    if type(row) is not dict:
+        msg = "not a JSON object"
+        raise ValueError(msg)
+    return row, raw.strip()
+
+
+def lines(
+    found: SessionFiles,
+    kind: Kind,
+    sid: str,
+    report: Report,
+    *,
+    wanted: Callable[[bytes, dict[str, Any]], bool] | None = None,
+) -> Iterator[Line]:
+    """Yield the lines of one *kind* of the session *sid* in the order they were written.
+
+    A span file may hold OTLP/JSON; each of its spans becomes a line of its own. *wanted* picks log
+    lines and flat span lines by what they say.
+    """
+    files = find.open_chain(found, kind, report)
+    key = TIME_KEY[kind]
+    time = ""
+    latest: object = None
+    try:
+        for file in files:
+            for number, raw, row in rows(file, report):
+                if kind == "span" and OTLP_KEY in row:
+                    for span in spans_of(file.path, number, row, sid, report):
+                        latest = time = span["start_time"]
+                        yield Line(kind, span, encode_line(span)[:-1], time, file.path, number)
+                    continue
+                latest = row.get(key, latest)
+                if wanted is None or wanted(raw, row):
+                    time = time_of(latest) or time
+                    yield Line(kind, row, raw, time, file.path, number)
+    finally:
+        find.close_all(files)
+
+
+def spans_of(
+    path: str, number: int, row: dict[str, Any], sid: str, report: Report
+) -> list[dict[str, Any]]:
+    """Return the flat span lines of *row*, line *number* of the file at *path*, which is OTLP."""
+    from tracectrl_logging.reader import otlp  # noqa: PLC0415 - for OTLP files only
+
+    try:
+        return otlp.flat_spans(row, sid)
+    except otlp.NOT_OTLP:
+        report(Damage(path, number, "not OTLP/JSON"))
+        return []
+
+
+def time_of(value: object) -> str | None:
+    """Return the time *value* in the form of a log line's ``timestamp``, ``None`` for no time.
+
+    Other writers' forms are understood: other offsets from UTC, more or fewer digits, and no offset
+    at all for UTC.
+    """
+    if not isinstance(value, str):
+        return None
+    if _CANONICAL.fullmatch(value):
+        return value
+    match = _ISO.fullmatch(value)
+    if match is None:
+        return None
+    from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - for foreign lines only
+
+    date, clock, fraction, offset = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{date}T{clock}+00:00")
+        if offset not in (None, "Z"):
+            minutes = int(offset[1:3]) * 60 + int(offset[3:].lstrip(":") or 0)
+            moment -= timedelta(minutes=-minutes if offset[0] == "-" else minutes)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment.astimezone(timezone.utc)
+    return f"{moment.replace(tzinfo=None).isoformat()}.{(fraction or '')[:6]:0<6}Z"
+
+
+def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
+    """Read to the end of an overlong line; return whether the file goes on being readable."""
+    try:
+        while (raw := file.stream.readline(MAX_LINE_BYTES)) and not raw.endswith(b"\n"):
+            pass
+    except find.UNREADABLE as error:
+        report(Damage(file.path, number, f"the file cannot be read from here on: {error}"))
+        return False
+    return True
+
+
+def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
+    r"""Parse what orjson refused with *error*: lone surrogates as ``\udXXX``, NaN and infinities.
+
+    The second result is *raw*, or strict JSON where *raw* is not that.
+
+    Raises:
+        ValueError: the line is damaged; the text says how.
+    """
+    import json  # noqa: PLC0415 - for few lines only
+
+    if b"\0" in raw:
+        msg = "holds NUL bytes"
+        raise ValueError(msg)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        msg = "not UTF-8"
+        raise ValueError(msg) from None
+    constants: list[str] = []
+    try:
+        if "recursion" in str(error).lower():
+            raise RecursionError  # noqa: TRY301 - the two parsers' words for one thing
+        row = json.loads(text, parse_constant=constants.append)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
+    except ValueError:
+        msg = "not JSON" if raw.endswith(b"\n") else "cut off: not JSON, and no newline at its end"
+        raise ValueError(msg) from None
+    return row, json.dumps(row).encode() if constants else raw

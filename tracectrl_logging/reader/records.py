@@ -1,0 +1,77 @@
+"""What the reader hands out: small frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Kind: TypeAlias = Literal["log", "span"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stored line, of a log or of a span.
+
+    Two numbers of one line may differ: :attr:`row` holds an integer past 64 bits as a float,
+    :attr:`raw` holds it as it was written.
+    """
+
+    kind: Kind
+    row: dict[str, Any]
+    """The line as a dictionary; a span stored as OTLP/JSON has the keys of a span line."""
+    raw: bytes
+    """The line as it is in the file, without its newline; strict JSON, also where the file's is not."""
+    time: str
+    """When: ``timestamp`` or ``start_time`` in UTC to the microsecond, so that texts compare.
+
+    A line without one has the time of the line before it in its file, ``""`` before any.
+    """
+    path: str
+    number: int
+    """The place in the file at *path*, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session's files in numbers; damaged lines do not count."""
+
+    session_id: str
+    first_time: str | None
+    """The earliest time in any line, in UTC to the microsecond; ``None`` where no line has one."""
+    last_time: str | None
+    """The latest time in any line, the end of a span included."""
+    logs: int
+    spans: int
+    errors: int
+    """Log lines at ERROR or above. A level with a name of its own is not known to be one."""
+    services: tuple[str, ...]
+    """The services that wrote the lines, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What could not be read: one line, or the rest of a file."""
+
+    path: str
+    line: int | None
+    """Counted from 1; ``None`` for the file as a whole."""
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}: line {self.line}"
+        return f"{place}: {self.reason}"
+
+
+Report: TypeAlias = Callable[[Damage], object]
+
+
+class DamagedLineWarning(UserWarning):
+    """A line could not be read; the others were."""
+
+
+class UnknownSessionError(LookupError):
+    """No file under the root belongs to the session."""
