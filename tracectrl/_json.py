@@ -1,15 +1,18 @@
 """Values to strict JSON, whatever they are: a value that cannot be encoded never loses its line.
 
-The encoder is orjson. What it encodes by itself stays as it does it (dataclasses, datetimes, UUIDs
-and enumerations included; NaN and infinities become ``null``). Only a line that it refuses goes
-value by value, and only the refused value is replaced: by its ``repr``, or by a marker where that
-fails too. Both ways give the same bytes for what the encoder takes.
+The encoder is orjson, which trusts what it is given: a container that changes while it is encoded,
+because a ``repr`` or a time zone inside it runs Python code, ends the process. So no Python code
+runs in it: it takes a line of plain values as it is, and refuses any other. That one goes value by
+value over copies of its containers, and what the encoder refuses is replaced: by its parts, by its
+``repr``, or by a marker where that fails too. Both ways give the same bytes for plain values. NaN
+and infinities become ``null``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from datetime import datetime, timezone
+from datetime import date, datetime, time, timezone
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,30 +20,32 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
+    Default = Callable[[Any], Any] | None
+
 _MAX_DEPTH = 64
 _MAX_INT_BITS = 64
 
 _dumps = orjson.dumps
-_NEWLINE = orjson.OPT_APPEND_NEWLINE
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_PLAIN_LINE = _PLAIN | orjson.OPT_APPEND_NEWLINE
 
 
-def encode_line(row: Mapping[str, Any], default: Callable[[Any], Any] | None = None) -> bytes:
+def encode_line(row: Mapping[str, Any], default: Default = None) -> bytes:
     """Return *row* as one line of strict JSON, its newline included; never raises for a value.
 
-    *default* is called with what the encoder does not know; where it raises, ``repr`` stands in.
+    *default* is called with what JSON has no form for; where it raises, ``repr`` stands in.
     """
-    hook = safe_repr if default is None else _guarded(default)
     try:
-        return _dumps(row, hook, _NEWLINE)
+        return _dumps(row, None, _PLAIN_LINE)
     except (TypeError, RecursionError):
         fields: dict[str, Any] = {}
         for key, value in row.items():
-            fields[_free(_key(key), fields)] = _encodable(value, (), hook)
+            fields[_free(_key(key), fields)] = _encodable(value, (), default)
         sid = row.get("session_id")
         if isinstance(sid, str) and well_formed(sid) is not sid:
             # The one value that is read back to find its file: kept exactly, as a JSON escape.
             fields["session_id"] = orjson.Fragment(json.dumps(sid))
-        return _dumps(fields, safe_repr, _NEWLINE)
+        return _dumps(fields, None, _PLAIN_LINE)
 
 
 def safe_repr(value: object) -> str:
@@ -48,7 +53,7 @@ def safe_repr(value: object) -> str:
     try:
         return well_formed(repr(value))
     except Exception as error:  # noqa: BLE001 - a repr may raise anything
-        return f"<{type(value).__name__}: repr() raised {type(error).__name__}>"
+        return f"<{_type_name(value)}: repr() raised {type(error).__name__}>"
 
 
 def well_formed(text: str) -> str:
@@ -60,32 +65,55 @@ def well_formed(text: str) -> str:
     return text
 
 
-def _encodable(  # noqa: PLR0911 - one return for each kind of value
-    value: Any, inside: tuple[int, ...], hook: Callable[[Any], Any]
-) -> Any:
+def _encodable(value: Any, inside: tuple[int, ...], default: Default) -> Any:
     """Return *value* with every part that the encoder refuses replaced."""
     try:
-        return orjson.Fragment(_dumps(value, hook))
+        return orjson.Fragment(_dumps(value, None, _PLAIN))
     except (TypeError, RecursionError):
         pass
     if isinstance(value, str):
         return well_formed(str.__str__(value))
-    if isinstance(value, (dict, list, tuple)):
-        if id(value) in inside:
-            return f"<{type(value).__name__}: contains itself>"
-        if len(inside) >= _MAX_DEPTH:
-            return f"<{type(value).__name__}: more than {_MAX_DEPTH} levels deep>"
-        inside = (*inside, id(value))
-        try:
-            if not isinstance(value, dict):
-                return [_encodable(item, inside, hook) for item in list(value)]
-            encoded: dict[str, Any] = {}
-            for key, item in list(value.items()):
-                encoded[_free(_key(key), encoded)] = _encodable(item, inside, hook)
-        except Exception:  # noqa: BLE001 - a subclass may do anything
-            return safe_repr(value)
+    if id(value) in inside:
+        return f"<{_type_name(value)}: contains itself>"
+    if len(inside) >= _MAX_DEPTH:
+        return f"<{_type_name(value)}: more than {_MAX_DEPTH} levels deep>"
+    try:
+        return _of_parts(value, (*inside, id(value)), default)
+    except Exception:  # noqa: BLE001 - a subclass may do anything
+        return safe_repr(value)
+
+
+def _of_parts(value: Any, inside: tuple[int, ...], default: Default) -> Any:
+    if isinstance(value, (date, time)):
+        return _time_text(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
+        value = {name: getattr(value, name) for name in names}
+    if isinstance(value, dict):
+        encoded: dict[str, Any] = {}
+        for key, item in list(value.items()):
+            encoded[_free(_key(key), encoded)] = _encodable(item, inside, default)
         return encoded
+    if isinstance(value, list) or type(value) is tuple:  # the repr of a named tuple says more
+        return [_encodable(item, inside, default) for item in list(value)]
+    if default is not None:
+        made = default(value)
+        return safe_repr(value) if made is value else _encodable(made, inside, default)
     return safe_repr(value)
+
+
+def _time_text(value: date | time) -> Any:
+    zone = getattr(value, "tzinfo", None)
+    if zone is None or type(zone) is timezone:
+        return orjson.Fragment(_dumps(value))  # RFC 3339, as the encoder writes it
+    return value.isoformat()
+
+
+def _type_name(value: object) -> str:
+    try:
+        return str(type(value).__name__)
+    except Exception:  # noqa: BLE001 - a metaclass may do anything
+        return "object"
 
 
 def _key(key: object) -> str:
@@ -103,16 +131,6 @@ def _free(name: str, taken: Container[str]) -> str:
     while name in taken:  # 1 and "1" are two keys in Python and one in JSON
         name += "_"
     return name
-
-
-def _guarded(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def hook(value: Any) -> Any:
-        try:
-            return default(value)
-        except Exception:  # noqa: BLE001 - the user's code may raise anything
-            return safe_repr(value)
-
-    return hook
 
 
 def _is_small(key: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
@@ -134,7 +134,15 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
     return cast("F", wrapper)
 
 
-def inject_trace_headers(headers: H | None = None) -> H:
+@overload
+def inject_trace_headers(headers: None = None) -> dict[str, Any]: ...
+
+
+@overload
+def inject_trace_headers(headers: H) -> H: ...
+
+
+def inject_trace_headers(headers: MutableMapping[str, Any] | None = None) -> Any:
     """Write the current span and session into *headers* and return that same mapping.
 
     Writes ``traceparent``, what the global propagator adds, and ``X-TraceCtrl-Session``; each only
@@ -153,7 +161,7 @@ def inject_trace_headers(headers: H | None = None) -> H:
     for name in stale:
         carrier.pop(name, None)
     carrier.update(written)
-    return cast("H", carrier)
+    return carrier
 
 
 def extract_trace_headers(headers: Headers) -> Context:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Link
 
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl._service import service_name as known_service_name
@@ -21,8 +24,6 @@ from tracectrl.session import UNKNOWN
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-
-    from opentelemetry.sdk.resources import Resource
 
     from tracectrl.redaction import Redact, Redactor
 
@@ -189,24 +190,44 @@ def _otlp_encoder(redact: Redactor | None) -> Callable[[ReadableSpan, str], byte
 
     def encode(span: ReadableSpan, sid: str) -> bytes:
         attributes = _plain(span.attributes)
-        if sid != UNKNOWN:
-            attributes.setdefault(SESSION_ATTRIBUTE, sid)
-        if redact is not None:
-            attributes = redact(attributes)
-        return encode_line(encode_spans([_with_attributes(span, attributes)]).to_dict())
+        if redact is not None or (sid != UNKNOWN and SESSION_ATTRIBUTE not in attributes):
+            if sid != UNKNOWN:
+                attributes.setdefault(SESSION_ATTRIBUTE, sid)
+            span = _rebuilt(span, attributes, redact)
+        return encode_line(encode_spans([span]).to_dict())
 
     return encode
 
 
-def _with_attributes(span: ReadableSpan, attributes: Mapping[str, Any]) -> ReadableSpan:
+def _rebuilt(
+    span: ReadableSpan, attributes: dict[str, Any], redact: Redactor | None
+) -> ReadableSpan:
+    """Return *span* with *attributes*, and without what *redact* leaves out anywhere in it."""
+
+    def clean(values: Mapping[str, Any] | None, dropped: int) -> BoundedAttributes:
+        plain = _plain(values)
+        bounded = BoundedAttributes(attributes=plain if redact is None else redact(plain))
+        bounded.dropped = dropped
+        return bounded
+
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),
         parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=span.events,
-        links=span.links,
+        resource=Resource(clean(span.resource.attributes, 0), span.resource.schema_url),
+        attributes=clean(attributes, span.dropped_attributes),
+        events=[
+            Event(
+                event.name,
+                clean(event.attributes, getattr(event, "dropped_attributes", 0)),
+                event.timestamp,
+            )
+            for event in span.events
+        ],
+        links=[
+            Link(link.context, clean(link.attributes, link.dropped_attributes))
+            for link in span.links
+        ],
         kind=span.kind,
         status=span.status,
         start_time=span.start_time,

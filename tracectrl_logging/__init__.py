@@ -49,15 +49,17 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load the module that *name* lives in (PEP 562)."""
-    try:
-        module = _MODULE_OF[name]
-    except KeyError:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg) from None
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-    return value
+if not TYPE_CHECKING:  # a type checker is to see what is there, not that anything may be
+
+    def __getattr__(name: str) -> Any:
+        """Load the module that *name* lives in (PEP 562)."""
+        try:
+            module = _MODULE_OF[name]
+        except KeyError:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg) from None
+        value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

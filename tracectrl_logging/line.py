@@ -6,9 +6,10 @@ the same event gives the same keys from logging and from structlog.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tracectrl._json import safe_repr, timestamp, timestamp_ns
@@ -40,7 +41,7 @@ LINE_KEYS = (
 _KEYS = frozenset(LINE_KEYS)
 
 # What an event may hold that does not go into the line as it is.
-_SPECIAL = _KEYS | {"exc_info", "stack_info", "_record", "_from_structlog"}
+_SPECIAL = _KEYS | {ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
 
 _LEVELS = frozenset({"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"})
 _LEVEL_OF_METHOD = {
@@ -108,7 +109,7 @@ class Rows:
         text = event.pop("event") if "event" in event else event.pop("message", "")
         own: dict[str, Any] = {}
         if "session_id" in event or "trace_id" in event:
-            own = {key: event.pop(key) for key in STAMP_KEYS if key in event}
+            own = {key: event.pop(key) for key in (*STAMP_KEYS, ABSENT) if key in event}
         if not _SPECIAL.isdisjoint(event):
             return self._of_special_event(logger, method, _text(text), event, own)
         ids, strange = stamp_of(own) if own else (stamp(), None)
@@ -175,7 +176,7 @@ class Rows:
     ) -> dict[str, Any]:
         record: logging.LogRecord | None = event.pop("_record", None)
         event.pop("_from_structlog", None)
-        own.update((key, event.pop(key)) for key in STAMP_KEYS if key in event)
+        own.update((key, event.pop(key)) for key in (*STAMP_KEYS, ABSENT) if key in event)
         exc_info, exc_text = event.pop("exc_info", None), None
         extras: dict[str, Any] = {}
         if record is not None:
@@ -250,7 +251,8 @@ def _event_time(event: dict[str, Any]) -> str | None:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         text = timestamp(value)
     elif isinstance(value, datetime):
-        text = timestamp(value.astimezone(timezone.utc).timestamp())
+        with contextlib.suppress(Exception):  # the ends of the calendar; a time zone of one's own
+            text = timestamp(value.timestamp())
     if text is not None:
         del event["timestamp"]
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.fields import stamp_of
+from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def add_session_context(
     del logger, method_name
     record = event_dict.get("_record")
     ids = stamp() if record is None else stamp_of(record.__dict__)[0]
+    absent = event_dict.get(ABSENT)
     for key, value in ids.items():
-        event_dict.setdefault(key, value)
+        if key not in event_dict or (absent is not None and event_dict[key] == absent):
+            event_dict[key] = value
     return event_dict

@@ -71,6 +71,17 @@ class _File:
     __del__ = close
 
 
+class _Table:
+    """The open files, the least recently used first, and the lock for changing what is in it."""
+
+    __slots__ = ("files", "lock", "pid")
+
+    def __init__(self) -> None:
+        self.files: OrderedDict[str, _File] = OrderedDict()
+        self.lock = threading.RLock()
+        self.pid = os.getpid()
+
+
 class Appender:
     """Appends lines to the files of many sessions, through a bounded set of open descriptors.
 
@@ -108,9 +119,7 @@ class Appender:
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
         self._limit = _default_limit() if max_open_files is None else max_open_files
-        self._files: OrderedDict[str, _File] = OrderedDict()
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
+        self._table = _Table()
         _make_root(self.root)
 
     def append(self, sid: str, line: bytes) -> None:
@@ -121,7 +130,7 @@ class Appender:
         """
         retried = False
         while True:
-            files = self._files
+            files = self._table.files
             file = files.get(sid)
             if file is None:
                 file = self._opened(sid)
@@ -130,7 +139,7 @@ class Appender:
                     files.move_to_end(sid)
                 except KeyError:  # evicted by another thread this moment
                     continue
-            if not (file.lock.acquire(blocking=False) or self._acquired(file.lock)):
+            if not (file.lock.acquire(blocking=False) or self._acquired(file)):
                 continue
             try:
                 if file.fd < 0 or (
@@ -160,9 +169,10 @@ class Appender:
 
     def close(self) -> None:
         """Close every descriptor; a later :meth:`append` opens its file again."""
-        while self._files:
+        files = self._table.files
+        while files:
             try:
-                _, file = self._files.popitem()
+                _, file = files.popitem()
             except KeyError:
                 return
             self._shut(file)
@@ -170,18 +180,20 @@ class Appender:
     @property
     def open_files(self) -> int:
         """How many descriptors are open now."""
-        return len(self._files)
+        return len(self._table.files)
 
-    def _acquired(self, lock: threading.RLock) -> bool:
-        """Take *lock*; ``False`` where it is a dead copy in a forked child: look it up anew."""
-        if lock.acquire(blocking=False):
+    def _acquired(self, holder: _File | _Table) -> bool:
+        """Take the lock of *holder*; ``False`` where a forked child has only a dead copy of it.
+
+        The holder is to be looked up anew then: there is a new table.
+        """
+        if holder.lock.acquire(blocking=False):
             return True
-        if os.getpid() != self._pid:
-            self._pid = os.getpid()
-            self._lock = threading.RLock()
-            self._files = OrderedDict()
+        if holder.pid != os.getpid():
+            if self._table.pid != os.getpid():
+                self._table = _Table()
             return False
-        lock.acquire()
+        holder.lock.acquire()
         return True
 
     def _may_write(self, file: _File, size: int) -> bool:
@@ -203,15 +215,14 @@ class Appender:
     def _opened(self, sid: str) -> _File:
         path = os.path.join(self.root, stem_of(sid) + self._suffix)
         fresh = self._open(path)
-        while True:
-            files, lock = self._files, self._lock  # another thread may find out about a fork
-            if self._acquired(lock):
-                break
+        while not self._acquired(table := self._table):
+            pass
         try:
+            files = table.files
             file = files.setdefault(sid, fresh)
             surplus = [files.popitem(last=False)[1] for _ in range(len(files) - self._limit)]
         finally:
-            lock.release()
+            table.lock.release()
         if file is not fresh:
             fresh.close()
         for victim in surplus:
@@ -244,19 +255,20 @@ class Appender:
 
     def _shrink(self) -> bool:
         """Close half of the open files and be content with that many from now on."""
-        victims = list(self._files.items())[: max(1, len(self._files) // 2)]
-        self._limit = max(1, len(self._files) - len(victims))
+        files = self._table.files
+        victims = list(files.items())[: max(1, len(files) // 2)]
+        self._limit = max(1, len(files) - len(victims))
         for sid, file in victims:
             self._forget(sid, file)
             self._shut(file)
         return bool(victims)
 
     def _forget(self, sid: str, file: _File) -> None:
-        if self._files.get(sid) is file:
-            self._files.pop(sid, None)
+        if self._table.files.get(sid) is file:
+            self._table.files.pop(sid, None)
 
     def _shut(self, file: _File) -> None:
-        if self._acquired(file.lock):
+        if self._acquired(file):
             try:
                 file.close()
             finally:

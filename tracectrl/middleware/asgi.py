@@ -87,6 +87,7 @@ class SessionMiddleware:
         scope[SCOPE_KEY] = verdict.sid
         answer = _Answer(send, verdict.sid)
         with continued(headers, verdict.sid):
+            verdict.tell()
             if verdict.refusal is not None:
                 await _refuse(scope["type"], answer, verdict.refusal)
                 return
@@ -139,12 +140,12 @@ async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer
     if starlette is None or not isinstance(app, starlette.Starlette):
         await answer.send_text(500, "Internal Server Error")
         return
-    from starlette.middleware.errors import ServerErrorMiddleware  # noqa: PLC0415 - an optional one
 
     async def failed(*_: object) -> None:
         raise error
 
-    handlers = app.exception_handlers
-    handler = handlers.get(HTTPStatus.INTERNAL_SERVER_ERROR) or handlers.get(Exception)
+    kinds = (HTTPStatus.INTERNAL_SERVER_ERROR, Exception)
+    own = [handler for kind, handler in app.exception_handlers.items() if kind in kinds]
+    outermost = sys.modules["starlette.middleware.errors"].ServerErrorMiddleware
     # It answers, and raises the error again.
-    await ServerErrorMiddleware(failed, handler, debug=app.debug)(scope, receive, answer)
+    await outermost(failed, own[-1] if own else None, app.debug)(scope, receive, answer)

@@ -25,6 +25,13 @@ class Verdict(NamedTuple):
     sid: str
     refusal: str | None = None
     """Why the request is to be answered with status 400; it holds nothing of the header."""
+    replaced: str | None = None
+    """Why the request has a new session instead of its own; the same."""
+
+    def tell(self) -> None:
+        """Log a warning where the session was replaced; call it in the session."""
+        if self.replaced is not None:
+            _logger.warning("replaced the session ID of a request: %s", self.replaced)
 
 
 class Inbound:
@@ -76,8 +83,7 @@ class Inbound:
                         return Verdict(sid)
                     if self._policy == "reject":
                         return Verdict(mint(), flaw)
-                    _logger.warning("replaced the session ID of a request: %s", flaw)
-                    return Verdict(mint())
+                    return Verdict(mint(), replaced=flaw)
         return Verdict(mint())
 
     def _flaw(self, value: str, sid: str) -> str | None:

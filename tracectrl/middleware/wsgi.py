@@ -57,19 +57,11 @@ class SessionWSGIMiddleware:
         headers = _headers_of(environ)
         verdict = self._inbound(headers, environ.get(ENVIRON_KEY))
         environ[ENVIRON_KEY] = verdict.sid
-        value = encode_session_header(verdict.sid)
-
-        def start(
-            status: str, response_headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Callable[[bytes], object]:
-            others = [
-                pair for pair in response_headers if pair[0].lower() != SESSION_HEADER.lower()
-            ]
-            return start_response(status, [*others, (SESSION_HEADER, value)], exc_info)
-
+        start = _Start(start_response, verdict.sid)
         scope = continued(headers, verdict.sid)
         scope.__enter__()
         try:
+            verdict.tell()
             if verdict.refusal is not None:
                 text = f"The session ID of the request is refused: {verdict.refusal}.\n".encode()
                 start("400 Bad Request", _plain_text(text))
@@ -78,10 +70,58 @@ class SessionWSGIMiddleware:
         except BaseException as error:
             try:
                 if isinstance(error, Exception):
-                    _answer_error(start)
+                    start.answer_error()
             finally:
                 scope.__exit__(*sys.exc_info())
             raise
+
+
+class _Start:
+    """A ``start_response`` that puts the session into the headers and waits for the body.
+
+    PEP 3333 lets an application start its response as late as at the first part of the body. Until
+    then an exception can still be answered; to start again does not do, for gunicorn keeps the
+    headers of the first start.
+    """
+
+    def __init__(self, start_response: StartResponse, sid: str) -> None:
+        self._start_response = start_response
+        self._header = (SESSION_HEADER, encode_session_header(sid))
+        self._pending: tuple[str, list[tuple[str, str]]] | None = None
+        self._write: Callable[[bytes], object] | None = None
+        self._started = False
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
+        others = [pair for pair in headers if pair[0].lower() != SESSION_HEADER.lower()]
+        if self._started or (self._pending is not None and exc_info is None):
+            # For the server to raise exc_info, or that this is a mistake.
+            self.now()
+            return self._start_response(status, [*others, self._header], exc_info)
+        self._pending = status, [*others, self._header]
+        return self.write
+
+    def now(self) -> None:
+        """Start the response, if the application has said how and it is not started yet."""
+        if not self._started and self._pending is not None:
+            self._started = True
+            self._write = self._start_response(*self._pending)
+
+    def write(self, data: bytes) -> None:
+        self.now()
+        if self._write is not None:  # asgiref's adapter has none
+            self._write(data)
+
+    def answer_error(self) -> None:
+        """Answer with status 500, unless the response has started.
+
+        The answer is sent at once, for the server must still see the exception.
+        """
+        if not self._started:
+            self._pending = "500 Internal Server Error", _plain_text(_SERVER_ERROR)
+            self._pending[1].append(self._header)
+            self.write(_SERVER_ERROR)
 
 
 class _Body:
@@ -90,7 +130,7 @@ class _Body:
     A generator would not do: the server need not iterate it, and then its ``finally`` never runs.
     """
 
-    def __init__(self, body: Iterable[bytes], scope: continued, start: StartResponse) -> None:
+    def __init__(self, body: Iterable[bytes], scope: continued, start: _Start) -> None:
         self._body = body
         self._start = start
         self._scope: continued | None = scope
@@ -100,9 +140,12 @@ class _Body:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._body
+            for part in self._body:
+                self._start.now()
+                yield part
+            self._start.now()
         except Exception:
-            _answer_error(self._start)
+            self._start.answer_error()
             raise
 
     def close(self) -> None:
@@ -119,16 +162,6 @@ class _Body:
 class _SizedBody(_Body):
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
-
-
-def _answer_error(start: StartResponse) -> None:
-    """Answer with status 500, unless something was sent already; call it in an except block.
-
-    The answer is sent at once, for the server must still see the exception. Where something was
-    sent, the server raises the exception right here (PEP 3333, "exc_info").
-    """
-    write = start("500 Internal Server Error", _plain_text(_SERVER_ERROR), sys.exc_info())
-    write(_SERVER_ERROR)
 
 
 def _headers_of(environ: WSGIEnvironment) -> dict[str, list[str]]:

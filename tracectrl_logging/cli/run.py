@@ -59,8 +59,9 @@ def run(
     spans of a provider that is not OpenTelemetry's global one. A program that sets up
     tracectrl_logging itself is left to its own set-up.
 
-    Child processes find the session in TRACECTRL_SESSION_ID; those of the same Python are captured,
-    too. The interpreter's own options are set in its environment: PYTHONWARNINGS, PYTHONDEVMODE.
+    Child processes find the session in TRACECTRL_SESSION_ID, and those of the same Python are
+    captured, too: by a directory that is put in front of PYTHONPATH. The interpreter's own options
+    are set in its environment: PYTHONWARNINGS, PYTHONDEVMODE.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     try:
         sid = mint() if session is None else checked(session)

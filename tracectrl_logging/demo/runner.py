@@ -77,8 +77,7 @@ class _Agent:
         raise AgentError(msg)
 
     def end(self) -> None:
-        """End the agent's process."""
-        self._process.terminate()
+        """End the agent's process: by the end of its input, else by force."""
         try:
             self._process.communicate(timeout=_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
