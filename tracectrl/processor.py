@@ -29,8 +29,9 @@ class SessionSpanProcessor(SpanProcessor):
 
     The session is the current one, else the one in the span's parent context, else its parent
     span's: children that are started on another thread, or after their parent ended, belong to
-    the parent's session. A span that is given a ``session.id`` at its start keeps it. The limits on
-    the number and the length of attributes do not touch it.
+    the parent's session. A span that is given a ``session.id`` keeps it. A span that was started
+    before its session was known (a server's, in front of the code that reads the headers) belongs
+    to the one it ends in. The limits on the number and the length of attributes do not matter.
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -42,13 +43,15 @@ class SessionSpanProcessor(SpanProcessor):
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
+        present = attributes.get(SESSION_ATTRIBUTE)
         sid = getattr(attributes, _PINNED, None)
         if sid is None:
-            return
-        present = attributes.get(SESSION_ATTRIBUTE)
-        if present == sid or (present is not None and not sid.startswith(str(present))):
+            sid = current_session_id()
+            if sid is None or present is not None:
+                return
+        elif present == sid or (present is not None and not sid.startswith(str(present))):
             return  # there, or overwritten on purpose
-        # Evicted or truncated. The attributes are immutable by now: put others in their place.
+        # Late, evicted or truncated. The attributes are immutable by now: replace them.
         whole = BoundedAttributes(
             attributes={**attributes.copy(), SESSION_ATTRIBUTE: sid}, immutable=True
         )

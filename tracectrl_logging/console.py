@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tracectrl.redaction import Redact
 
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _KEYS = frozenset(LINE_KEYS)
 _SHOWN_ID = 8
