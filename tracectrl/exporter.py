@@ -161,11 +161,6 @@ class FileSpanExporter(SpanExporter):
         return plain if self._redact is None else self._redact(plain)
 
 
-def from_environment() -> FileSpanExporter:
-    """Return the exporter that the entry point ``tracectrl_file`` stands for."""
-    return FileSpanExporter()
-
-
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     # The SDK's own copy() takes no lock per key, as dict() would.
     copy = getattr(attributes, "copy", None)
