@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -45,6 +46,9 @@ class Redactor:
         }
 
     def _value(self, value: Any, inside: tuple[int, ...]) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value)]
+            value = {name: getattr(value, name, None) for name in names}
         if not isinstance(value, (dict, list, tuple)):
             return value
         if id(value) in inside or len(inside) >= _MAX_DEPTH:
@@ -58,7 +62,7 @@ class Redactor:
             return MARKER
 
     def _secret(self, key: object, value: object) -> bool:
-        name = str(key)
+        name = key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
         if name.lower() in self._names:
             return True
         try:

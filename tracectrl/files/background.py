@@ -102,8 +102,9 @@ class Background:
         if self._pid != os.getpid():
             # A forked child: the lines in the queue are its parent's, the lock may be held by a
             # thread that is not here.
-            self._pid, self._lock = os.getpid(), threading.RLock()
+            self._lock = threading.RLock()
             self._queue, self._thread = queue.SimpleQueue(), None
+            self._pid = os.getpid()  # last: who sees it sees the rest
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(

@@ -106,6 +106,7 @@ class Sink:
         if self._pid != os.getpid():
             # A forked child: a thread that is not here may hold the lock, and the losses so far
             # are for the parent to tell.
-            self._pid, self._lock = os.getpid(), threading.RLock()
+            self._lock = threading.RLock()
             self.lost = self._unsaid = 0
+            self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock

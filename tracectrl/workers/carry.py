@@ -8,6 +8,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from tracectrl.context import inject_trace_headers, remote_session
+from tracectrl.session import detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def carry(fn: Callable[P, R]) -> Callable[P, R]:
 
         @functools.wraps(fn)
         async def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with remote_session(headers):
+            with detached(), remote_session(headers):
                 return await fn(*args, **kwargs)
 
         return cast("Callable[P, R]", carried)
@@ -57,7 +58,8 @@ class _Continued(Generic[P, R]):
         self._headers = headers
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with remote_session(self._headers):
+        # What is current here is an accident: a forked process has it from whoever started it.
+        with detached(), remote_session(self._headers):
             return self._fn(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:

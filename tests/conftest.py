@@ -1,0 +1,215 @@
+"""Fixtures for all tests: each one starts clean, so that order never matters.
+
+What a test may use:
+
+- ``root``: the trace directory (it does not exist yet).
+- ``parse_line``: one line, bytes or str, to its dict; strict JSON.
+- ``read_lines``: all lines of a file, by ``parse_line``; the file must end in a newline.
+- ``tracer``: a tracer of an SDK provider of the test's own; nothing is exported.
+- ``run_python``: run source code in a new process, and get its stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+import structlog
+from opentelemetry import context as otel_context
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.util._once import Once
+
+from tracectrl import session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# No database in the working directory, no deadline on a busy machine, the same examples each run.
+# To look for more: pytest --hypothesis-profile=explore
+hypothesis.settings.register_profile(
+    "gate", max_examples=50, deadline=None, database=None, derandomize=True
+)
+hypothesis.settings.register_profile("explore", max_examples=2000, deadline=None, database=None)
+hypothesis.settings.load_profile("gate")
+
+
+# --- each test starts clean -----------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the variables of OpenTelemetry and of this project that the machine may set."""
+    for name in list(os.environ):
+        if name.startswith(("TRACECTRL_", "OTEL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _clean_context() -> Iterator[None]:
+    """Start and leave with no session, no span, no baggage and no bound structlog variables."""
+    _clear_context()
+    yield
+    _clear_context()
+
+
+def _clear_context() -> None:
+    session._session_id.set(None)
+    session._from_headers.set(False)
+    otel_context.attach(otel_context.Context())
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(autouse=True)
+def _clean_opentelemetry() -> Iterator[None]:
+    """Let a test set the process's tracer provider and propagator as if it were the first."""
+    propagator = propagate.get_global_textmap()
+    _forget_tracer_provider()
+    yield
+    propagate.set_global_textmap(propagator)
+    provider = trace._TRACER_PROVIDER
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+    _forget_tracer_provider()
+
+
+def _forget_tracer_provider() -> None:
+    trace._TRACER_PROVIDER = None
+    trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
+@pytest.fixture(autouse=True)
+def _clean_logging() -> Iterator[None]:
+    """Undo what a test does to logging and structlog; pytest's own handlers stay."""
+    manager = logging.root.manager
+    root_level = logging.root.level
+    root_handlers = list(logging.root.handlers)
+    record_factory = logging.getLogRecordFactory()
+    logger_class = logging.getLoggerClass()
+    raise_exceptions = logging.raiseExceptions
+    names, numbers = dict(logging._levelToName), dict(logging._nameToLevel)
+    yield
+    config = sys.modules.get("tracectrl_logging.config")  # where a test has loaded it
+    if config is not None and config._current is not None:
+        config._current.shutdown()
+    factory = sys.modules.get("tracectrl_logging.factory")
+    if factory is not None:
+        factory.uninstall_record_factory()
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    logging.setLogRecordFactory(record_factory)
+    logging.setLoggerClass(logger_class)
+    logging.disable(logging.NOTSET)
+    logging.raiseExceptions = raise_exceptions
+    logging._levelToName.clear()
+    logging._levelToName.update(names)
+    logging._nameToLevel.clear()
+    logging._nameToLevel.update(numbers)
+    for handler in list(logging.root.handlers):
+        if handler not in root_handlers and not _is_of_pytest(handler):
+            logging.root.removeHandler(handler)
+            handler.close()
+    logging.root.filters.clear()
+    logging.root.setLevel(root_level)
+    for logger in list(manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            for handler in list(logger.handlers):
+                if not _is_of_pytest(handler):
+                    logger.removeHandler(handler)
+                    handler.close()
+            logger.filters.clear()
+            logger.setLevel(logging.NOTSET)
+            logger.propagate = True
+            logger.disabled = False
+
+
+def _is_of_pytest(handler: logging.Handler) -> bool:
+    return type(handler).__module__.startswith("_pytest.")
+
+
+# --- what tests use -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return the trace directory of this test; it does not exist yet."""
+    return tmp_path / "traces"
+
+
+def _strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    assert len(pairs) == len(row), f"duplicate keys: {[key for key, _ in pairs]}"
+    return row
+
+
+def _no_constant(name: str) -> Any:
+    msg = f"{name} is not JSON"
+    raise AssertionError(msg)
+
+
+def _parse_line(line: bytes | str) -> dict[str, Any]:
+    text = line.decode("utf-8") if isinstance(line, bytes) else line
+    row = json.loads(text, object_pairs_hook=_strict_object, parse_constant=_no_constant)
+    assert isinstance(row, dict), f"not a JSON object: {text!r}"
+    return row
+
+
+def _read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    with open(path, "rb") as file:
+        data = file.read()
+    assert data.endswith(b"\n") or not data, f"half a line at the end: {data[-80:]!r}"
+    return [_parse_line(line) for line in data.split(b"\n")[:-1]]
+
+
+@pytest.fixture
+def parse_line() -> Callable[[bytes | str], dict[str, Any]]:
+    """Return the function that parses one line as strict JSON.
+
+    It fails for NaN and infinities, for duplicate keys at any depth, for bytes that are no UTF-8
+    and for anything but an object. The order of the keys is the line's.
+    """
+    return _parse_line
+
+
+@pytest.fixture
+def read_lines() -> Callable[[str | os.PathLike[str]], list[dict[str, Any]]]:
+    """Return the function that reads all lines of a file; it fails for half a line at the end."""
+    return _read_lines
+
+
+@pytest.fixture
+def tracer() -> Iterator[trace.Tracer]:
+    """Return a tracer of a provider that exports nothing; its spans are real and sampled."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    yield provider.get_tracer("tests")
+    provider.shutdown()
+
+
+@pytest.fixture
+def run_python() -> Callable[..., str]:
+    """Return the function that runs source code in a new process and returns its stdout.
+
+    ``run_python(source, *args, **environment)``; it fails where the process does, and where it
+    writes to stderr.
+    """
+
+    def run(source: str, *args: str, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", source, *args],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+        return done.stdout
+
+    return run

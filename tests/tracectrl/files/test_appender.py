@@ -1,0 +1,932 @@
+"""tracectrl.files.appender: the one way a line gets into a session's file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import logging.handlers
+import os
+import resource
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracectrl.files import log_path
+from tracectrl.files.appender import Appender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SUFFIX = ".logs.jsonl"
+DEADLINE_S = 10.0
+
+# Python 3.12 warns of what these tests are about: a fork while other threads run.
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def line(text: str) -> bytes:
+    """Return a line that holds *text*."""
+    return text.encode() + b"\n"
+
+
+def content(root: Path, sid: str) -> list[str]:
+    """Return the lines of the session *sid*."""
+    return log_path(sid, root).read_text().split("\n")[:-1]
+
+
+def files_in(root: Path) -> dict[str, str]:
+    """Return what is in each file of *root*."""
+    return {path.name: path.read_text() for path in root.iterdir()}
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run *work* in a forked child and return its process ID; it exits with 1 where that raises."""
+    pid = os.fork()
+    if pid:
+        return pid
+    # Coverage's tracer takes a lock that a thread of the parent may hold.
+    sys.settrace(None)
+    threading.settrace(None)
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing may leave the child but its status
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def wait_for(*pids: int) -> None:
+    """Assert that the children *pids* end well within the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    for pid in pids:
+        while True:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                assert 0 == os.waitstatus_to_exitcode(status)
+                break
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                pytest.fail("a forked child hangs")
+            time.sleep(0.005)
+
+
+def run_threads(*works: Callable[[], None]) -> None:
+    """Run all *works* at once; raise what one of them raises."""
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], None]) -> None:
+        barrier.wait(DEADLINE_S)
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def fast_switching() -> Iterator[None]:
+    """Let threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Writes:
+    """Stands in for os.write: fails as told, else writes; remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.write = os.write
+        self.plan: list[int] = []
+        self.calls: list[bytes] = []
+
+    def __call__(self, fd: int, data: bytes) -> int:
+        """Write *data*, or as many bytes of it as the plan says, or raise its negative error."""
+        self.calls.append(data)
+        step = self.plan.pop(0) if self.plan else len(data)
+        if step < 0:
+            raise OSError(-step, os.strerror(-step))
+        return self.write(fd, data[:step])
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
+    """Return what stands in for os.write in this test."""
+    fake = Writes()
+    monkeypatch.setattr(os, "write", fake)
+    return fake
+
+
+class TestOneWrite:
+    """One line is one write, newline included."""
+
+    def test_per_line(self, root: Path, writes: Writes) -> None:
+        """Whatever the session and however long the line."""
+        appender = Appender(root, SUFFIX)
+        lines = [line("x" * size) for size in (0, 10, 100_000)]
+        for sid in ("a", "b"):
+            for each in lines:
+                appender.append(sid, each)
+
+        assert lines * 2 == writes.calls
+
+    def test_is_in_the_file_at_once(self, root: Path) -> None:
+        """Without a flush or close."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        assert ["1"] == content(root, "s")
+        appender.append("s", line("2"))
+        assert ["1", "2"] == content(root, "s")
+
+    def test_a_long_line(self, root: Path) -> None:
+        """Ten megabytes go in one piece, between others."""
+        appender = Appender(root, SUFFIX)
+        long = "x" * 10_000_000
+        for text in ("before", long, "after"):
+            appender.append("s", line(text))
+
+        assert ["before", long, "after"] == content(root, "s")
+
+    def test_each_session_has_its_file(self, root: Path) -> None:
+        """Named as the mapping says; an existing file is continued."""
+        Appender(root, SUFFIX).append("a", line("1"))
+        appender = Appender(root, SUFFIX)
+        appender.append("a", line("2"))
+        appender.append("../b", line("3"))
+
+        assert {"a.logs.jsonl": "1\n2\n", log_path("../b").name: "3\n"} == files_in(root)
+
+
+class TestOptions:
+    """What the constructor refuses."""
+
+    @pytest.mark.parametrize("number", [0, -1])
+    def test_max_open_files(self, number: int, root: Path) -> None:
+        """At least one."""
+        with pytest.raises(ValueError, match="max_open_files"):
+            Appender(root, SUFFIX, max_open_files=number)
+        assert not root.exists()
+
+    @pytest.mark.parametrize("name", ["max_bytes", "backup_count"])
+    def test_numbers_below_zero(self, name: str, root: Path) -> None:
+        """The error names the option."""
+        options = {name: -1}
+        with pytest.raises(ValueError, match=name):
+            Appender(root, SUFFIX, **options)
+
+    def test_the_default_root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The variable, else ./traces, of now: changing directory later moves nothing."""
+        monkeypatch.chdir(tmp_path)
+        appender = Appender(None, SUFFIX)
+        monkeypatch.chdir("/")
+        appender.append("s", line("1"))
+        assert ["1"] == content(tmp_path / "traces", "s")
+        monkeypatch.setenv("TRACECTRL_TRACE_DIR", str(tmp_path / "other"))
+        Appender(None, SUFFIX).append("s", line("2"))
+        assert ["2"] == content(tmp_path / "other", "s")
+
+
+class TestModes:
+    """Files and directories are their owner's alone."""
+
+    @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+    def test_of_files_and_directories(self, mask: int, tmp_path: Path) -> None:
+        """0600 and 0700, intermediate directories too, whatever the umask."""
+        root = tmp_path / "a" / "b" / "c"
+        before = os.umask(mask)
+        try:
+            appender = Appender(root, SUFFIX)
+            appender.append("s", line("1"))
+        finally:
+            os.umask(before)
+
+        modes = [stat.S_IMODE(p.stat().st_mode) for p in (root.parent.parent, root.parent, root)]
+        assert [0o700] * 3 == modes
+        assert 0o600 == stat.S_IMODE(log_path("s", root).stat().st_mode)
+
+    def test_an_existing_root_keeps_its_mode(self, root: Path) -> None:
+        """It was made on purpose."""
+        root.mkdir(mode=0o755)
+        root.chmod(0o755)
+        Appender(root, SUFFIX).append("s", line("1"))
+
+        assert 0o755 == stat.S_IMODE(root.stat().st_mode)
+
+    def test_children_do_not_inherit_descriptors(self, root: Path) -> None:
+        """A program that is run does not hold our files."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+
+        assert not os.get_inheritable(appender._table.files["s"].fd)
+
+
+class TestRefused:
+    """What stands at a file's place and is no regular file."""
+
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_a_symbolic_link(self, exists: bool, root: Path, tmp_path: Path) -> None:  # noqa: FBT001
+        """It is not followed; the error names it."""
+        appender = Appender(root, SUFFIX)
+        target = tmp_path / "target"
+        if exists:
+            target.write_text("precious")
+        log_path("s", root).symlink_to(target)
+
+        with pytest.raises(OSError, match="symbolic link") as caught:
+            appender.append("s", line("1"))
+
+        assert str(log_path("s", root)) == caught.value.filename
+        assert ("precious" if exists else None) == (target.read_text() if exists else None)
+        assert exists == target.exists()
+
+    def test_a_fifo(self, root: Path) -> None:
+        """It neither blocks nor is written to, with a reader or without."""
+        appender = Appender(root, SUFFIX)
+        os.mkfifo(log_path("s", root))
+        with pytest.raises(OSError, match="not a regular file"):
+            appender.append("s", line("1"))
+        reader = os.open(log_path("s", root), os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(OSError, match="not a regular file"):
+            appender.append("s", line("1"))
+        os.close(reader)
+
+    def test_a_directory_or_a_socket(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An OSError, and other sessions go on."""
+        appender = Appender(root, SUFFIX)
+        log_path("directory", root).mkdir()
+        monkeypatch.chdir(root)  # a socket's path is short
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(log_path("socket", ".").name)
+            for sid in ("directory", "socket"):
+                with pytest.raises(OSError, match=r"directory|No such device"):
+                    appender.append(sid, line("1"))
+        appender.append("s", line("1"))
+
+        assert ["1"] == content(root, "s")
+        assert 1 == appender.open_files
+
+    def test_no_descriptor_stays_open(self, root: Path) -> None:
+        """A refusal leaks nothing."""
+        appender = Appender(root, SUFFIX)
+        os.mkfifo(log_path("s", root))
+        before = os.dup(0)
+        os.close(before)
+        for _ in range(5):
+            with pytest.raises(OSError, match="refusing"):
+                appender.append("s", line("1"))
+        after = os.dup(0)
+        os.close(after)
+
+        assert before == after
+
+    def test_a_root_that_is_a_link_is_followed(self, root: Path, tmp_path: Path) -> None:
+        """Whoever configures the root may point it anywhere."""
+        (tmp_path / "elsewhere").mkdir()
+        root.symlink_to(tmp_path / "elsewhere")
+        Appender(root, SUFFIX).append("s", line("1"))
+
+        assert ["1"] == content(tmp_path / "elsewhere", "s")
+
+
+class TestBadRoots:
+    """A root that cannot be used: an OSError of its kind that says the mend."""
+
+    def refused(self, root: str | Path, error: type[OSError]) -> None:
+        """Assert that *root* raises *error*."""
+        with pytest.raises(error, match="TRACECTRL_TRACE_DIR") as caught:
+            Appender(root, SUFFIX)
+        assert os.path.abspath(root) == caught.value.filename
+        assert caught.value.errno
+
+    def test_a_file(self, root: Path) -> None:
+        """The file stays."""
+        root.write_text("x")
+        self.refused(root, NotADirectoryError)
+        assert "x" == root.read_text()
+
+    def test_under_a_file(self, root: Path) -> None:
+        """The same."""
+        root.write_text("x")
+        self.refused(root / "a" / "b", NotADirectoryError)
+
+    def test_where_nobody_can_make_a_directory(self) -> None:
+        """Not the superuser either."""
+        self.refused("/proc/traces", FileNotFoundError)
+
+    def test_a_dangling_link(self, root: Path) -> None:
+        """It names no directory."""
+        root.symlink_to(root.parent / "nowhere")
+        self.refused(root, NotADirectoryError)
+
+    def test_without_permission(self) -> None:
+        """A directory of somebody else."""
+        with tempfile.TemporaryDirectory() as name:
+            os.chmod(name, 0o555)  # noqa: S103 - that is the test
+
+            def work() -> None:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                self.refused(name, PermissionError)
+
+            wait_for(in_child(work))
+            os.chmod(name, 0o700)
+
+
+class TestTornTails:
+    """Half a line, from a crash or a full disk, never swallows the next one."""
+
+    def test_a_crash_before(self, root: Path) -> None:
+        """The next line starts on a line of its own; the half stays to be seen."""
+        root.mkdir()
+        log_path("s", root).write_text("whole\nhal")
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        appender.append("s", line("2"))
+
+        assert ["whole", "hal", "1", "2"] == content(root, "s")
+
+    @pytest.mark.parametrize("allocates", [True, False])
+    def test_a_line_that_another_process_is_writing(
+        self,
+        allocates: bool,  # noqa: FBT001
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Half a line that still grows is waited for, and no empty line is added."""
+        root.mkdir()
+        path = log_path("s", root)
+        path.write_text("hal")
+        rest = ["f a ", "line\n"]
+
+        def other_process(*_: object) -> None:
+            with path.open("a") as file:
+                file.write(rest.pop(0))
+
+        def not_here(*_: object) -> None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "posix_fallocate", other_process if allocates else not_here)
+        monkeypatch.setattr(time, "sleep", other_process)
+        Appender(root, SUFFIX).append("s", line("1"))
+
+        assert ["half a line", "1"] == content(root, "s")
+
+    def test_a_short_write(self, root: Path, writes: Writes) -> None:
+        """The whole line follows on a fresh line."""
+        appender = Appender(root, SUFFIX)
+        writes.plan = [4]
+        appender.append("s", line("123456789"))
+        appender.append("s", line("next"))
+
+        assert ["1234", "123456789", "next"] == content(root, "s")
+
+    def test_short_writes_without_end(self, root: Path, writes: Writes) -> None:
+        """An OSError; the next line is whole."""
+        appender = Appender(root, SUFFIX)
+        writes.plan = [4, 4]
+        with pytest.raises(OSError, match="wrote 4 of 11 bytes"):
+            appender.append("s", line("123456789"))
+        appender.append("s", line("next"))
+
+        assert ["1234", "123", "next"] == content(root, "s")
+
+    @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+    def test_a_full_disk(self, error: int, root: Path, writes: Writes) -> None:
+        """The OSError comes out, the line is not there, the next one is whole."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        writes.plan = [-error]
+        with pytest.raises(OSError, match=os.strerror(error)) as caught:
+            appender.append("s", line("2"))
+        appender.append("s", line("3"))
+
+        assert error == caught.value.errno
+        assert ["1", "3"] == content(root, "s")
+
+    def test_a_disk_that_fills_up_in_a_line(self, root: Path, writes: Writes) -> None:
+        """Half of it is there: the next one starts afresh, also in another process."""
+        appender = Appender(root, SUFFIX)
+        writes.plan = [4, -errno.ENOSPC]
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            appender.append("s", line("123456789"))
+        Appender(root, SUFFIX).append("s", line("other"))
+        appender.append("s", line("next"))
+
+        assert ["1234", "other", "next"] == content(root, "s")
+
+    def test_a_real_limit(self, root: Path) -> None:
+        """A file that may not grow: the line that does not fit is reported, later ones are whole."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("x" * 99))
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150, limits[1]))
+        try:
+            with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+                appender.append("s", line("y" * 99))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        appender.append("s", line("z"))
+
+        assert ["x" * 99, "y" * 50, "z"] == content(root, "s")
+
+
+class TestOpenFiles:
+    """A bounded set of descriptors, whatever the number of sessions."""
+
+    def test_the_least_recently_used_goes_first(self, root: Path) -> None:
+        """A session that keeps logging keeps its descriptor."""
+        appender = Appender(root, SUFFIX, max_open_files=2)
+        for sid in ("a", "b", "a", "c"):
+            appender.append(sid, line(sid))
+
+        assert ["a", "c"] == list(appender._table.files)
+
+    def test_the_bound(self, root: Path) -> None:
+        """Ten open files serve a hundred sessions; each line is where it belongs."""
+        appender = Appender(root, SUFFIX, max_open_files=10)
+        for text in ("1", "2"):
+            for number in range(100):
+                appender.append(f"s{number}", line(text))
+                assert appender.open_files <= 10
+
+        assert [["1", "2"]] * 100 == [content(root, f"s{number}") for number in range(100)]
+
+    @pytest.mark.parametrize(
+        ("soft", "expected"), [(resource.RLIM_INFINITY, 512), (10_000, 512), (400, 100), (3, 1)]
+    )
+    def test_the_default_fits_the_process(
+        self, soft: int, expected: int, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A quarter of what the process may open, 512 at most."""
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+
+        assert expected == Appender(root, SUFFIX)._limit
+
+    def test_a_process_that_runs_out(self, root: Path) -> None:
+        """The appender closes files of its own and is content with fewer from then on."""
+        appender = Appender(root, SUFFIX, max_open_files=100)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free() + 4, limits[1]))
+        try:
+            for number in range(20):
+                appender.append(f"s{number}", line("1"))
+            others = []
+            with contextlib.suppress(OSError):
+                while True:
+                    others.append(os.dup(0))
+            appender.append("s0", line("2"))
+            for fd in others:
+                os.close(fd)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        assert ["1", "2"] == content(root, "s0")
+        assert [["1"]] * 19 == [content(root, f"s{number}") for number in range(1, 20)]
+        assert appender.open_files <= 4
+
+    def test_a_process_that_others_have_run_out(self, root: Path) -> None:
+        """With nothing of its own to close the OSError comes out; later lines are written."""
+        appender = Appender(root, SUFFIX)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free(), limits[1]))
+        try:
+            with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+                appender.append("s", line("1"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+    def test_close(self, root: Path) -> None:
+        """It gives all descriptors back; what comes later opens its file again."""
+        appender = Appender(root, SUFFIX)
+        for sid in ("a", "b"):
+            appender.append(sid, line("1"))
+        descriptors = [file.fd for file in appender._table.files.values()]
+        appender.close()
+        appender.close()
+        assert 0 == appender.open_files
+        for fd in descriptors:
+            with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+                os.fstat(fd)
+        appender.append("a", line("2"))
+
+        assert ["1", "2"] == content(root, "a")
+
+    def test_dropping_the_appender_closes_its_files(self, root: Path) -> None:
+        """No descriptor outlives it."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        fd = appender._table.files["s"].fd
+        del appender
+
+        with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+            os.fstat(fd)
+
+    def test_a_descriptor_that_somebody_closed(self, root: Path) -> None:
+        """As daemons do: the file is opened again and the line is there, once."""
+        appender = Appender(root, SUFFIX)
+        for text in ("1", "2", "3"):
+            appender.append("s", line(text))
+            os.close(appender._table.files["s"].fd)
+        appender.append("s", line("4"))
+
+        assert ["1", "2", "3", "4"] == content(root, "s")
+
+
+def _lowest_free() -> int:
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
+
+
+class TestMovedFiles:
+    """Somebody cleans up, or rotates, while we write."""
+
+    def test_a_deleted_file_and_a_moved_one_are_noticed_within_a_second(self, root: Path) -> None:
+        """And a root that is gone: what comes a second later is found under the right names."""
+        appender = Appender(root, SUFFIX)
+        gone = Appender(root.parent / "gone", SUFFIX)
+        for each, sid in ((appender, "deleted"), (appender, "moved"), (gone, "root")):
+            each.append(sid, line("before"))
+        start = time.monotonic()
+        log_path("deleted", root).unlink()
+        log_path("moved", root).rename(root / "old")
+        shutil.rmtree(root.parent / "gone")
+        time.sleep(max(0, start + 1 - time.monotonic()))
+        for each, sid in ((appender, "deleted"), (appender, "moved"), (gone, "root")):
+            each.append(sid, line("after"))
+
+        assert {
+            "deleted.logs.jsonl": "after\n",
+            "moved.logs.jsonl": "after\n",
+            "old": "before\n",
+        } == (files_in(root))
+        assert {"root.logs.jsonl": "after\n"} == files_in(root.parent / "gone")
+        assert 0o700 == stat.S_IMODE((root.parent / "gone").stat().st_mode)
+
+    def test_a_new_session_remakes_the_root_at_once(self, root: Path) -> None:
+        """It has to open a file anyway."""
+        appender = Appender(root, SUFFIX)
+        shutil.rmtree(root)
+        appender.append("s", line("1"))
+
+        assert ["1"] == content(root, "s")
+
+    def test_a_root_that_has_become_a_file(self, root: Path) -> None:
+        """An OSError, until it is a directory again."""
+        appender = Appender(root, SUFFIX)
+        root.rmdir()
+        root.write_text("x")
+        with pytest.raises(NotADirectoryError):
+            appender.append("s", line("1"))
+        root.unlink()
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+
+class TestThreads:
+    """Many threads, many sessions, few descriptors."""
+
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 400, "backup_count": 1000}])
+    @pytest.mark.parametrize("max_open_files", [1, 3])
+    def test_nothing_is_lost_or_mixed(
+        self, max_open_files: int, options: dict[str, int], root: Path, fast_switching: None
+    ) -> None:
+        """Each session's file holds exactly its lines, whole, each thread's in order."""
+        del fast_switching
+        appender = Appender(root, SUFFIX, max_open_files=max_open_files, **options)
+        threads, sessions, count = 8, 10, 12
+
+        def work(thread: int) -> None:
+            for number in range(count):
+                for sid in range(sessions):
+                    appender.append(f"s{sid}", line(f"{sid}-{thread}-{number:02}"))
+
+        run_threads(*(lambda thread=t: work(thread) for t in range(threads)))
+
+        for sid in range(sessions):
+            lines = _with_backups(root, f"s{sid}")
+            assert threads * count == len(lines) == len(set(lines))
+            for thread in range(threads):
+                mine = [text for text in lines if text.startswith(f"{sid}-{thread}-")]
+                assert [f"{sid}-{thread}-{n:02}" for n in range(count)] == sorted(mine)
+                assert options or mine == sorted(mine)
+
+    def test_closing_meanwhile(self, root: Path, fast_switching: None) -> None:
+        """Another thread may close at any time; nothing is lost."""
+        del fast_switching
+        appender = Appender(root, SUFFIX)
+
+        def work(thread: int) -> None:
+            for number in range(100):
+                appender.append("s", line(f"{thread}-{number}"))
+
+        def close() -> None:
+            for _ in range(200):
+                appender.close()
+
+        run_threads(close, *(lambda t=t: work(t) for t in range(3)))
+
+        assert {f"{t}-{n}" for t in range(3) for n in range(100)} == set(content(root, "s"))
+        assert 300 == len(content(root, "s"))
+
+
+class TestForks:
+    """A fork copies locks and descriptors; the child logs all the same."""
+
+    @forks
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 100_000, "backup_count": 1000}])
+    def test_while_threads_are_writing(self, options: dict[str, int], root: Path) -> None:
+        """Neither hangs, nothing is lost or mixed."""
+        appender = Appender(root, SUFFIX, max_open_files=3, **options)
+        stop = threading.Event()
+        counts = [0] * 4
+
+        def write(thread: int) -> None:
+            while not stop.is_set():
+                appender.append(
+                    f"s{thread % 5}", line(f"parent{thread}-{counts[thread]}" + "x" * 5000)
+                )
+                counts[thread] += 1
+
+        def child(number: int) -> None:
+            for sid in range(5):
+                appender.append(f"s{sid}", line(f"child{number}-{sid}"))
+
+        threads = [threading.Thread(target=write, args=(t,)) for t in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(10):
+                wait_for(in_child(lambda n=number: child(n)))  # type: ignore[misc]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(DEADLINE_S)
+
+        found = [text.rstrip("x") for sid in range(5) for text in _with_backups(root, f"s{sid}")]
+        expected = [f"child{n}-{sid}" for n in range(10) for sid in range(5)]
+        expected += [f"parent{t}-{n}" for t in range(4) for n in range(counts[t])]
+        assert sorted(expected) == sorted(found)
+
+    @forks
+    def test_a_lock_whose_holder_is_not_there(self, root: Path) -> None:
+        """The child does not wait for threads that only the parent has."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("0"))
+        held, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with appender._table.lock, appender._table.files["s"].lock:
+                held.set()
+                release.wait(DEADLINE_S)
+
+        def child() -> None:
+            appender.append("s", line("1"))
+            appender.append("new", line("1"))
+            appender.close()
+            wait_for(in_child(lambda: appender.append("s", line("2"))))
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(DEADLINE_S)
+        try:
+            wait_for(in_child(child))
+        finally:
+            release.set()
+            thread.join(DEADLINE_S)
+        appender.append("s", line("3"))
+
+        assert ["0", "1", "2", "3"] == content(root, "s")
+        assert ["1"] == content(root, "new")
+
+    @forks
+    def test_a_dead_lock_that_several_threads_meet(self, root: Path, fast_switching: None) -> None:
+        """Whichever of the child's threads finds out first, none waits for the dead one."""
+        del fast_switching
+        for number in range(10):
+            appender = Appender(root, SUFFIX, max_open_files=2)
+            appender.append("s", line("parent"))
+            held, release = threading.Event(), threading.Event()
+
+            def hold(
+                appender: Appender = appender,
+                held: threading.Event = held,
+                release: threading.Event = release,
+            ) -> None:
+                with appender._table.lock, appender._table.files["s"].lock:
+                    held.set()
+                    release.wait(DEADLINE_S)
+
+            def child(appender: Appender = appender, number: int = number) -> None:
+                works = (lambda t=t: appender.append("s", line(f"{number}-{t}")) for t in range(8))
+                run_threads(*works)
+
+            thread = threading.Thread(target=hold)
+            thread.start()
+            held.wait(DEADLINE_S)
+            try:
+                wait_for(in_child(child))
+            finally:
+                release.set()
+                thread.join(DEADLINE_S)
+
+        expected = [f"{number}-{t}" for number in range(10) for t in range(8)] + ["parent"] * 10
+        assert sorted(expected) == sorted(content(root, "s"))
+
+    def test_into_a_child_with_threads(self, root: Path, fast_switching: None) -> None:
+        """The child's own threads neither fail nor hang over what the fork left."""
+        del fast_switching
+        pids = []
+        for number in range(8):
+            appender = Appender(root / str(number), SUFFIX, max_open_files=2)
+            appender.append("s", line("0"))
+
+            def child(appender: Appender = appender) -> None:
+                def work(thread: int) -> None:
+                    for each in range(20):
+                        appender.append(f"s{thread}-{each}", line("1"))
+
+                run_threads(*(lambda t=t: work(t) for t in range(8)))
+
+            pids.append(in_child(child))
+        wait_for(*pids)
+
+        for number in range(8):
+            files = files_in(root / str(number))
+            assert {"0\n", "1\n"} == set(files.values())
+            assert 161 == len(files)
+
+
+class TestSignals:
+    """A handler of signals may log in the middle of a write."""
+
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 2000, "backup_count": 1000}])
+    def test_a_handler_that_appends(self, options: dict[str, int], root: Path) -> None:
+        """No deadlock, no line lost or mixed."""
+        appender = Appender(root, SUFFIX, max_open_files=2, **options)
+        handled = 0
+
+        def handle(signum: int, frame: object) -> None:
+            nonlocal handled
+            del signum, frame
+            for sid in ("s0", "s1", "s2"):
+                appender.append(sid, line(f"signal{handled}"))
+            handled += 1
+
+        before = signal.signal(signal.SIGALRM, handle)
+        try:
+            for number in range(1500):
+                if number % 10 == 0:  # one at a time: the handler takes longer than the interval
+                    signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + number % 97))
+                appender.append(f"s{number % 3}", line(f"main{number}"))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+        assert handled
+        for sid in range(3):
+            expected = [f"main{number}" for number in range(sid, 1500, 3)]
+            expected += [f"signal{number}" for number in range(handled)]
+            assert sorted(expected) == sorted(_with_backups(root, f"s{sid}"))
+
+    def test_in_the_middle_of_a_rotation(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A signal between two renames: what the handler logs, and what was there, is kept."""
+        appender = Appender(root, SUFFIX, max_bytes=10, backup_count=9)
+        appender.append("s", line("before"))
+        replace = os.replace
+
+        def handle(signum: int, frame: object) -> None:
+            del signum, frame
+            appender.append("s", line("handler"))
+
+        def interrupted(source: str, target: str) -> None:
+            if target.endswith(".1"):
+                monkeypatch.setattr(os, "replace", replace)
+                signal.raise_signal(signal.SIGUSR1)
+            replace(source, target)
+
+        earlier = signal.signal(signal.SIGUSR1, handle)
+        monkeypatch.setattr(os, "replace", interrupted)
+        try:
+            appender.append("s", line("after"))
+        finally:
+            signal.signal(signal.SIGUSR1, earlier)
+
+        assert ["after", "before", "handler"] == sorted(_with_backups(root, "s"))
+
+
+def _with_backups(root: Path, sid: str) -> list[str]:
+    """Return the lines of *sid* and of its backups, oldest first."""
+    path = log_path(sid, root)
+    backups = list(root.glob(f"{path.name}.*"))
+    backups.sort(key=lambda p: -int(p.suffix[1:]))
+    return [text for p in (*backups, path) if p.exists() for text in p.read_text().split("\n")[:-1]]
+
+
+class TestRotation:
+    """By size, with the standard library's names."""
+
+    def test_names_and_contents_are_the_standard_librarys(self, root: Path, tmp_path: Path) -> None:
+        """The same lines give the same files as RotatingFileHandler."""
+        appender = Appender(root, SUFFIX, max_bytes=100, backup_count=3)
+        (tmp_path / "std").mkdir()
+        standard = logging.handlers.RotatingFileHandler(
+            tmp_path / "std" / "s.logs.jsonl", maxBytes=100, backupCount=3
+        )
+        for number in range(60):
+            text = f"line{number:02}"
+            appender.append("s", line(text))
+            standard.emit(logging.makeLogRecord({"msg": text}))
+        standard.close()
+
+        assert files_in(tmp_path / "std") == files_in(root)
+        assert 4 == len(files_in(root))
+
+    @pytest.mark.parametrize(("max_bytes", "backup_count"), [(0, 3), (10, 0), (0, 0)])
+    def test_off(self, max_bytes: int, backup_count: int, root: Path) -> None:
+        """Without a size, or without backups, nothing is rotated and nothing deleted."""
+        appender = Appender(root, SUFFIX, max_bytes=max_bytes, backup_count=backup_count)
+        for number in range(20):
+            appender.append("s", line(str(number)))
+
+        assert ["s.logs.jsonl"] == list(files_in(root))
+        assert 20 == len(content(root, "s"))
+
+    def test_a_line_longer_than_the_limit(self, root: Path) -> None:
+        """It has a file of its own, whole."""
+        appender = Appender(root, SUFFIX, max_bytes=10, backup_count=5)
+        for text in ("a", "x" * 50, "y" * 50, "b"):
+            appender.append("s", line(text))
+
+        expected = {"": "b\n", ".1": "y" * 50 + "\n", ".2": "x" * 50 + "\n", ".3": "a\n"}
+        assert {f"s.logs.jsonl{key}": text for key, text in expected.items()} == files_in(root)
+
+    def test_several_processes(self, root: Path) -> None:
+        """They rotate one file together: no line lost, none twice, none torn."""
+        processes, count = 4, 150
+
+        def child(number: int) -> None:
+            appender = Appender(root, SUFFIX, max_bytes=500, backup_count=10_000)
+            for each in range(count):
+                appender.append("s", line(f"{number}-{each}"))
+
+        wait_for(*(in_child(lambda n=n: child(n)) for n in range(processes)))  # type: ignore[misc]
+
+        expected = {f"{n}-{each}" for n in range(processes) for each in range(count)}
+        lines = _with_backups(root, "s")
+        assert processes * count == len(lines)
+        assert expected == set(lines)
+
+    def test_a_forked_child_rotates_with_its_parent(self, root: Path) -> None:
+        """They share an open file at first: its lock alone would not keep them apart."""
+        appender = Appender(root, SUFFIX, max_bytes=500, backup_count=10_000)
+        appender.append("s", line("first"))
+
+        def work(name: str) -> None:
+            for number in range(100):
+                appender.append("s", line(f"{name}-{number}"))
+
+        pids = [in_child(lambda n=n: work(f"child{n}")) for n in range(2)]  # type: ignore[misc]
+        work("parent")
+        wait_for(*pids)
+
+        lines = _with_backups(root, "s")
+        expected = {f"{name}-{n}" for name in ("child0", "child1", "parent") for n in range(100)}
+        assert {"first", *expected} == set(lines)
+        assert 301 == len(lines)
+
+    def test_where_a_rename_fails(self, root: Path) -> None:
+        """An oversized file is better than a lost line."""
+        appender = Appender(root, SUFFIX, max_bytes=10, backup_count=1)
+        (root / "s.logs.jsonl.1").mkdir()
+        for number in range(10):
+            appender.append("s", line(str(number)))
+
+        assert [str(number) for number in range(10)] == content(root, "s")

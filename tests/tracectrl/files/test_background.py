@@ -1,0 +1,501 @@
+"""tracectrl.files.background: the caller enqueues, one thread writes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl.files import log_path
+from tracectrl.files.appender import Appender
+from tracectrl.files.background import Background
+from tracectrl.files.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    ReadLines = Callable[[str | os.PathLike[str]], list[dict[str, Any]]]
+
+DEADLINE_S = 10.0
+THREAD = "tracectrl-writer"
+
+# Python 3.12 warns of what these tests are about: a fork while other threads run.
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def line(number: object) -> bytes:
+    """Return the line that holds *number*."""
+    return f'{{"n":{number}}}\n'.encode()
+
+
+def writers() -> list[threading.Thread]:
+    """Return the writer threads that run now."""
+    return [thread for thread in threading.enumerate() if thread.name == THREAD]
+
+
+@pytest.fixture(autouse=True)
+def _no_writers_before() -> Iterator[None]:
+    """Count the threads of this test alone."""
+    for thread in writers():
+        thread.name = "of an earlier test"
+    yield
+    for thread in writers():
+        thread.name = "of an earlier test"
+
+
+class Gate:
+    """Stands in for os.write: holds the writer thread until it is opened."""
+
+    def __init__(self) -> None:
+        self.write = os.write
+        self.waiting = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, fd: int, data: bytes) -> int:
+        """Write *data* once the gate is open; other threads write at once."""
+        if threading.current_thread().name == THREAD:
+            self.waiting.set()
+            assert self.open.wait(DEADLINE_S)
+        return self.write(fd, data)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Return what stands in for os.write in this test."""
+    gate = Gate()
+    monkeypatch.setattr(os, "write", gate)
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def sink(root: Path) -> Sink:
+    """Return a sink for log files."""
+    return Sink(Appender(root, ".logs.jsonl"), lambda _: None)
+
+
+def numbers(rows: list[dict[str, Any]]) -> list[int]:
+    """Return the numbers in *rows*, loss lines aside."""
+    return [row["n"] for row in rows if "n" in row]
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run *work* in a forked child and return its process ID; it exits with 1 where that raises."""
+    pid = os.fork()
+    if pid:
+        return pid
+    # Coverage's tracer takes a lock that a thread of the parent may hold.
+    sys.settrace(None)
+    threading.settrace(None)
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing may leave the child but its status
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def wait_for(pid: int) -> None:
+    """Assert that the child *pid* ends well within the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert 0 == os.waitstatus_to_exitcode(status)
+            return
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            pytest.fail("a forked child hangs")
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "options", [{"queue_size": 0}, {"queue_size": -1}, {"overflow": "x"}, {"overflow": None}]
+)
+def test_options_out_of_range(options: dict[str, Any], sink: Sink) -> None:
+    """ValueError names the option."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Background(sink, **options)
+
+
+class TestFlushAndClose:
+    """What was enqueued is written."""
+
+    def test_flush_waits_for_what_was_enqueued(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """In order, whatever the session."""
+        background = Background(sink)
+        for number in range(500):
+            assert background.append(f"s{number % 5}", line(number))
+        background.flush()
+
+        for sid in range(5):
+            assert list(range(sid, 500, 5)) == numbers(read_lines(log_path(f"s{sid}", root)))
+        assert 0 == background.lost
+
+    def test_close_writes_everything_and_later_lines_start_again(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """As FileHandler does; closing twice is no error."""
+        background = Background(sink)
+        background.close()
+        for number in range(3):
+            background.append("s", line(number))
+            background.close()
+            background.close()
+
+        assert [0, 1, 2] == numbers(read_lines(log_path("s", root)))
+
+    def test_flush_before_anything(self, sink: Sink) -> None:
+        """It starts no thread."""
+        Background(sink).flush()
+        assert [] == writers()
+
+    def test_one_thread_for_all_sessions_and_callers(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """However many start it at once; each caller's lines stay in order."""
+        background = Background(sink)
+        barrier = threading.Barrier(8)
+
+        def work(thread: int) -> None:
+            barrier.wait(DEADLINE_S)
+            for number in range(50):
+                background.append(f"s{number % 7}", line(thread * 1000 + number))
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+        assert 1 == len(writers())
+        background.flush()
+
+        for sid in range(7):
+            found = numbers(read_lines(log_path(f"s{sid}", root)))
+            for caller in range(8):
+                mine = [number for number in found if number // 1000 == caller]
+                assert [caller * 1000 + n for n in range(sid, 50, 7)] == mine
+
+    def test_the_thread_ends_with_close(self, sink: Sink) -> None:
+        """Setting up again and again does not collect threads."""
+        background = Background(sink)
+        background.append("s", line(1))
+        background.close()
+        for thread in writers():
+            thread.join(1)
+
+        assert [] == writers()
+
+    def test_what_is_enqueued_is_written_at_exit(
+        self, root: Path, run_python: Callable[..., str], read_lines: ReadLines
+    ) -> None:
+        """Without a flush or close."""
+        source = (
+            "import sys\n"
+            "from tracectrl.files.appender import Appender\n"
+            "from tracectrl.files.background import Background\n"
+            "from tracectrl.files.sink import Sink\n"
+            "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
+            "for number in range(2000):\n"
+            "    background.append('s', b'{\"n\":%d}\\n' % number)\n"
+        )
+        assert "" == run_python(source, str(root))
+        assert list(range(2000)) == numbers(read_lines(log_path("s", root)))
+
+    def test_one_that_is_dropped_is_not_kept_alive_by_the_exit_hook(self, sink: Sink) -> None:
+        """The hook holds a weak reference."""
+        import weakref  # noqa: PLC0415
+
+        background = Background(sink)
+        reference = weakref.ref(background)
+        del background
+
+        assert reference() is None
+
+
+class TestOverflow:
+    """What a full queue does."""
+
+    def fill(self, background: Background, gate: Gate, size: int) -> None:
+        """Have the writer stand in line 0 and *size* more lines wait."""
+        background.append("s", line(0))
+        assert gate.waiting.wait(DEADLINE_S)
+        for number in range(1, size + 1):
+            assert background.append("s", line(number))
+
+    def test_drop_new(self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines) -> None:
+        """The newest go; they are counted, and a line says how many."""
+        background = Background(sink, queue_size=3, overflow="drop_new")
+        self.fill(background, gate, 3)
+        assert [False, False] == [background.append("s", line(n)) for n in (4, 5)]
+        gate.open.set()
+        background.flush()
+
+        rows = read_lines(log_path("s", root))
+        assert [0, 1, 2, 3] == numbers(rows)
+        assert [2] == [row["lost"] for row in rows if "lost" in row]
+        assert 2 == background.lost
+
+    def test_drop_oldest(self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines) -> None:
+        """The oldest that still wait go."""
+        background = Background(sink, queue_size=3, overflow="drop_oldest")
+        self.fill(background, gate, 3)
+        assert [True, True] == [background.append("s", line(n)) for n in (4, 5)]
+        gate.open.set()
+        background.flush()
+
+        rows = read_lines(log_path("s", root))
+        assert [0, 3, 4, 5] == numbers(rows)
+        assert [2] == [row["lost"] for row in rows if "lost" in row]
+        assert 2 == background.lost
+
+    def test_drop_oldest_does_not_drop_who_waits_in_flush(
+        self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines
+    ) -> None:
+        """A flush under way ends, whatever overflows."""
+        background = Background(sink, queue_size=1, overflow="drop_oldest")
+        self.fill(background, gate, 0)
+        flusher = threading.Thread(target=background.flush)
+        flusher.start()
+        while not background._queue.qsize():
+            time.sleep(0.001)
+        for number in range(1, 5):
+            background.append("s", line(number))
+        gate.open.set()
+        flusher.join(DEADLINE_S)
+        assert not flusher.is_alive()
+        background.flush()
+
+        rows = read_lines(log_path("s", root))
+        assert (0, 4) == (numbers(rows)[0], numbers(rows)[-1])
+        assert 5 == len(numbers(rows)) + background.lost
+
+    def test_block(self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines) -> None:
+        """The default: the caller waits for room; nothing is lost."""
+        background = Background(sink, queue_size=2)
+        self.fill(background, gate, 2)
+        appended = threading.Event()
+
+        def work() -> None:
+            background.append("s", line(3))
+            appended.set()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert not appended.wait(0.05)
+        gate.open.set()
+        assert appended.wait(DEADLINE_S)
+        thread.join(DEADLINE_S)
+        background.flush()
+
+        assert [0, 1, 2, 3] == numbers(read_lines(log_path("s", root)))
+        assert 0 == background.lost
+
+    def test_block_does_not_block_the_writer_itself(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, read_lines: ReadLines
+    ) -> None:
+        """What it logs while it reports a failure is queued, not waited for."""
+        write = os.write
+        failing = True
+
+        def broken(fd: int, data: bytes) -> int:
+            if failing and b'"n":0' in data:
+                raise OSError(28, "No space left on device")
+            return write(fd, data)
+
+        def report(_: object) -> None:
+            nonlocal failing
+            failing = False
+            for number in (10, 11, 12):
+                background.append("s", line(number))
+
+        monkeypatch.setattr(os, "write", broken)
+        background = Background(Sink(Appender(root, ".logs.jsonl"), report), queue_size=1)
+        background.append("s", line(0))
+        background.flush()
+        background.flush()
+
+        assert [10, 11, 12] == numbers(read_lines(log_path("s", root)))
+        assert 1 == background.lost
+
+
+class TestFailures:
+    """The disk's troubles, and the owner's."""
+
+    def test_a_failed_write_is_counted(self, sink: Sink, root: Path, read_lines: ReadLines) -> None:
+        """It does not stop the thread."""
+        background = Background(sink)
+        log_path("s", root).mkdir()
+        background.append("s", line(1))
+        background.append("other", line(2))
+        background.flush()
+
+        assert 1 == background.lost
+        assert [2] == numbers(read_lines(log_path("other", root)))
+
+    def test_a_report_that_raises(self, root: Path, read_lines: ReadLines) -> None:
+        """A handleError of the user's may raise: later lines are written all the same."""
+
+        def report(_: object) -> None:
+            raise LookupError
+
+        background = Background(Sink(Appender(root, ".logs.jsonl"), report))
+        log_path("s", root).mkdir()
+        before, threading.excepthook = threading.excepthook, lambda _: None
+        try:
+            background.append("s", line(1))
+            background.append("other", line(2))
+            end = time.monotonic() + 2
+            while not log_path("other", root).exists() and time.monotonic() < end:
+                time.sleep(0.005)
+        finally:
+            threading.excepthook = before
+
+        assert log_path("other", root).exists()
+        background.flush()
+        assert [2] == numbers(read_lines(log_path("other", root)))
+        assert 1 == background.lost
+
+    def test_a_writer_that_is_gone(self, sink: Sink, root: Path, read_lines: ReadLines) -> None:
+        """Flush and close write in its place: neither hangs, nothing is lost."""
+        background = Background(sink)
+        background.append("s", line(0))
+        background.flush()
+        (writer,) = writers()
+        background._queue.put(None)  # as if it had died
+        writer.join(DEADLINE_S)
+        background.append("s", line(1))
+        background.flush()
+        background.append("s", line(2))
+        background.close()
+
+        assert [0, 1, 2] == numbers(read_lines(log_path("s", root)))
+
+    def test_what_is_appended_while_closing(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """Whoever loses the race is written all the same, once."""
+        background = Background(sink, queue_size=5)
+        stop = threading.Event()
+        counts = [0, 0, 0]
+
+        def work(caller: int) -> None:
+            while not stop.is_set():
+                background.append("s", line(caller * 1_000_000 + counts[caller]))
+                counts[caller] += 1
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(60):
+            background.close()
+        stop.set()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+        assert not any(thread.is_alive() for thread in threads)
+        background.close()
+
+        expected = [n * 1_000_000 + each for n in range(3) for each in range(counts[n])]
+        assert expected == sorted(numbers(read_lines(log_path("s", root))))
+        assert 0 == background.lost
+
+    def test_the_writer_may_flush_and_close(self, root: Path, read_lines: ReadLines) -> None:
+        """A report that does must not wait for itself."""
+
+        def report(_: object) -> None:
+            background.flush()
+            background.close()
+
+        background = Background(Sink(Appender(root, ".logs.jsonl"), report))
+        log_path("s", root).mkdir()
+        background.append("s", line(0))
+        background.append("other", line(1))
+        background.flush()
+        background.append("other", line(2))
+        background.close()
+        for thread in writers():
+            thread.join(0.2)
+
+        assert [1, 2] == sorted(numbers(read_lines(log_path("other", root))))
+        assert 1 == background.lost
+
+
+class TestForks:
+    """A server forks after the set-up, or in the middle of things."""
+
+    @forks
+    def test_the_child_has_a_queue_and_a_thread_of_its_own(
+        self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines
+    ) -> None:
+        """The parent's lines are written by the parent, once; the child's by the child."""
+        background = Background(sink)
+        background.append("s", line(0))
+        assert gate.waiting.wait(DEADLINE_S)
+        background.append("s", line(1))
+
+        def child() -> None:
+            gate.open.set()
+            background.append("s", line(100))
+            background.append("child", line(101))
+            background.flush()
+
+        wait_for(in_child(child))
+        assert [101] == numbers(read_lines(log_path("child", root)))
+        gate.open.set()
+        background.flush()
+
+        assert [0, 1, 100] == sorted(numbers(read_lines(log_path("s", root))))
+
+    @forks
+    @pytest.mark.parametrize("overflow", ["block", "drop_oldest", "drop_new"])
+    def test_while_locks_are_held(self, overflow: Any, sink: Sink, root: Path) -> None:
+        """The child waits for no thread that is not there, also where it has losses to count."""
+        background = Background(sink, queue_size=1, overflow=overflow)
+        background.append("s", line(0))
+        background.flush()
+        held, release = threading.Event(), threading.Event()
+
+        def child() -> None:
+            log_path("refused", root).mkdir()
+            for number in range(20):
+                background.append("refused", line(number))
+                background.append("child", line(number))
+            background.close()
+
+        def hold() -> None:
+            with background._lock, sink._lock:
+                held.set()
+                release.wait(DEADLINE_S)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(DEADLINE_S)
+        try:
+            wait_for(in_child(child))
+        finally:
+            release.set()
+            thread.join(DEADLINE_S)
+
+    @forks
+    def test_flush_in_a_child_that_logged_nothing(self, sink: Sink) -> None:
+        """It returns at once: the queue is the parent's."""
+        background = Background(sink)
+        background.append("s", line(0))
+
+        def child() -> None:
+            background.flush()
+            background.close()
+
+        wait_for(in_child(child))

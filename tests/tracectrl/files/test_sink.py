@@ -1,0 +1,191 @@
+"""tracectrl.files.sink: losses are counted, reported and made up for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl.files import log_path
+from tracectrl.files.appender import Appender
+from tracectrl.files.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    ReadLines = Callable[[str | os.PathLike[str]], list[dict[str, Any]]]
+
+LINE = b'{"message":"m"}\n'
+
+
+class Disk:
+    """Stands in for os.write; full while :attr:`full` is true."""
+
+    def __init__(self) -> None:
+        self.write = os.write
+        self.full = False
+
+    def __call__(self, fd: int, data: bytes) -> int:
+        """Write *data*, or raise ENOSPC."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.write(fd, data)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Return what stands in for os.write in this test."""
+    fake = Disk()
+    monkeypatch.setattr(os, "write", fake)
+    return fake
+
+
+@pytest.fixture
+def reports() -> list[Any]:
+    """Return the list that collects the contexts reported."""
+    return []
+
+
+@pytest.fixture
+def sink(root: Path, reports: list[Any]) -> Sink:
+    """Return a sink for log files."""
+    return Sink(Appender(root, ".logs.jsonl"), reports.append)
+
+
+def test_a_line_that_is_written(sink: Sink, root: Path, reports: list[Any]) -> None:
+    """Nothing to report."""
+    assert sink.append("s", LINE, "context")
+    assert LINE == log_path("s", root).read_bytes()
+    assert (0, []) == (sink.lost, reports)
+
+
+def test_losses_are_counted_and_never_raise(sink: Sink, disk: Disk) -> None:
+    """Each one."""
+    disk.full = True
+
+    assert [False] * 5 == [sink.append("s", LINE) for _ in range(5)]
+    assert 5 == sink.lost
+
+
+def test_the_first_line_afterwards_is_followed_by_the_count(
+    sink: Sink, disk: Disk, root: Path, read_lines: ReadLines
+) -> None:
+    """An ordinary line of logger tracectrl at ERROR, in the file that could be written."""
+    disk.full = True
+    for _ in range(3):
+        sink.append("a", LINE)
+    disk.full = False
+    assert sink.append("b", LINE)
+    assert sink.append("b", LINE)
+
+    first, loss, last = read_lines(log_path("b", root))
+    assert {"message": "m"} == first == last
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", loss.pop("timestamp"))
+    expected = {
+        "level": "ERROR",
+        "logger": "tracectrl",
+        "message": "3 lines could not be written",
+        "session_id": "b",
+        "lost": 3,
+    }
+    assert expected == loss
+    assert list(expected) == list(loss)
+    assert 3 == sink.lost
+
+
+def test_each_loss_is_told_once(sink: Sink, disk: Disk, root: Path, read_lines: ReadLines) -> None:
+    """The counts of the lines add up to the property."""
+    for count in (2, 3):
+        disk.full = True
+        for _ in range(count):
+            sink.append("s", LINE)
+        disk.full = False
+        sink.append("s", LINE)
+
+    told = [row["lost"] for row in read_lines(log_path("s", root)) if "lost" in row]
+    assert ([2, 3], 5) == (told, sink.lost)
+
+
+def test_a_loss_line_that_cannot_be_written_is_told_later(
+    root: Path, disk: Disk, read_lines: ReadLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up again right behind the first line."""
+    appender = Appender(root, ".logs.jsonl")
+    sink = Sink(appender, lambda _: None)
+    sink.lose(4)
+
+    def then_full(fd: int, data: bytes) -> int:
+        if b'"lost"' in data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return disk.write(fd, data)
+
+    monkeypatch.setattr(os, "write", then_full)
+    assert sink.append("s", LINE)
+    monkeypatch.setattr(os, "write", disk)
+    assert sink.append("s", LINE)
+
+    assert [4] == [row["lost"] for row in read_lines(log_path("s", root)) if "lost" in row]
+    assert 4 == sink.lost
+
+
+def test_an_owner_who_says_it_otherwise(root: Path) -> None:
+    """Say is told the session and the number instead; no line is added."""
+    said: list[tuple[str, int]] = []
+    sink = Sink(Appender(root, ".logs.jsonl"), lambda _: None, lambda *args: said.append(args))
+    sink.lose(2)
+    sink.append("s", LINE)
+
+    assert [("s", 2)] == said
+    assert LINE == log_path("s", root).read_bytes()
+
+
+def test_reports_once_a_minute_at_most(
+    sink: Sink, disk: Disk, reports: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the context of the failure, also right after the machine has started."""
+    now = 5.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    disk.full = True
+    for number in range(3):
+        sink.append("s", LINE, number)
+    now += 59
+    sink.append("s", LINE, "within")
+    assert [0] == reports
+    now += 2
+    sink.append("s", LINE, "after")
+
+    assert [0, "after"] == reports
+    assert 5 == sink.lost
+
+
+def test_the_report_sees_the_error(root: Path, disk: Disk) -> None:
+    """It is called while the exception is handled, as handleError wants it."""
+    seen: list[BaseException | None] = []
+
+    def report(_: object) -> None:
+        import sys  # noqa: PLC0415
+
+        seen.append(sys.exc_info()[1])
+
+    sink = Sink(Appender(root, ".logs.jsonl"), report)
+    disk.full = True
+    sink.append("s", LINE)
+
+    (error,) = seen
+    assert isinstance(error, OSError)
+    assert errno.ENOSPC == error.errno
+
+
+def test_close_and_flush(sink: Sink, root: Path) -> None:
+    """A line after close opens its file again; flush has nothing to do."""
+    sink.append("s", LINE)
+    sink.flush()
+    sink.close()
+    sink.append("s", LINE)
+
+    assert LINE * 2 == log_path("s", root).read_bytes()

@@ -1,0 +1,165 @@
+"""tracectrl.provider: span files on the process's tracer provider, attached and detached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tracectrl.exporter import FileSpanExporter
+from tracectrl.files import span_path
+from tracectrl.provider import attach
+from tracectrl.session import session
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from pathlib import Path
+
+    ReadLines = Callable[[str | os.PathLike[str]], list[dict[str, Any]]]
+
+
+def spans_named(*names: str) -> None:
+    """Make spans in the session ``s`` with the process's provider."""
+    with session("s"):
+        for name in names:
+            trace.get_tracer("t").start_span(name).end()
+
+
+@pytest.fixture
+def names(root: Path, read_lines: ReadLines) -> Callable[..., list[str]]:
+    """Return the function that lists the spans in the file of ``s`` under a root."""
+
+    def of(where: Path = root) -> list[str]:
+        path = span_path("s", where)
+        return [row["name"] for row in read_lines(path)] if path.exists() else []
+
+    return of
+
+
+def test_sets_a_provider_where_none_is(root: Path, read_lines: ReadLines) -> None:
+    """For the service that was named."""
+    attach(FileSpanExporter(root), "svc")
+    spans_named("span")
+
+    assert isinstance(trace.get_tracer_provider(), TracerProvider)
+    (row,) = read_lines(span_path("s", root))
+    assert ("svc", "svc") == (row["service"], row["resource"]["service.name"])
+
+
+def test_without_a_service(root: Path, read_lines: ReadLines) -> None:
+    """OpenTelemetry's own placeholder is no service."""
+    attach(FileSpanExporter(root), None)
+    spans_named("span")
+
+    (row,) = read_lines(span_path("s", root))
+    assert "service" not in row
+
+
+def test_uses_the_provider_that_is_set(root: Path, names: Callable[..., list[str]]) -> None:
+    """Its resource, and its other processors, stay."""
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource({"service.name": "theirs"}))
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    trace.set_tracer_provider(provider)
+    attach(FileSpanExporter(root), "ours")
+    spans_named("span")
+
+    assert provider is trace.get_tracer_provider()
+    assert ["span"] == names() == [span.name for span in memory.get_finished_spans()]
+
+
+def test_detach_stops_it(root: Path, names: Callable[..., list[str]]) -> None:
+    """The provider stays, and goes on without files; detaching twice is no error."""
+    detach = attach(FileSpanExporter(root), None)
+    spans_named("before")
+    detach()
+    detach()
+    spans_named("after")
+
+    assert ["before"] == names()
+    assert trace.get_tracer_provider().force_flush()  # type: ignore[attr-defined]
+
+
+def test_a_second_attach_replaces_the_first(
+    root: Path, tmp_path: Path, names: Callable[..., list[str]]
+) -> None:
+    """Nothing is written twice, and the first one's detach does not stop the second."""
+    other = tmp_path / "other"
+    first = attach(FileSpanExporter(root), None)
+    spans_named("one")
+    second = attach(FileSpanExporter(other), None)
+    spans_named("two")
+    first()
+    spans_named("three")
+    second()
+    spans_named("four")
+
+    assert ["one"] == names()
+    assert ["two", "three"] == names(other)
+
+
+def test_attaching_again_and_again_adds_one_processor(root: Path) -> None:
+    """The SDK takes none off again."""
+    for _ in range(5):
+        attach(FileSpanExporter(root), None)()
+    attach(FileSpanExporter(root), None)
+
+    provider: Any = trace.get_tracer_provider()
+    assert 1 == len(provider._active_span_processor._span_processors)
+
+
+def test_a_span_that_runs_over_both(
+    root: Path, tmp_path: Path, names: Callable[..., list[str]]
+) -> None:
+    """It ends with whoever is attached then, in its session."""
+    other = tmp_path / "other"
+    detach = attach(FileSpanExporter(root), None)
+    with session("s"):
+        span = trace.get_tracer("t").start_span("long")
+    detach()
+    attach(FileSpanExporter(other), None)
+    span.end()
+
+    assert ([], ["long"]) == (names(), names(other))
+
+
+def test_the_session_survives_the_limits(root: Path, read_lines: ReadLines) -> None:
+    """The switch passes on what the processor needs."""
+    trace.set_tracer_provider(TracerProvider(span_limits=SpanLimits(max_span_attributes=1)))
+    attach(FileSpanExporter(root), None)
+    with session("s"), trace.get_tracer("t").start_as_current_span("span") as span:
+        span.set_attribute("other", 1)
+
+    (row,) = read_lines(span_path("s", root))
+    assert {"other": 1, "session.id": "s"} == row["attributes"]
+
+
+def test_the_provider_shuts_down_and_flushes(root: Path, names: Callable[..., list[str]]) -> None:
+    """The application's own shutdown closes the files."""
+    attach(FileSpanExporter(root), None)
+    spans_named("span")
+    provider: Any = trace.get_tracer_provider()
+
+    assert provider.force_flush()
+    provider.shutdown()
+    assert ["span"] == names()
+
+
+def test_a_provider_that_is_not_the_sdks(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A warning names it; nothing breaks, and it stays."""
+    foreign = trace.NoOpTracerProvider()
+    trace.set_tracer_provider(foreign)
+    detach = attach(FileSpanExporter(root), None)
+    spans_named("span")
+    detach()
+
+    assert foreign is trace.get_tracer_provider()
+    (record,) = caplog.records
+    assert ("WARNING", True) == (record.levelname, "NoOpTracerProvider" in record.getMessage())
+    assert [] == list(root.iterdir())

@@ -1,0 +1,375 @@
+"""tracectrl.session: one current session, changed in few ways, always restored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from tracectrl import session as module
+from tracectrl.session import (
+    SESSION_KEY,
+    current_session_id,
+    detached,
+    ensure_session,
+    new_session,
+    session,
+    set_session_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+def in_new_thread(fn: Callable[[], Any]) -> Any:
+    """Run *fn* in a thread of its own and return what it returned."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(fn()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+class TestNewSession:
+    """new_session: mint an ID, or take the environment's."""
+
+    def test_is_a_fresh_uuid4_and_current(self) -> None:
+        """Each call makes another UUID4 string the current session."""
+        first = new_session()
+        second = new_session()
+
+        assert 4 == uuid.UUID(second).version
+        assert str(uuid.UUID(second)) == second
+        assert first != second
+        assert second == current_session_id()
+
+    def test_takes_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """TRACECTRL_SESSION_ID is the ID where it is set."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "from the parent")
+
+        assert "from the parent" == new_session() == current_session_id()
+
+    def test_ignores_an_empty_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An empty TRACECTRL_SESSION_ID counts as not set."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "")
+
+        assert 4 == uuid.UUID(new_session()).version
+
+    def test_the_variable_alone_starts_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody is in a session until it is started."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "s")
+
+        assert current_session_id() is None
+
+
+class TestSetSessionId:
+    """set_session_id: exactly the value passed, or an error."""
+
+    @pytest.mark.parametrize("sid", ["s", " padded ", "unknown", "../x", "é\n", "\0", "\ud800"])
+    def test_stores_exactly_the_value(self, sid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Any string but the empty one is an ID, and the environment is not asked."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "environment")
+
+        set_session_id(sid)
+
+        assert ascii(sid) == ascii(current_session_id())  # a report cannot hold surrogates
+
+    @pytest.mark.parametrize("sid", [None, 1, b"bytes", uuid.uuid4(), ["s"]])
+    def test_refuses_other_types(self, sid: Any) -> None:
+        """A TypeError names the type and leaves the session alone."""
+        set_session_id("before")
+
+        with pytest.raises(TypeError, match=type(sid).__name__):
+            set_session_id(sid)
+
+        assert "before" == current_session_id()
+
+    def test_refuses_the_empty_string(self) -> None:
+        """A ValueError leaves the session alone."""
+        set_session_id("before")
+
+        with pytest.raises(ValueError, match="empty"):
+            set_session_id("")
+
+        assert "before" == current_session_id()
+
+
+class TestEnsureSession:
+    """ensure_session: never a second ID mid-workflow."""
+
+    def test_keeps_the_session(self) -> None:
+        """The current ID comes back."""
+        set_session_id("s")
+
+        assert "s" == ensure_session() == current_session_id()
+
+    def test_starts_one_where_there_is_none(self) -> None:
+        """A new ID is minted once."""
+        sid = ensure_session()
+
+        assert 4 == uuid.UUID(sid).version
+        assert sid == ensure_session() == current_session_id()
+
+    def test_keeps_a_session_a_propagator_extracted(self) -> None:
+        """A session in the OpenTelemetry context counts."""
+        otel_context.attach(otel_context.set_value(SESSION_KEY, "remote"))
+
+        assert "remote" == ensure_session()
+
+
+class TestSession:
+    """session(): a scope that restores what was there."""
+
+    def test_nests_and_restores(self) -> None:
+        """Leaving brings back the session before, and in the end none."""
+        seen = []
+        with session("outer") as outer:
+            with session("inner") as inner:
+                seen.append(current_session_id())
+            seen.append(current_session_id())
+
+        assert ["inner", "outer"] == seen == [inner, outer]
+        assert current_session_id() is None
+
+    def test_mints_without_an_argument(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A new session by default, also inside another; the environment's where it is set."""
+        with session("outer"), session() as sid:
+            assert 4 == uuid.UUID(sid).version
+            assert sid == current_session_id()
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "environment")
+        with session() as sid:
+            assert "environment" == sid == current_session_id()
+
+    def test_restores_after_an_error(self) -> None:
+        """The exception passes; the session before comes back."""
+        with pytest.raises(LookupError), session("s"):
+            raise LookupError
+
+        assert current_session_id() is None
+
+    def test_restores_over_a_set_inside(self) -> None:
+        """What the block sets does not leave it."""
+        with session("outer"):
+            with session("inner"):
+                set_session_id("other")
+            assert "outer" == current_session_id()
+
+    def test_the_same_object_may_be_entered_again(self) -> None:
+        """Also while it is entered."""
+        scope = session("s")
+        with scope:
+            with session("between"), scope:
+                assert "s" == current_session_id()
+            assert "s" == current_session_id()
+        with scope:
+            assert "s" == current_session_id()
+        assert current_session_id() is None
+
+    @pytest.mark.parametrize(("sid", "error"), [("", ValueError), (7, TypeError)])
+    def test_refuses_what_cannot_be_an_id(self, sid: Any, error: type[Exception]) -> None:
+        """At the call, before anything is entered."""
+        with pytest.raises(error):
+            session(sid)
+
+    def test_wins_over_an_extracted_session(self) -> None:
+        """The context variable answers before the OpenTelemetry context."""
+        otel_context.attach(otel_context.set_value(SESSION_KEY, "remote"))
+        with session("local"):
+            assert "local" == current_session_id()
+        assert "remote" == current_session_id()
+
+
+class TestClosedElsewhere:
+    """A generator or task that ends in another context than it was entered in is no error."""
+
+    def test_generator_closed_in_another_context(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Neither an exception nor a log line; the closer's session stays."""
+
+        def generate() -> Iterator[str | None]:
+            with session("generator"):
+                yield current_session_id()
+
+        generator = generate()
+        assert "generator" == contextvars.copy_context().run(next, generator)
+        with session("closer"):
+            generator.close()  # type: ignore[attr-defined]
+            assert "closer" == current_session_id()
+        assert [] == caplog.records
+
+    async def test_async_generator_closed_in_another_task(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The same for an async generator, and for detached() inside it."""
+        caplog.set_level(logging.DEBUG)
+
+        async def generate() -> AsyncIterator[str | None]:
+            with session("generator"), detached(), session("inside"):
+                yield current_session_id()
+
+        generator = generate()
+
+        async def first() -> str | None:
+            return await generator.__anext__()
+
+        assert "inside" == await asyncio.create_task(first())
+        with session("closer"):
+            await generator.aclose()  # type: ignore[attr-defined]
+            assert "closer" == current_session_id()
+        assert [] == [r for r in caplog.records if r.name != "asyncio"]
+
+    async def test_cancelled_task(self) -> None:
+        """Cancelling from outside leaves the canceller's session alone."""
+        entered = asyncio.Event()
+
+        async def work() -> None:
+            with session("task"):
+                entered.set()
+                await asyncio.Event().wait()
+
+        with session("canceller"):
+            task = asyncio.create_task(work())
+            await entered.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert "canceller" == current_session_id()
+
+
+class TestDetached:
+    """detached(): no session, no span, for long-lived workers."""
+
+    def test_hides_session_and_span_and_brings_them_back(self, tracer: trace.Tracer) -> None:
+        """Inside there is neither; after it there are both."""
+        with session("s"), tracer.start_as_current_span("request") as span:
+            with detached():
+                assert current_session_id() is None
+                assert trace.INVALID_SPAN is trace.get_current_span()
+                with tracer.start_as_current_span("worker") as worker:
+                    assert span.get_span_context().trace_id != worker.get_span_context().trace_id
+            assert "s" == current_session_id()
+            assert span is trace.get_current_span()
+
+    def test_hides_an_extracted_session(self) -> None:
+        """Also a session that came by the OpenTelemetry context."""
+        otel_context.attach(otel_context.set_value(SESSION_KEY, "remote"))
+
+        with detached():
+            assert current_session_id() is None
+            set_session_id("mine")
+            assert "mine" == current_session_id()
+
+        assert "remote" == current_session_id()
+
+    def test_keeps_the_rest_of_the_opentelemetry_context(self) -> None:
+        """What others keep there stays."""
+        otel_context.attach(otel_context.set_value("key", "value"))
+
+        with detached():
+            assert "value" == otel_context.get_value("key")
+
+    def test_restores_after_an_error(self) -> None:
+        """The exception passes; the session comes back."""
+        set_session_id("s")
+
+        with pytest.raises(LookupError), detached():
+            raise LookupError
+
+        assert "s" == current_session_id()
+
+    async def test_a_worker_started_inside_stays_detached(self) -> None:
+        """A task that is created in the block outlives it without the session."""
+        go = asyncio.Event()
+
+        async def worker() -> str | None:
+            await go.wait()
+            return current_session_id()
+
+        with session("request"):
+            with detached():
+                task = asyncio.create_task(worker())
+            go.set()
+            assert await task is None
+
+
+class TestIsolation:
+    """A context variable follows tasks, and is isolated in a new thread."""
+
+    def test_a_new_thread_has_no_session(self) -> None:
+        """Neither sees the other's."""
+        set_session_id("mine")
+
+        def other() -> str | None:
+            before = current_session_id()
+            set_session_id("theirs")
+            return before
+
+        assert in_new_thread(other) is None
+        assert "mine" == current_session_id()
+
+    async def test_create_task_inherits_and_does_not_leak(self) -> None:
+        """A task starts in its creator's session; what it sets stays in it."""
+        set_session_id("parent")
+
+        async def child() -> tuple[str | None, str | None]:
+            before = current_session_id()
+            set_session_id("child")
+            await asyncio.sleep(0)
+            return before, current_session_id()
+
+        assert ("parent", "child") == await asyncio.create_task(child())
+        assert "parent" == current_session_id()
+
+    async def test_gather_keeps_a_thousand_sessions_apart(self) -> None:
+        """Concurrent sessions of one loop never mix."""
+
+        async def work(number: int) -> bool:
+            with session(f"s{number}") as sid:
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                    if current_session_id() != sid:
+                        return False
+            return current_session_id() is None
+
+        assert [True] * 1000 == await asyncio.gather(*map(work, range(1000)))
+
+    async def test_to_thread_inherits(self) -> None:
+        """asyncio.to_thread runs in the caller's session."""
+        with session("s"):
+            assert "s" == await asyncio.to_thread(current_session_id)
+        assert await asyncio.to_thread(current_session_id) is None
+
+
+class TestExtractedSession:
+    """What stands in the OpenTelemetry context."""
+
+    def test_answers_where_the_variable_is_unset(self) -> None:
+        """current_session_id() falls back on it."""
+        token = otel_context.attach(otel_context.set_value(SESSION_KEY, "remote"))
+        assert "remote" == current_session_id()
+        otel_context.detach(token)
+        assert current_session_id() is None
+
+    def test_only_a_string_counts(self) -> None:
+        """Anything else under the key is no session."""
+        otel_context.attach(otel_context.set_value(SESSION_KEY, 7))
+
+        assert current_session_id() is None
+
+
+def test_a_runtime_context_of_the_users_own_is_detached_by_opentelemetry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A token that is no contextvars token goes back to whoever made it."""
+    detached_tokens: list[object] = []
+    monkeypatch.setattr(otel_context, "detach", detached_tokens.append)
+
+    module.detach_quietly("a token")  # type: ignore[arg-type]
+
+    assert ["a token"] == detached_tokens
