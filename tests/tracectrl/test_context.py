@@ -532,8 +532,7 @@ class TestExtract:
             sent: dict[str, str] = inject_trace_headers({})
         with remote_session(sent):
             received = current_session_id() or ""
-        assert received.encode().decode() == received
-        assert "\ufffd" in received
+        assert received == received.encode().decode()
 
     @pytest.mark.parametrize(
         ("value", "sid"),
