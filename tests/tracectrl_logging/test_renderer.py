@@ -286,7 +286,7 @@ async def test_async_methods(
 @pytest.mark.parametrize("default", [None, "-"])
 @pytest.mark.parametrize("meta", [True, False], ids=["meta removed", "meta kept"])
 @pytest.mark.parametrize("adder", [True, False], ids=["ExtraAdder", "no adder"])
-def test_processor_formatter(  # noqa: PLR0917 - fixtures and parameters
+def test_processor_formatter(
     logger: logging.Logger,
     handler: SessionFileHandler,
     lines: Callable[..., list[Row]],
