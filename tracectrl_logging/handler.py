@@ -87,6 +87,15 @@ class SessionFileHandler(logging.Handler):
         """Make no lock: each file has one of its own, and threads need not wait for each other."""
         self.lock = None
 
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - logging's name
+        """Set the formatter; the one of ``basicConfig(handlers=[...])`` is not taken.
+
+        ``basicConfig`` gives every handler that has none its text format, which would bury the
+        record's fields in the message.
+        """
+        basic = type(fmt) is logging.Formatter and fmt._fmt == logging.BASIC_FORMAT  # noqa: SLF001
+        super().setFormatter(None if basic else fmt)
+
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter and emit *record*; no lock is taken and nothing is raised."""
         passed: Any = True

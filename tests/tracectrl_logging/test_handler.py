@@ -775,3 +775,14 @@ def test_shutdown_of_logging(root: Path, handler: SessionFileHandler) -> None:
     assert time.monotonic() - started < 5
     logger.info("two")
     assert 2 == len(log_path("unknown", root).read_bytes().splitlines())
+
+
+def test_basic_config(root: Path, lines: Lines) -> None:
+    """basicConfig's text format, which nobody asked for, does not bury the fields."""
+    logging.basicConfig(handlers=[SessionFileHandler(root)], level="INFO", force=True)
+    try:
+        logging.getLogger("a").info("hello", extra={"x": 1})
+    finally:
+        logging.root.handlers.clear()
+    (row,) = lines("unknown")
+    assert ("hello", 1) == (row["message"], row["x"])

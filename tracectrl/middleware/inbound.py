@@ -59,7 +59,7 @@ class Inbound:
         if isinstance(headers, str):
             msg = f"headers is a list of header names, not the string {headers!r}"
             raise ValueError(msg)  # noqa: TRY004 - the type is right, a string is a sequence
-        self._names = [name.lower() for name in headers]
+        self.names = [name.lower() for name in headers]
         self._policy = policy
         self._trust = trust_inbound
         self._is_valid = is_valid
@@ -73,7 +73,7 @@ class Inbound:
         if current is not None:
             return Verdict(current)
         if self._trust:
-            for name in self._names:
+            for name in self.names:
                 for value in headers.get(name, ()):
                     sid = _session_id(name, value)
                     if sid is None:
