@@ -39,7 +39,7 @@ def test_names_are_listed() -> None:
     """``dir()`` lists the names, loaded or not; another name is an AttributeError."""
     assert set(PUBLIC) <= set(dir(tracectrl_logging))
     with pytest.raises(AttributeError, match="no_such_name"):
-        tracectrl_logging.no_such_name  # noqa: B018  # type: ignore[attr-defined]
+        tracectrl_logging.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize(

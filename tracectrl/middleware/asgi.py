@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,20 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
-from tracectrl.middleware.inbound import (
-    DEFAULT_HEADERS,
-    DEFAULT_MAX_LENGTH,
-    Inbound,
-    Policy,
-    Verdict,
-)
+from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
-from tracectrl.session import session
+from tracectrl.session import _from_headers, _session_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-    from contextlib import AbstractContextManager
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
@@ -39,8 +31,12 @@ SCOPE_KEY = "tracectrl.session_id"
 # Where Starlette keeps the exception handlers that are around what runs now.
 _HANDLERS = "starlette.exception_handlers"
 
-_HEADER = SESSION_HEADER.encode()
-_HEADER_LOWER = _HEADER.lower()
+# ASGI wants names of headers in lower case.
+_HEADER = SESSION_HEADER.lower().encode()
+_HEADER_LENGTH = len(_HEADER)
+
+# What passes the checks of an ID, and is the same on the wire.
+_PLAIN = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))
 
 
 class SessionMiddleware:
@@ -89,10 +85,7 @@ class SessionMiddleware:
             is_valid=is_valid,
             max_length=max_length,
         )
-        # What passes all checks of an ID, and is the same on the wire.
-        self._plain_id: re.Pattern[bytes] | None = None
-        if trust_inbound and is_valid is None:
-            self._plain_id = re.compile(rb"[!-$&-~]{1,%d}" % max_length)
+        self._max_plain = max_length if trust_inbound and is_valid is None else None
         self._names: dict[bytes, bool] = {}
         self._propagator: TextMapPropagator | None = None
 
@@ -101,107 +94,124 @@ class SessionMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        handled_outside = _HANDLERS in scope
-        verdict: Verdict | None = None
-        around: AbstractContextManager[str]
         plain = self._plain(scope)
         if plain is not None:
             sid = plain.decode("ascii")
-            answer = _Answer(send, plain)
-            around = session(sid)
-        else:
-            headers = normalised(scope["headers"])
-            verdict = self._inbound(headers, scope.get(SCOPE_KEY))
-            sid = verdict.sid
-            answer = _Answer(send, encode_session_header(sid).encode("ascii"))
-            around = continued(headers, sid)
-        scope[SCOPE_KEY] = sid
-        with around:
-            if verdict is not None:
-                verdict.tell()
-                if verdict.refusal is not None:
-                    await _refuse(scope["type"], answer, verdict.refusal)
-                    return
+            # As session() does, less what it does for the general case.
+            token = _session_id.set(sid)
             try:
-                await self.app(scope, receive, answer.send)
-            except Exception as error:
-                if scope["type"] == "http" and not answer.started and not handled_outside:
-                    await _answer_error(error, scope, receive, answer)
-                raise
+                await self._run(scope, receive, send, sid, plain)
+            finally:
+                try:  # noqa: SIM105 - contextlib.suppress costs more than all the rest here
+                    _session_id.reset(token)
+                except ValueError:  # closed in another context, see tracectrl.session.restore
+                    pass
+            return
+        headers = normalised(scope["headers"])
+        verdict = self._inbound(headers, scope.get(SCOPE_KEY))
+        value = encode_session_header(verdict.sid).encode("ascii")
+        with continued(headers, verdict.sid):
+            verdict.tell()
+            if verdict.refusal is None:
+                await self._run(scope, receive, send, verdict.sid, value)
+            else:
+                await _refuse(scope["type"], send, verdict.refusal, value)
+
+    async def _run(
+        self, scope: Scope, receive: Receive, send: Send, sid: str, value: bytes
+    ) -> None:
+        """Run the application in the session *sid*, which is *value* in a header."""
+        handled_outside = _HANDLERS in scope
+        scope[SCOPE_KEY] = sid
+        started = False
+
+        def answer(message: Message) -> Awaitable[None]:
+            nonlocal started
+            if not started and message["type"] in ("http.response.start", "websocket.accept"):
+                started = True
+                message = _with_session(message, value)
+            return send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            if scope["type"] == "http" and not started and not handled_outside:
+                await _answer_error(error, scope, receive, answer)
+            raise
 
     def _plain(self, scope: Scope) -> bytes | None:
         """Return the session of a request that names one in plain sight, and continues no trace.
 
-        That is most requests of a service's own clients; it takes a fifth of the time of looking
-        at all that headers may say. ``None`` where there is more to look at.
+        That takes a quarter of the time of looking at all that headers may say. ``None`` where
+        there is more to look at.
         """
-        if self._plain_id is None or SCOPE_KEY in scope or otel_context.get_current():
+        if (
+            self._max_plain is None
+            or SCOPE_KEY in scope
+            or _from_headers.get()
+            or otel_context.get_current()
+        ):
             return None
-        names = self._names_to_look_at()
-        found = None
+        names = self._names
+        if propagate.get_global_textmap() is not self._propagator:
+            names = self._names_to_look_at()
+        found: bytes | None = None
         for name, value in scope["headers"]:
             if name in names:
-                if found is not None or names[name] or not self._plain_id.fullmatch(value):
+                if found is not None or names[name]:
                     return None
                 found = value
+        if not found or len(found) > self._max_plain or found.translate(None, _PLAIN):
+            return None
         return found
 
     def _names_to_look_at(self) -> dict[bytes, bool]:
-        """Return the names of headers that count, and whether they are of something else."""
+        """Return the names of the headers that count, and which are not the session's alone."""
         propagator = propagate.get_global_textmap()
-        if propagator is not self._propagator:
-            fields = {*TRACE_CONTEXT.fields, *propagator.fields}
-            self._names = {
-                **dict.fromkeys((name.lower().encode() for name in fields), True),
-                **dict.fromkeys((name.encode() for name in self._inbound.names), False),
-            }
-            self._propagator = propagator
+        fields = {*TRACE_CONTEXT.fields, *propagator.fields}
+        self._names = {
+            **dict.fromkeys((name.lower().encode() for name in fields), True),
+            **dict.fromkeys((name.encode() for name in self._inbound.names), False),
+        }
+        self._propagator = propagator
         return self._names
 
 
-class _Answer:
-    """An ASGI ``send`` that puts the session into the response's headers."""
-
-    __slots__ = ("_header", "_send", "started")
-
-    def __init__(self, send: Send, value: bytes) -> None:
-        self._send = send
-        self._header = (_HEADER, value)
-        self.started = False
-
-    async def send(self, message: Message) -> None:
-        if not self.started and message["type"] in ("http.response.start", "websocket.accept"):
-            self.started = True
-            headers = [
-                pair for pair in message.get("headers", ()) if pair[0].lower() != _HEADER_LOWER
-            ]
-            headers.append(self._header)
-            message = {**message, "headers": headers}
-        await self._send(message)
-
-    async def send_text(self, status: int, text: str) -> None:
-        body = text.encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+def _with_session(message: Message, value: bytes) -> Message:
+    headers = [(_HEADER, value)]
+    for pair in message.get("headers", ()):
+        if len(pair[0]) != _HEADER_LENGTH or pair[0].lower() != _HEADER:
+            headers.append(pair)
+    return {**message, "headers": headers}
 
 
-async def _refuse(kind: str, answer: _Answer, why: str) -> None:
+async def _send_text(send: Send, status: int, text: str) -> None:
+    body = text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(kind: str, send: Send, why: str, value: bytes) -> None:
+    async def answer(message: Message) -> None:
+        is_start = message["type"] == "http.response.start"
+        await send(_with_session(message, value) if is_start else message)
+
     if kind == "http":
-        await answer.send_text(400, f"The session ID of the request is refused: {why}.\n")
+        await _send_text(answer, 400, f"The session ID of the request is refused: {why}.\n")
     else:
-        await answer.send({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
+        await send({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
 
 
-async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer: _Answer) -> None:
+async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer: Send) -> None:
     """Answer with status 500, as the framework around us would, but for the session."""
     starlette = sys.modules.get("starlette.applications")  # not ours to import
     app = scope.get("app")
     if starlette is None or not isinstance(app, starlette.Starlette):
-        await answer.send_text(500, "Internal Server Error")
+        await _send_text(answer, 500, "Internal Server Error")
         return
 
     async def failed(*_: object) -> None:
@@ -211,4 +221,4 @@ async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer
     own = [handler for kind, handler in app.exception_handlers.items() if kind in kinds]
     outermost = sys.modules["starlette.middleware.errors"].ServerErrorMiddleware
     # It answers, and raises the error again.
-    await outermost(failed, own[-1] if own else None, app.debug)(scope, receive, answer.send)
+    await outermost(failed, own[-1] if own else None, app.debug)(scope, receive, answer)

@@ -54,8 +54,10 @@ class Group(click.Group):
 @contextlib.contextmanager
 def _quiet_ends(ctx: click.Context) -> Iterator[None]:
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # ``| head``: whoever reads has seen enough
         _drop_output()
         ctx.exit(0)
