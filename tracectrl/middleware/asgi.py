@@ -33,7 +33,6 @@ _HANDLERS = "starlette.exception_handlers"
 
 # ASGI wants names of headers in lower case.
 _HEADER = SESSION_HEADER.lower().encode()
-_HEADER_LENGTH = len(_HEADER)
 
 # What passes the checks of an ID, and is the same on the wire.
 _PLAIN = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))
@@ -178,11 +177,8 @@ class SessionMiddleware:
 
 
 def _with_session(message: Message, value: bytes) -> Message:
-    headers = [(_HEADER, value)]
-    for pair in message.get("headers", ()):
-        if len(pair[0]) != _HEADER_LENGTH or pair[0].lower() != _HEADER:
-            headers.append(pair)
-    return {**message, "headers": headers}
+    others = [pair for pair in message.get("headers", ()) if pair[0].lower() != _HEADER]
+    return {**message, "headers": [(_HEADER, value), *others]}
 
 
 async def _send_text(send: Send, status: int, text: str) -> None:
