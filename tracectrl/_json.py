@@ -162,7 +162,10 @@ _at = _Clock()
 
 def timestamp_ns(nanoseconds: int) -> str:
     """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``."""
-    return _at(nanoseconds // 1000)
+    try:
+        return _at(nanoseconds // 1000)
+    except (ValueError, OverflowError, OSError):  # a time that no calendar holds
+        return _at(0)
 
 
 def timestamp(seconds: float) -> str:

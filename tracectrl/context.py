@@ -57,13 +57,16 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
 
     ``**kwargs`` alone does not name it, and an explicit ``None`` is given. A coroutine function, a
     generator function and an async generator function stay what they are; a function whose
-    signature does not name ``session_id`` is returned unchanged.
+    signature does not name ``session_id`` is returned unchanged. The session is that of the moment
+    the body of *fn* begins: for coroutines and generators, their first step.
 
     Raises:
         TypeError: *fn* is no function.
     """
     if isinstance(fn, (staticmethod, classmethod)):
         return cast("F", type(fn)(bind(fn.__func__)))
+    if isinstance(fn, functools.partial) and "session_id" in fn.keywords:
+        return fn
     parameters = list(inspect.signature(fn).parameters.values())
     names = [parameter.name for parameter in parameters]
     if "session_id" not in names:
@@ -157,10 +160,12 @@ def inject_trace_headers(headers: MutableMapping[str, Any] | None = None) -> Any
     if sid is not None:
         written[SESSION_HEADER] = encode_session_header(sid)
     lowered = {name.lower() for name in written}
-    stale = [name for name in carrier if name not in written and name.lower() in lowered]
-    for name in stale:
-        carrier.pop(name, None)
-    carrier.update(written)
+    names: list[Any] = list(carrier.keys())  # whose, is not ours to know
+    for name in names:
+        if isinstance(name, str) and name not in written and name.lower() in lowered:
+            del carrier[name]
+    for name, value in written.items():
+        carrier[name] = value
     return carrier
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Redact: TypeAlias = str | Callable[[str, Any], bool] | Iterable[str | Callable[[str, Any], bool]]
 """A key name, a callable ``(key, value) -> bool``, or several of both."""
@@ -27,7 +27,12 @@ class Redactor:
     """
 
     def __init__(self, redact: Redact) -> None:
-        items = [redact] if isinstance(redact, str) or callable(redact) else list(redact)
+        if isinstance(redact, str) or callable(redact):
+            items = [redact]
+        elif isinstance(redact, Iterable):
+            items = list(redact)
+        else:
+            items = [cast("Any", redact)]
         self._names = frozenset(item.lower() for item in items if isinstance(item, str))
         self._tests = tuple(item for item in items if not isinstance(item, str))
         for test in self._tests:

@@ -57,9 +57,13 @@ class remote_session:  # noqa: N801 - used as a function: ``with remote_session(
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        otel_token, session_tokens = self._tokens.pop()
-        _session.restore(session_tokens)
-        _session.detach_quietly(otel_token)
+        # One object may be entered in several threads and tasks at once: whose exit this is shows
+        # in whose token can be reset.
+        for index in range(len(self._tokens) - 1, -1, -1):
+            if _session.restore(self._tokens[index][1]):
+                otel_token, _ = self._tokens.pop(index)
+                _session.detach_quietly(otel_token)
+                return
 
 
 def from_environment() -> remote_session | None:
@@ -169,12 +173,15 @@ def normalised(headers: Headers) -> dict[str, list[str]]:
     try:
         for name, value in cast("Iterable[tuple[Any, Any]]", pairs):
             values = value if isinstance(value, (list, tuple)) else (value,)
-            carrier.setdefault(_text(name).lower(), []).extend(map(_text, values))
+            texts = [text for item in values if (text := _text(item)) is not None]
+            carrier.setdefault((_text(name) or "").lower(), []).extend(texts)
     except (TypeError, ValueError) as error:
         msg = f"headers are a mapping or an iterable of (name, value) pairs, not {type(headers).__name__}"
         raise TypeError(msg) from error
     return carrier
 
 
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _text(value: object) -> str | None:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("utf-8", "replace")
+    return value if isinstance(value, str) else None

@@ -106,7 +106,12 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        restore(self._tokens.pop())
+        # One object may be entered in several threads and tasks at once: whose exit this is shows
+        # in whose token can be reset.
+        for index in range(len(self._tokens) - 1, -1, -1):
+            if restore(self._tokens[index]):
+                del self._tokens[index]
+                return
 
 
 @contextlib.contextmanager
@@ -166,16 +171,22 @@ def enter_from_headers(sid: str | None) -> SessionTokens:
     return _session_id.set(sid), _from_headers.set(sid is not None)
 
 
-def restore(tokens: SessionTokens) -> None:
+def restore(tokens: SessionTokens) -> bool:
     """Bring the previous session back, unless this is another context than the one it was set in.
+
+    Returns:
+        Whether it is this context.
 
     A reset in another context raises ValueError: a generator or task that is closed elsewhere.
     The context that was entered is gone or not ours to touch.
     https://github.com/open-telemetry/opentelemetry-python/issues/2606
     """
-    with contextlib.suppress(ValueError):
+    try:
         tokens[0].var.reset(tokens[0])
         tokens[1].var.reset(tokens[1])
+    except (ValueError, RuntimeError):  # RuntimeError: it was reset already
+        return False
+    return True
 
 
 def detach_quietly(token: Token[Context]) -> None:

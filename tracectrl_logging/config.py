@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import structlog
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 Console: TypeAlias = Literal["text", "json"] | None
 
 _current: Configuration | None = None
+_lock = threading.RLock()
 
 
 class Configuration:
     """What one call of :func:`configure` set up."""
 
     def __init__(self, undo: list[Callable[[], object]]) -> None:
-        self._undo = undo
+        self.undo = undo
 
     def shutdown(self) -> None:
         """Flush and close the files and put back what :func:`configure` changed.
@@ -44,10 +46,11 @@ class Configuration:
         allows one per process; it writes no span files any more.
         """
         global _current  # noqa: PLW0603 - logging and structlog are process-wide, and so is this
-        if _current is self:
-            _current = None
-        while self._undo:
-            self._undo.pop()()
+        with _lock:
+            if _current is self:
+                _current = None
+            while self.undo:
+                self.undo.pop()()
 
     def __enter__(self) -> Self:
         return self
@@ -123,31 +126,33 @@ def configure(
         kind = ConsoleFormatter if console == "text" else SessionJsonFormatter
         stream.setFormatter(kind(service_name=service, redact=redact))
         handlers.append(stream)
-    if _current is not None:
-        _current.shutdown()
-    undo: list[Callable[[], object]] = []
-    _wire_logging(handlers, number, undo)
-    _wire_structlog(number, undo)
-    if spans:
-        # The SDK costs more to import than everything else here together.
-        from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
-        from tracectrl.provider import attach  # noqa: PLC0415
+    exporter_options: dict[str, Any] = {
+        "max_bytes": max_bytes,
+        "backup_count": backup_count,
+        "max_open_files": max_open_files,
+        "redact": redact,
+        "service_name": service,
+    }
+    with _lock:
+        if _current is not None:
+            _current.shutdown()
+        configuration = Configuration([])
+        try:
+            _wire_logging(handlers, number, configuration.undo)
+            _wire_structlog(number, configuration.undo)
+            if spans:
+                # The SDK costs more to import than everything else here together.
+                from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
+                from tracectrl.provider import attach  # noqa: PLC0415
 
-        exporter = FileSpanExporter(
-            root,
-            max_bytes=max_bytes,
-            backup_count=backup_count,
-            max_open_files=max_open_files,
-            redact=redact,
-            service_name=service,
-        )
-        undo.append(attach(exporter, service))
-    scope = from_environment()
-    if scope is not None:
-        scope.__enter__()
-        undo.append(lambda: scope.__exit__(None, None, None))
-    _current = Configuration(undo)
-    return _current
+                exporter = FileSpanExporter(root, **exporter_options)
+                configuration.undo.append(attach(exporter, service))
+            _continue_environment(configuration.undo)
+        except BaseException:
+            configuration.shutdown()
+            raise
+        _current = configuration
+    return configuration
 
 
 def dict_config(
@@ -250,19 +255,32 @@ def _wire_structlog(level: int, undo: list[Callable[[], object]]) -> None:
     undo.append(put_back)
 
 
+def _continue_environment(undo: list[Callable[[], object]]) -> None:
+    scope = from_environment()
+    if scope is not None:
+        scope.__enter__()
+        undo.append(lambda: scope.__exit__(None, None, None))
+
+
 class _Event(dict[str, Any]):
     """An event dict that reads well where a handler of somebody else makes text of it."""
 
     def __str__(self) -> str:
         rest = " ".join(
-            f"{key}={safe_repr(value)}" for key, value in self.items() if key != "event"
+            f"{key}={safe_repr(value)}" for key, value in self.items() if key not in _SAID
         )
         return f"{self.get('event', '')} {rest}".rstrip()
 
 
+_SAID = ("event", "exc_info", "stack_info")
+
+
 def _hand_over(
     logger: WrappedLogger, method_name: str, event_dict: EventDict
-) -> tuple[tuple[EventDict], dict[str, dict[str, Any]]]:
-    return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(
+) -> tuple[tuple[EventDict], dict[str, Any]]:
+    args, kwargs = structlog.stdlib.ProcessorFormatter.wrap_for_formatter(
         logger, method_name, _Event(event_dict)
     )
+    # On the record, too: for handlers of others, and for a queue on the way.
+    said = {key: event_dict[key] for key in _SAID[1:] if key in event_dict}
+    return args, {**kwargs, **said}

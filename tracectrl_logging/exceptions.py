@@ -23,7 +23,7 @@ def of_exc_info(exc_info: object) -> dict[str, Any] | None:
     elif isinstance(exc_info, tuple) and len(exc_info) == 3:  # noqa: PLR2004
         error = exc_info[1]
     else:
-        error = sys.exc_info()[1] if exc_info else None
+        error = sys.exc_info()[1] if isinstance(exc_info, (bool, int)) and exc_info else None
     if not isinstance(error, BaseException):
         return None
     return {

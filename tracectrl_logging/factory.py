@@ -11,7 +11,6 @@ from tracectrl_logging.stamp import STAMP_KEYS, stamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_MAKE_RECORD = logging.Logger.makeRecord.__code__
 _MAX_FRAMES = 5
 _NO_IDS: dict[str, str | None] = dict.fromkeys(STAMP_KEYS)
 
@@ -72,7 +71,7 @@ def _extra_of_caller() -> Mapping[str, Any]:
     """
     frame = sys._getframe(2)  # noqa: SLF001 - the documented way to a caller's frame
     for _ in range(_MAX_FRAMES):
-        if frame.f_code is _MAKE_RECORD:
+        if frame.f_code.co_name == "makeRecord":
             return frame.f_locals.get("extra") or {}
         if frame.f_back is None:
             break

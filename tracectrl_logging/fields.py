@@ -63,16 +63,23 @@ def stamp_of(fields: Mapping[str, Any]) -> tuple[Stamp, dict[str, Any]]:
     if "session_id" not in fields:
         if "session_id" in present:
             own["session_id"] = present["session_id"]
-    elif (given := fields["session_id"]) is not None and given not in ("", fields.get(ABSENT)):
+    elif (given := fields["session_id"]) is not None and not _is_absent(given, fields):
         own["session_id"] = given if isinstance(given, str) else safe_repr(given)
-    absent = (None, fields.get(ABSENT))
-    ids = {key: fields[key] for key in SPAN_KEYS if fields.get(key) not in absent}
+    ids = {
+        key: fields[key]
+        for key in SPAN_KEYS
+        if fields.get(key) is not None and not _is_absent(fields[key], fields)
+    }
     strange = {key: ids.pop(key) for key in list(ids) if not _is_id(key, ids[key])}
     if "trace_id" in ids:
         own.update(ids)
     elif "trace_id" not in fields or "trace_id" in strange:
         own.update((key, present[key]) for key in SPAN_KEYS if key in present)
     return own, strange
+
+
+def _is_absent(value: object, fields: Mapping[str, Any]) -> bool:
+    return isinstance(value, str) and value in ("", fields.get(ABSENT))
 
 
 def _is_id(key: str, value: object) -> bool:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from tracectrl.files.background import Overflow
     from tracectrl.redaction import Redact
 
+_BASIC_FORMATS = (
+    logging.BASIC_FORMAT,
+    "{levelname}:{name}:{message}",
+    "${levelname}:${name}:${message}",
+)
+
 
 class SessionFileHandler(logging.Handler):
     """Appends each record, as one line of JSON, to the file of its session.
@@ -93,7 +99,7 @@ class SessionFileHandler(logging.Handler):
         ``basicConfig`` gives every handler that has none its text format, which would bury the
         record's fields in the message.
         """
-        basic = type(fmt) is logging.Formatter and fmt._fmt == logging.BASIC_FORMAT  # noqa: SLF001
+        basic = type(fmt) is logging.Formatter and fmt._fmt in _BASIC_FORMATS  # noqa: SLF001
         super().setFormatter(None if basic else fmt)
 
     def handle(self, record: logging.LogRecord) -> Any:

@@ -7,6 +7,7 @@ the same event gives the same keys from logging and from structlog.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from datetime import datetime
@@ -22,8 +23,6 @@ from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
 
 if TYPE_CHECKING:
-    import logging
-
     from tracectrl.redaction import Redact
 
 LINE_KEYS = (
@@ -54,6 +53,7 @@ _LEVEL_OF_METHOD = {
     "msg": "INFO",
     "log": "INFO",
 }
+_get_message = logging.LogRecord.getMessage
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -78,7 +78,8 @@ class Rows:
         """
         msg: Any = record.msg
         if type(msg) is str:
-            row = self._row(record, record.getMessage() if record.args else msg)
+            plain = not record.args and type(record).getMessage is _get_message
+            row = self._row(record, msg if plain else record.getMessage())
         elif isinstance(msg, dict):
             fields = record.__dict__
             if "_logger" in fields and "_name" in fields:  # structlog's wrap_for_formatter
@@ -106,7 +107,11 @@ class Rows:
             event: the event dict as the processors left it; ``ProcessorFormatter``'s ``_record``
                 may still be in it.
         """
-        text = event.pop("event") if "event" in event else event.pop("message", "")
+        text: Any = ""
+        for key in ("event", "message", "msg"):  # the latter two by EventRenamer
+            if key in event:
+                text = event.pop(key)
+                break
         own: dict[str, Any] = {}
         if "session_id" in event or "trace_id" in event:
             own = {key: event.pop(key) for key in (*STAMP_KEYS, ABSENT) if key in event}
@@ -164,7 +169,10 @@ class Rows:
     def _of_dict(self, record: logging.LogRecord, msg: dict[str, Any]) -> dict[str, Any]:
         text = msg.pop("message") if "message" in msg else msg.pop("event", "")
         row = self._row(record, _text(text))
-        _add_exception(row, msg.pop("exc_info", None) or record.exc_info, record.exc_text)
+        exc_info = msg.pop("exc_info", None)
+        _add_exception(
+            row, exc_info or record.exc_info if _is_flag(exc_info) else exc_info, record.exc_text
+        )
         if record.stack_info:
             row["stack"] = record.stack_info
         self.add_extras(row, msg)
@@ -182,7 +190,9 @@ class Rows:
         if record is not None:
             fields = record.__dict__
             own.update((key, fields[key]) for key in (*STAMP_KEYS, ABSENT) if key in fields)
-            exc_info, exc_text = exc_info or record.exc_info, record.exc_text
+            exc_text = record.exc_text
+            if _is_flag(exc_info):
+                exc_info = record.exc_info or exc_info
             extras = extras_of(record)
         time_text = _event_time(event)
         level, name = _event_level(event, method), _event_logger(event, logger)
@@ -205,21 +215,29 @@ class Rows:
             del event["exception"]
             row["exception"] = rendered
         _add_exception(row, exc_info, exc_text)
-        if event.pop("stack_info", None) and "stack" not in event:
-            event["stack"] = _render_stack()
+        stack = event.pop("stack_info", None)
         if isinstance(event.get("stack"), str):
-            row["stack"] = event.pop("stack")
+            stack = event.pop("stack")
+        elif record is not None and record.stack_info:
+            stack = record.stack_info
+        elif stack is True:
+            stack = _render_stack()
+        if isinstance(stack, str):
+            row["stack"] = stack
         self.add_extras(row, {**extras, **event, **strange})
         return row
 
 
 def _add_exception(row: dict[str, Any], exc_info: object, exc_text: str | None) -> None:
-    if exc_info:
-        exception = exceptions.of_exc_info(exc_info)
-        if exception is not None:
-            row["exception"] = exception
-    elif exc_text and "exception" not in row:
-        row["exception"] = exceptions.of_text(exc_text)
+    exception = exceptions.of_exc_info(exc_info)
+    if _is_flag(exc_info) and isinstance(exc_text, str) and exc_text and "exception" not in row:
+        exception = exceptions.of_text(exc_text)
+    if exception is not None:
+        row["exception"] = exception
+
+
+def _is_flag(exc_info: object) -> bool:
+    return exc_info is None or isinstance(exc_info, (bool, int))
 
 
 def _render_stack() -> object:

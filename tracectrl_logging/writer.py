@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.appender import Appender
-from tracectrl.files.background import DEFAULT_QUEUE_SIZE, Background, Overflow
+from tracectrl.files.background import DEFAULT_QUEUE_SIZE, Background, Overflow, check_options
 from tracectrl.files.sink import Sink
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ def open_writer(
     overflow: Overflow,
 ) -> Sink | Background:
     """Return the writer for these options, which the public classes document."""
+    size = DEFAULT_QUEUE_SIZE if queue_size is None else queue_size
+    check_options(size, overflow)
+    if not isinstance(background, bool):
+        msg = f"background is True or False, not {type(background).__name__}: {background!r}"
+        raise TypeError(msg)
     appender = Appender(
         root,
         suffix,
@@ -36,5 +41,4 @@ def open_writer(
     sink = Sink(appender, report)
     if not background:
         return sink
-    size = DEFAULT_QUEUE_SIZE if queue_size is None else queue_size
     return Background(sink, queue_size=size, overflow=overflow)

@@ -8,6 +8,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Mapping
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -784,3 +785,19 @@ class TestTwoAgents:
 
         assert "s" == seen[0]
         assert 4 == UUID(seen[1]).version
+
+
+@pytest.mark.parametrize("value", [None, 5, {"a": 1}, [None]])
+def test_a_header_without_a_value(value: Any) -> None:
+    """What is neither str nor bytes carries nothing: ``headers.get()`` may have answered None."""
+    with remote_session({"X-TraceCtrl-Session": value}):
+        assert current_session_id() is None
+
+
+def test_inject_into_what_is_only_like_a_mapping() -> None:
+    """Also into the standard library's messages, and in the place of a stale header there."""
+    message = Message()
+    message["x-tracectrl-session"] = "stale"
+    with session("s1"):
+        inject_trace_headers(message)  # type: ignore[call-overload]
+    assert ["s1"] == message.get_all("X-TraceCtrl-Session")

@@ -373,3 +373,31 @@ def test_a_runtime_context_of_the_users_own_is_detached_by_opentelemetry(
     module.detach_quietly("a token")  # type: ignore[arg-type]
 
     assert ["a token"] == detached_tokens
+
+
+def test_one_object_in_several_threads() -> None:
+    """Each thread gets its own session back, whichever leaves first."""
+    shared = session("job")
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+    after: dict[str, str | None] = {}
+
+    def first() -> None:
+        with shared:
+            first_in.set()
+            second_in.wait(5)
+        after["first"] = current_session_id()
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait(5)
+        with shared:
+            second_in.set()
+            first_out.wait(5)
+        after["second"] = current_session_id()
+
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {"first": None, "second": None} == after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
@@ -605,3 +606,34 @@ def test_uvicorn_with_our_configuration(
     serve(log_config=dict_config(root, console="json"))
     check_uvicorn(lines())
     assert "" == capsys.readouterr().out
+
+
+def test_many_at_once(root: Path) -> None:
+    """Calls in several threads leave one set-up behind, which one shutdown takes away."""
+    before = len(logging.root.handlers)
+    threads = [
+        threading.Thread(target=configure, args=(root,), kwargs={"console": None, "spans": False})
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert before + 1 == len(logging.root.handlers)
+    configure(root, console=None, spans=False).shutdown()
+    assert before == len(logging.root.handlers)
+
+
+def test_structlog_exception_reaches_foreign_handlers(root: Path) -> None:
+    """A handler of somebody else shows the traceback of a structlog event, too."""
+    stream = io.StringIO()
+    foreign = logging.StreamHandler(stream)
+    logging.root.addHandler(foreign)
+    with configure(root, console=None, spans=False):
+        try:
+            raise LookupError  # noqa: TRY301
+        except LookupError:
+            structlog.get_logger("a").exception("boom", x=1)
+    logging.root.removeHandler(foreign)
+    assert "boom x=1" == stream.getvalue().splitlines()[0]
+    assert "LookupError" == stream.getvalue().splitlines()[-1]

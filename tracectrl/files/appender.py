@@ -94,7 +94,8 @@ class Appender:
         backup_count: how many rotated files are kept; 0 for no rotation.
 
     Raises:
-        ValueError: a number is out of range.
+        TypeError: an option is of another type.
+        ValueError: a number is out of range, or the root is empty.
         OSError: the root cannot be made or written to; the message says the mend.
     """
 
@@ -107,13 +108,10 @@ class Appender:
         max_bytes: int = 0,
         backup_count: int = 0,
     ) -> None:
-        if max_open_files is not None and max_open_files < 1:
-            msg = f"max_open_files must be at least 1, not {max_open_files!r}"
-            raise ValueError(msg)
-        for name, number in (("max_bytes", max_bytes), ("backup_count", backup_count)):
-            if number < 0:
-                msg = f"{name} must be 0 (off) or more, not {number!r}"
-                raise ValueError(msg)
+        if max_open_files is not None:
+            whole_number("max_open_files", max_open_files, 1)
+        whole_number("max_bytes", max_bytes, 0)
+        whole_number("backup_count", backup_count, 0)
         self.root: Final = os.path.abspath(root_path(root))
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
@@ -273,6 +271,17 @@ class Appender:
                 file.close()
             finally:
                 file.lock.release()
+
+
+def whole_number(name: str, value: object, least: int) -> None:
+    """Raise what says why *value* is no number of at least *least* for the option *name*."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name} is a whole number, not {type(value).__name__}: {value!r}"
+        raise TypeError(msg)
+    if value < least:
+        wanted = f"at least {least}" if least else "0 (off) or more"
+        msg = f"{name} must be {wanted}, not {value!r}"
+        raise ValueError(msg)
 
 
 def _default_limit() -> int:

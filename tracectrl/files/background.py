@@ -11,6 +11,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from tracectrl.files.appender import whole_number
+
 if TYPE_CHECKING:
     from tracectrl.files.sink import Sink
 
@@ -21,6 +23,14 @@ _POLL_S = 0.001
 _ALIVE_S = 0.1
 
 _Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event | None"
+
+
+def check_options(queue_size: int, overflow: str) -> None:
+    """Raise what says why :class:`Background` cannot take these options."""
+    whole_number("queue_size", queue_size, 1)
+    if overflow not in ("block", "drop_oldest", "drop_new"):
+        msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', not {overflow!r}"
+        raise ValueError(msg)
 
 
 class Background:
@@ -42,12 +52,7 @@ class Background:
     def __init__(
         self, sink: Sink, *, queue_size: int = DEFAULT_QUEUE_SIZE, overflow: Overflow = "block"
     ) -> None:
-        if queue_size < 1:
-            msg = f"queue_size must be at least 1, not {queue_size!r}"
-            raise ValueError(msg)
-        if overflow not in ("block", "drop_oldest", "drop_new"):
-            msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', not {overflow!r}"
-            raise ValueError(msg)
+        check_options(queue_size, overflow)
         self._sink = sink
         self._size = queue_size
         self._overflow = overflow

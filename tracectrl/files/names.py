@@ -67,7 +67,12 @@ class ParsedName(NamedTuple):
 
 def root_path(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the trace directory: *root*, else ``TRACECTRL_TRACE_DIR``, else ``./traces``."""
-    return Path(root if root is not None else os.environ.get(TRACE_DIR_ENV) or DEFAULT_ROOT)
+    if root is None:
+        root = os.environ.get(TRACE_DIR_ENV) or DEFAULT_ROOT
+    if not os.fspath(root):
+        msg = "the trace directory cannot be empty; '.' is the working directory"
+        raise ValueError(msg)
+    return Path(root)
 
 
 def log_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:

@@ -16,6 +16,7 @@ from tracectrl.session import _from_headers, _session_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+    from contextvars import Token
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
@@ -33,6 +34,8 @@ _HANDLERS = "starlette.exception_handlers"
 
 # ASGI wants names of headers in lower case.
 _HEADER = SESSION_HEADER.lower().encode()
+
+_NOTHING = otel_context.Context()
 
 # What passes the checks of an ID, and is the same on the wire.
 _PLAIN = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))
@@ -96,15 +99,12 @@ class SessionMiddleware:
         plain = self._plain(scope)
         if plain is not None:
             sid = plain.decode("ascii")
-            # As session() does, less what it does for the general case.
+            # As continued() does, less what it does for the general case.
             token = _session_id.set(sid)
             try:
                 await self._run(scope, receive, send, sid, plain)
             finally:
-                try:  # noqa: SIM105 - contextlib.suppress costs more than all the rest here
-                    _session_id.reset(token)
-                except ValueError:  # closed in another context, see tracectrl.session.restore
-                    pass
+                _leave(token)
             return
         headers = normalised(scope["headers"])
         verdict = self._inbound(headers, scope.get(SCOPE_KEY))
@@ -174,6 +174,18 @@ class SessionMiddleware:
         }
         self._propagator = propagator
         return self._names
+
+
+def _leave(token: Token[str | None]) -> None:
+    """Bring back what was current before a request in plain sight: no headers', and no span."""
+    try:
+        _session_id.reset(token)
+    except ValueError:  # closed in another context, see tracectrl.session.restore
+        return
+    if _from_headers.get():
+        _from_headers.set(False)
+    if otel_context.get_current():
+        otel_context.attach(_NOTHING)
 
 
 def _with_session(message: Message, value: bytes) -> Message:
