@@ -1,0 +1,37 @@
+"""The matrix, processes: pools and processes, spawned and forked, and programs."""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("how", "cell", "sessions"),
+    [
+        ("spawn-pool", "pool", 200),
+        ("fork-pool", "pool", 200),
+        ("spawn-process", "process", 6),
+        ("fork-process", "process", 20),
+        ("subprocess", "subprocess", 8),
+    ],
+)
+def test_the_session_and_the_trace_go_on_in_another_process(
+    start: Any, new_ids: Any, assert_cell: Any, traces: Any, how: str, cell: str, sessions: int
+) -> None:
+    """Lines and spans of the other process are of the session and the trace that started it."""
+    if how.partition("-")[0] not in {"subprocess", *multiprocessing.get_all_start_methods()}:
+        pytest.skip("this platform does not start processes that way")
+    ids = new_ids(sessions)
+
+    program = start("-W", "ignore::DeprecationWarning", "processes.py", how, *ids)
+    program.process.wait(90)
+
+    assert (0, "") == (program.process.returncode, program.text())
+    assert_cell(program.root, cell, ids, 1)
+    spans = traces(program.root).spans
+    pairs = {(row["session_id"], row["trace_id"]) for row in spans}
+    assert sorted(ids) == sorted(sid for sid, _ in pairs)
+    assert 2 * sessions == len(spans)
