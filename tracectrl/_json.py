@@ -162,10 +162,7 @@ _at = _Clock()
 
 def timestamp_ns(nanoseconds: int) -> str:
     """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``."""
-    try:
-        return _at(nanoseconds // 1000)
-    except (ValueError, OverflowError, OSError):  # a time that no calendar holds
-        return _at(0)
+    return _at(nanoseconds // 1000)
 
 
 def timestamp(seconds: float) -> str:

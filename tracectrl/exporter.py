@@ -127,8 +127,8 @@ class FileSpanExporter(SpanExporter):
             row["parent_span_id"] = f"{span.parent.span_id:016x}"
         start = span.start_time or 0
         end = span.end_time or start
-        row["start_time"] = timestamp_ns(start)
-        row["end_time"] = timestamp_ns(end)
+        row["start_time"] = _time(start)
+        row["end_time"] = _time(end)
         row["duration_ns"] = end - start
         row["status"] = span.status.status_code.name
         row["status_message"] = span.status.description
@@ -140,7 +140,7 @@ class FileSpanExporter(SpanExporter):
         row["events"] = [
             {
                 "name": event.name,
-                "timestamp": timestamp_ns(event.timestamp),
+                "timestamp": _time(event.timestamp),
                 "attributes": self._attributes(event.attributes),
             }
             for event in span.events
@@ -159,6 +159,13 @@ class FileSpanExporter(SpanExporter):
     def _attributes(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         plain = _plain(attributes)
         return plain if self._redact is None else self._redact(plain)
+
+
+def _time(nanoseconds: int) -> str:
+    try:
+        return timestamp_ns(nanoseconds)
+    except (ValueError, OverflowError, OSError):  # a time that no calendar holds
+        return timestamp_ns(0)
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:

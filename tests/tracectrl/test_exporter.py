@@ -522,3 +522,11 @@ class TestLifeAndOptions:
 
         names = sorted(path.name for path in root.iterdir())
         assert ["s.spans.jsonl", "s.spans.jsonl.1", "s.spans.jsonl.2"] == names
+
+    def test_a_time_that_no_calendar_holds(self, root: Path) -> None:
+        """It becomes the epoch, as on a log line; the span is kept."""
+        exporter = FileSpanExporter(root)
+        exporter.export([ReadableSpan("x", start_time=10**30, end_time=10**30 + 5)])
+
+        (row,) = map(json.loads, span_path("unknown", root).read_text().splitlines())
+        assert ("1970-01-01T00:00:00.000000Z", 5) == (row["start_time"], row["duration_ns"])
