@@ -47,6 +47,8 @@ class FileSpanExporter(SpanExporter):
         max_bytes: a file that would grow beyond this many bytes is rotated first; 0 for never.
         backup_count: rotated files to keep; with 0 nothing is rotated.
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
+        max_sessions_per_minute: new sessions that get a file of their own in a minute; the lines
+            of further ones go to one overflow file. 0 for no bound.
         redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
             attributes at any depth.
         service_name: the ``service`` of the lines where the span's resource has none; ``None``
@@ -66,6 +68,7 @@ class FileSpanExporter(SpanExporter):
         max_bytes: int = 0,
         backup_count: int = 0,
         max_open_files: int | None = None,
+        max_sessions_per_minute: int = 0,
         redact: Redact | None = None,
         service_name: str | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class FileSpanExporter(SpanExporter):
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,
+            max_sessions_per_minute=max_sessions_per_minute,
         )
         self._sink = Sink(appender, report=_report, say=_say)
 

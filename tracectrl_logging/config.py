@@ -69,6 +69,7 @@ def configure(
     max_bytes: int = 0,
     backup_count: int = 0,
     max_open_files: int | None = None,
+    max_sessions_per_minute: int = 0,
     background: bool = False,
     queue_size: int | None = None,
     overflow: Overflow = "block",
@@ -91,6 +92,7 @@ def configure(
         max_bytes: see :class:`~tracectrl_logging.SessionFileHandler`; holds for span files, too.
         backup_count: the same.
         max_open_files: the same.
+        max_sessions_per_minute: the same.
         redact: the same.
         background: the same, for log lines.
         queue_size: the same.
@@ -114,6 +116,7 @@ def configure(
         max_bytes=max_bytes,
         backup_count=backup_count,
         max_open_files=max_open_files,
+        max_sessions_per_minute=max_sessions_per_minute,
         background=background,
         queue_size=queue_size,
         overflow=overflow,
@@ -130,6 +133,7 @@ def configure(
         "max_bytes": max_bytes,
         "backup_count": backup_count,
         "max_open_files": max_open_files,
+        "max_sessions_per_minute": max_sessions_per_minute,
         "redact": redact,
         "service_name": service,
     }
@@ -164,7 +168,10 @@ def dict_config(
     max_bytes: int = 0,
     backup_count: int = 0,
     max_open_files: int | None = None,
+    max_sessions_per_minute: int = 0,
     background: bool = False,
+    queue_size: int | None = None,
+    overflow: Overflow = "block",
     redact: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the logging part of :func:`configure` as a ``logging.config.dictConfig`` dictionary.
@@ -185,7 +192,10 @@ def dict_config(
         "max_bytes": max_bytes,
         "backup_count": backup_count,
         "max_open_files": max_open_files,
+        "max_sessions_per_minute": max_sessions_per_minute,
         "background": background,
+        "queue_size": queue_size,
+        "overflow": None if overflow == "block" else overflow,
         "redact": redact,
     }
     given = {name: value for name, value in options.items() if value}

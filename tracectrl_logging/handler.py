@@ -47,6 +47,9 @@ class SessionFileHandler(logging.Handler):
         backup_count: rotated files to keep; with 0 nothing is rotated, as in
             :class:`logging.handlers.RotatingFileHandler`.
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
+        max_sessions_per_minute: new sessions that get a file of their own in a minute. The lines of
+            further ones, who may be a flood, go to one overflow file and carry their own IDs; the
+            reader and the command find them there. 0 for no bound.
         background: hand the lines to one writer thread. :meth:`flush` and :meth:`close` wait for
             it, and so does ``logging.shutdown`` at the interpreter's exit.
         queue_size: in background mode, the lines that may wait.
@@ -69,6 +72,7 @@ class SessionFileHandler(logging.Handler):
         max_bytes: int = 0,
         backup_count: int = 0,
         max_open_files: int | None = None,
+        max_sessions_per_minute: int = 0,
         background: bool = False,
         queue_size: int | None = None,
         overflow: Overflow = "block",
@@ -83,6 +87,7 @@ class SessionFileHandler(logging.Handler):
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,
+            max_sessions_per_minute=max_sessions_per_minute,
             background=background,
             queue_size=queue_size,
             overflow=overflow,

@@ -21,6 +21,7 @@ def open_writer(
     max_bytes: int,
     backup_count: int,
     max_open_files: int | None,
+    max_sessions_per_minute: int,
     background: bool,
     queue_size: int | None,
     overflow: Overflow,
@@ -35,6 +36,7 @@ def open_writer(
         root,
         suffix,
         max_open_files=max_open_files,
+        max_sessions_per_minute=max_sessions_per_minute,
         max_bytes=max_bytes,
         backup_count=backup_count,
     )

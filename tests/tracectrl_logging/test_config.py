@@ -533,7 +533,15 @@ def test_dict_config(
 def test_dict_config_says_what_differs(root: Path) -> None:
     """It holds what differs from the defaults; every option of a handler is passed on."""
     assert {"class": "tracectrl_logging.SessionFileHandler"} == dict_config()["handlers"]["session"]
-    options: Row = {"max_bytes": 9, "backup_count": 2, "max_open_files": 3, "background": True}
+    options: Row = {
+        "max_bytes": 9,
+        "backup_count": 2,
+        "max_open_files": 3,
+        "max_sessions_per_minute": 4,
+        "background": True,
+        "queue_size": 5,
+        "overflow": "drop_new",
+    }
     config = dict_config(root, **options)
     assert options == {key: config["handlers"]["session"][key] for key in options}
     handler = SessionFileHandler(root, **options)

@@ -49,13 +49,16 @@ def test_names_are_listed() -> None:
         (
             "SessionFileHandler",
             (
-                "root, *, level, max_bytes, backup_count, max_open_files, background, queue_size,"
-                " overflow, redact, service_name"
+                "root, *, level, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
+                " background, queue_size, overflow, redact, service_name"
             ),
         ),
         (
             "SessionFileLoggerFactory",
-            "root, *, max_bytes, backup_count, max_open_files, background, queue_size, overflow",
+            (
+                "root, *, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
+                " background, queue_size, overflow"
+            ),
         ),
         ("SessionJSONRenderer", "*, service_name, redact"),
         ("add_session_context", "logger, method_name, event_dict"),
@@ -63,14 +66,14 @@ def test_names_are_listed() -> None:
             "configure",
             (
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
-                " max_open_files, background, queue_size, overflow, redact"
+                " max_open_files, max_sessions_per_minute, background, queue_size, overflow, redact"
             ),
         ),
         (
             "dict_config",
             (
                 "root, *, service_name, level, console, max_bytes, backup_count, max_open_files,"
-                " background, redact"
+                " max_sessions_per_minute, background, queue_size, overflow, redact"
             ),
         ),
         ("install_record_factory", ""),
@@ -89,7 +92,7 @@ def test_signatures(name: str, parameters: str) -> None:
 
 
 def test_defaults_are_quiet() -> None:
-    """The defaults: synchronous, no rotation, no redaction; a full queue blocks."""
+    """The defaults: synchronous, no rotation, no bound on sessions, no redaction; a full queue blocks."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(
@@ -102,6 +105,7 @@ def test_defaults_are_quiet() -> None:
         "max_bytes": 0,
         "backup_count": 0,
         "max_open_files": None,
+        "max_sessions_per_minute": 0,
         "background": False,
         "queue_size": None,
         "overflow": "block",

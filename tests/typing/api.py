@@ -139,6 +139,7 @@ handler: logging.Handler = SessionFileHandler(
     max_bytes=1,
     backup_count=1,
     max_open_files=1,
+    max_sessions_per_minute=1,
     background=True,
     queue_size=1,
     overflow="drop_oldest",

@@ -20,11 +20,12 @@ import os
 import stat
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import root_path, stem_of
-from tracectrl.files.rotation import is_file_at, rotate
+from tracectrl.files.hold import hold
+from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
+from tracectrl.files.rotation import is_at, rotate
 
 if TYPE_CHECKING:
     from typing import Final
@@ -45,28 +46,48 @@ _FLAGS: Final = (
 )
 _MAX_OPEN_FILES: Final = 512
 _CHECK_EVERY_S: Final = 0.5
+_IDLE_S: Final = 60.0
+_MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
 
 
 class _File:
     """An open file of a session, and the lock that guards its descriptor."""
 
-    __slots__ = ("check_at", "fd", "lock", "path", "pid", "rotating", "torn")
+    __slots__ = ("check_at", "fd", "identity", "key", "lock", "path", "pid", "rotating", "torn")
 
-    def __init__(self, path: str, fd: int, *, torn: bool) -> None:
+    def __init__(self, key: str | None, path: str, fd: int, status: os.stat_result) -> None:
+        self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = fd
-        self.torn = torn  # the file ends in half a line
+        self.identity = (status.st_dev, status.st_ino)
+        self.torn = False  # the file ends in half a line
         self.rotating = False
         self.lock = threading.RLock()
         self.check_at = time.monotonic() + _CHECK_EVERY_S
         self.pid = os.getpid()
 
+    def status(self) -> os.stat_result | None:
+        """Return the file's status; ``None`` where the descriptor is ours no more.
+
+        Daemons close all descriptors that they find, and the number is somebody else's soon.
+        """
+        try:
+            status = os.fstat(self.fd)
+        except OSError:
+            return None
+        return status if (status.st_dev, status.st_ino) == self.identity else None
+
+    def is_gone(self) -> bool:
+        """Tell whether the file has no name any more: what is written to it nobody will read."""
+        status = self.status()
+        return status is not None and not status.st_nlink
+
     def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
+        if self.fd >= 0 and self.status() is not None:
             with contextlib.suppress(OSError):
-                os.close(fd)
+                os.close(self.fd)
+        self.fd = -1
 
     __del__ = close
 
@@ -77,7 +98,7 @@ class _Table:
     __slots__ = ("files", "lock", "pid")
 
     def __init__(self) -> None:
-        self.files: OrderedDict[str, _File] = OrderedDict()
+        self.files: OrderedDict[str | None, _File] = OrderedDict()
         self.lock = threading.RLock()
         self.pid = os.getpid()
 
@@ -92,6 +113,9 @@ class Appender:
             takes a quarter of ``RLIMIT_NOFILE``, 512 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
+        max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
+            further ones go to the file of :data:`~tracectrl.files.names.OVERFLOW_STEM`. 0 for no
+            bound.
 
     Raises:
         TypeError: an option is of another type.
@@ -107,20 +131,24 @@ class Appender:
         max_open_files: int | None = None,
         max_bytes: int = 0,
         backup_count: int = 0,
+        max_sessions_per_minute: int = 0,
     ) -> None:
         if max_open_files is not None:
             whole_number("max_open_files", max_open_files, 1)
         whole_number("max_bytes", max_bytes, 0)
         whole_number("backup_count", backup_count, 0)
+        whole_number("max_sessions_per_minute", max_sessions_per_minute, 0)
         self.root: Final = os.path.abspath(root_path(root))
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
         self._limit = _default_limit() if max_open_files is None else max_open_files
+        self._rotate_at = float("-inf")
+        self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
         self._table = _Table()
         _make_root(self.root)
 
-    def append(self, sid: str, line: bytes) -> None:
+    def append(self, sid: str, line: bytes) -> None:  # noqa: C901 - one call for the hot path
         """Append *line*, which ends in a newline, to the file of the session *sid*.
 
         Raises:
@@ -140,23 +168,23 @@ class Appender:
             if not (file.lock.acquire(blocking=False) or self._acquired(file)):
                 continue
             try:
-                if file.fd < 0 or (
-                    (self._max_bytes or time.monotonic() >= file.check_at)
-                    and not self._may_write(file, len(line))
-                ):
-                    self._forget(sid, file)
+                is_due = self._max_bytes or time.monotonic() >= file.check_at
+                if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
+                    self._forget(file)
                     continue
                 data = b"\n" + line if file.torn else line
                 written = os.write(file.fd, data)
                 file.torn = written != len(data)
                 if not file.torn:
+                    if is_due and file.is_gone():  # in this very moment, and the line with it
+                        self._forget(file)
+                        continue
                     return
             except OSError as error:
-                # Somebody closed our descriptor, as daemons do with all they find.
-                self._forget(sid, file)
+                self._forget(file)
                 if error.errno != errno.EBADF or retried:
                     raise
-                retried = True
+                retried = True  # somebody closed our descriptor
                 continue
             finally:
                 file.lock.release()
@@ -196,29 +224,48 @@ class Appender:
 
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
-        if self._max_bytes:
-            if file.pid != os.getpid() or not is_file_at(file.fd, file.path):
-                return False  # a forked child shares its parent's flock: it needs its own file
-            present = os.fstat(file.fd).st_size
-            if not present or present + size <= self._max_bytes or file.rotating:
-                return True  # or a signal handler logs in the middle of a rotation
-            file.rotating = True
-            try:
-                return not rotate(file.fd, file.path, self._backup_count)
-            finally:
-                file.rotating = False
-        file.check_at = time.monotonic() + _CHECK_EVERY_S
-        return is_file_at(file.fd, file.path)
+        status = file.status()
+        if status is None or not is_at(file.path, status):
+            return False
+        now = time.monotonic()
+        file.check_at = now + _CHECK_EVERY_S
+        present = status.st_size
+        if (
+            not self._max_bytes
+            or not present
+            or present + size <= self._max_bytes
+            or file.rotating  # a signal handler logs in the middle of it
+            or now < self._rotate_at
+        ):
+            return True
+        file.rotating = True
+        try:
+            if rotate(file.fd, file.path, self._backup_count):
+                return False
+            self._rotate_at = time.monotonic() + _CHECK_EVERY_S
+            return True
+        finally:
+            file.rotating = False
 
     def _opened(self, sid: str) -> _File:
-        path = os.path.join(self.root, stem_of(sid) + self._suffix)
-        fresh = self._open(path)
+        key: str | None = sid
+        path = self._path(stem_of(sid))
+        if self._new.maxlen and not os.path.lexists(path) and not self._admits():
+            key, path = None, self._path(OVERFLOW_STEM)
+            if (known := self._table.files.get(key)) is not None:
+                return known
+        fresh = self._open(key, path)
         while not self._acquired(table := self._table):
             pass
         try:
             files = table.files
-            file = files.setdefault(sid, fresh)
+            file = files.setdefault(key, fresh)
             surplus = [files.popitem(last=False)[1] for _ in range(len(files) - self._limit)]
+            # Another thread may use a file meanwhile; then the next opening sees to it.
+            with contextlib.suppress(RuntimeError):
+                idle_since = time.monotonic() - _IDLE_S
+                while next(iter(files.values())).check_at < idle_since:
+                    surplus.append(files.popitem(last=False)[1])
         finally:
             table.lock.release()
         if file is not fresh:
@@ -227,43 +274,62 @@ class Appender:
             self._shut(victim)
         return file
 
-    def _open(self, path: str) -> _File:
+    def _admits(self) -> bool:
+        """Tell whether one more session may have a file of its own, and count it."""
+        while not self._acquired(table := self._table):
+            pass
+        try:
+            now = time.monotonic()
+            if len(self._new) == self._new.maxlen and now - self._new[0] < _MINUTE_S:
+                return False
+            self._new.append(now)
+        finally:
+            table.lock.release()
+        return True
+
+    def _path(self, stem: str) -> str:
+        return os.path.join(self.root, stem + self._suffix)
+
+    def _open(self, key: str | None, path: str) -> _File:
         while True:
             try:
                 fd = os.open(path, _FLAGS, 0o600)
-                break
             except OSError as error:
-                if error.errno == errno.ENOENT:
+                if error.errno == errno.ENOENT and not os.path.isdir(self.root):
                     _make_root(self.root)
-                    fd = os.open(path, _FLAGS, 0o600)
-                    break
+                    continue
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink():
                     continue
                 if error.errno == errno.ELOOP:
                     raise _refused(path, "a symbolic link") from None
                 raise
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-            return _File(path, fd, torn=_is_torn(fd, status.st_size))
-        except BaseException:
-            os.close(fd)
-            raise
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
+                hold(fd)
+                if is_at(path, status):
+                    file = _File(key, path, fd, status)
+                    file.torn = _is_torn(fd, os.fstat(fd).st_size)
+                    return file
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # taken away before we held it
 
     def _shrink(self) -> bool:
         """Close half of the open files and be content with that many from now on."""
         files = self._table.files
-        victims = list(files.items())[: max(1, len(files) // 2)]
+        victims = list(files.values())[: max(1, len(files) // 2)]
         self._limit = max(1, len(files) - len(victims))
-        for sid, file in victims:
-            self._forget(sid, file)
+        for file in victims:
+            self._forget(file)
             self._shut(file)
         return bool(victims)
 
-    def _forget(self, sid: str, file: _File) -> None:
-        if self._table.files.get(sid) is file:
-            self._table.files.pop(sid, None)
+    def _forget(self, file: _File) -> None:
+        if self._table.files.get(file.key) is file:
+            self._table.files.pop(file.key, None)
 
     def _shut(self, file: _File) -> None:
         if self._acquired(file):

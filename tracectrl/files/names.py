@@ -34,6 +34,9 @@ DEFAULT_ROOT = "traces"
 LOG_SUFFIX = ".logs.jsonl"
 SPAN_SUFFIX = ".spans.jsonl"
 
+OVERFLOW_STEM = "%overflow"
+"""The stem of the file that takes the lines of new sessions past a limit; no session's own."""
+
 MAX_BYTES_IN_NAME = 128
 """IDs of up to this many UTF-8 bytes can be read back from the name alone."""
 

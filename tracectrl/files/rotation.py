@@ -1,27 +1,20 @@
 """Rotation by size, safe with several processes writing one file.
 
 The names are those of :class:`logging.handlers.RotatingFileHandler`: ``NAME.1`` is the newest
-backup. The lock is an ``flock`` on the file being rotated: whoever gets it second finds another
-file at the path and rotates nothing. The rename of the live file comes last, so no process can
-rotate its successor before the chain of backups is in order. A process that still writes through
-an old descriptor writes into ``NAME.1``: the line is kept.
+backup. One process at a time changes names in a root: whoever comes second finds another file at
+the path and rotates nothing. A process that still writes through an old descriptor writes into
+``NAME.1``: the line is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tracectrl.files.hold import changing_names
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no flock
-    fcntl = None  # type: ignore[assignment]
-
-_PACKED = ("", ".gz", ".zst")
+PACKED = ("", ".gz", ".zst")
+"""What a backup's name may end in, compressed or not."""
 
 
 def rotate(fd: int, path: str, backup_count: int) -> bool:
@@ -32,40 +25,29 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
         failed: an oversized file is better than a lost line.
     """
     try:
-        with _exclusively(fd):
-            if is_file_at(fd, path):
-                _shift(path, backup_count)
+        with changing_names(os.path.dirname(path)):
+            if is_at(path, os.fstat(fd)):
+                for suffix in PACKED:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.remove(f"{path}.{backup_count}{suffix}")
+                shift(path, backup_count - 1)
     except OSError:
         return False
     return True
 
 
-def _shift(path: str, backup_count: int) -> None:
-    for suffix in _PACKED:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(f"{path}.{backup_count}{suffix}")
-    for number in range(backup_count - 1, 0, -1):
-        for suffix in _PACKED:
+def shift(path: str, count: int) -> None:
+    """Move *path* and its newest *count* backups up by one; inside :func:`changing_names`."""
+    for number in range(count, 0, -1):
+        for suffix in PACKED:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
     os.replace(path, f"{path}.1")
 
 
-def is_file_at(fd: int, path: str) -> bool:
-    """Tell whether *path* names the file that *fd* is open on."""
+def is_at(path: str, status: os.stat_result) -> bool:
+    """Tell whether *path* names the very file whose *status* this is."""
     try:
-        return os.path.samestat(os.fstat(fd), os.lstat(path))
+        return os.path.samestat(status, os.lstat(path))
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def _exclusively(fd: int) -> Iterator[None]:
-    if fcntl is None:  # pragma: no cover
-        yield
-        return
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)

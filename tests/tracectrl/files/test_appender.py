@@ -557,6 +557,22 @@ class TestOpenFiles:
 
         assert ["1", "2", "3", "4"] == content(root, "s")
 
+    def test_a_descriptor_that_is_somebody_elses_by_now(self, root: Path) -> None:
+        """Within half a second it is noticed: neither written to nor closed."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        file = appender._table.files["s"]
+        os.close(file.fd)
+        other = os.open(root / "other", os.O_RDWR | os.O_CREAT)
+        assert file.fd == other
+        file.check_at = 0.0  # half a second later
+        appender.append("s", line("2"))
+        del file, appender
+
+        assert ["1", "2"] == content(root, "s")
+        assert b"" == os.read(other, 9)
+        os.close(other)
+
 
 def _lowest_free() -> int:
     fd = os.dup(0)
@@ -588,6 +604,39 @@ class TestMovedFiles:
         } == (files_in(root))
         assert {"root.logs.jsonl": "after\n"} == files_in(root.parent / "gone")
         assert 0o700 == stat.S_IMODE((root.parent / "gone").stat().st_mode)
+
+    def test_a_file_that_is_pruned_while_a_line_is_written(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a rest, whether the line went with the file is looked at behind the write, too."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("before"))
+        write = os.write
+
+        def prune_first(fd: int, data: bytes) -> int:
+            monkeypatch.undo()
+            log_path("s", root).unlink()
+            return write(fd, data)
+
+        appender._table.files["s"].check_at = 0.0
+        monkeypatch.setattr(os, "write", prune_first)
+        appender.append("s", line("after"))
+
+        assert ["after"] == content(root, "s")
+
+    def test_files_at_rest_are_closed_when_another_is_opened(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What nobody writes to for a minute may be pruned and compressed."""
+        appender = Appender(root, SUFFIX)
+        for sid in ("old", "older", "used"):
+            appender.append(sid, line("1"))
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+        appender.append("used", line("2"))
+        appender.append("new", line("1"))
+
+        assert ["used", "new"] == list(appender._table.files)
 
     def test_a_new_session_remakes_the_root_at_once(self, root: Path) -> None:
         """It has to open a file anyway."""
@@ -930,3 +979,54 @@ class TestRotation:
             appender.append("s", line(str(number)))
 
         assert [str(number) for number in range(10)] == content(root, "s")
+
+
+class TestFlood:
+    """max_sessions_per_minute: who sends a new session ID with each request."""
+
+    def test_past_the_bound_lines_share_a_file(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sessions that have a file keep it; after a minute new ones get theirs again."""
+        log_path("there", root).parent.mkdir(parents=True)
+        log_path("there", root).write_bytes(line("0"))
+        appender = Appender(root, SUFFIX, max_sessions_per_minute=2, max_open_files=2)
+        for number in range(5):
+            appender.append(f"s{number}", line(f"s{number}"))
+            appender.append("s0", line("more"))
+        appender.append("there", line("1"))
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+        appender.append("s4", line("later"))
+
+        assert {
+            "s0.logs.jsonl": "s0\n" + "more\n" * 5,
+            "s1.logs.jsonl": "s1\n",
+            "there.logs.jsonl": "0\n1\n",
+            "%overflow.logs.jsonl": "s2\ns3\ns4\n",
+            "s4.logs.jsonl": "later\n",
+        } == files_in(root)
+        assert appender.open_files <= 2
+
+    def test_no_session_can_be_named_so(self, root: Path) -> None:
+        """The file is no session's own."""
+        assert "%25overflow.logs.jsonl" == log_path("%overflow", root).name
+
+    def test_with_many_threads(self, root: Path, fast_switching: None) -> None:
+        """The bound holds."""
+        del fast_switching
+        appender = Appender(root, SUFFIX, max_sessions_per_minute=10)
+
+        def work(name: int) -> None:
+            for number in range(50):
+                appender.append(f"s{name}-{number}", line(f"{name}-{number}"))
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        files = files_in(root)
+        assert 11 == len(files)
+        assert 400 == sum(text.count("\n") for text in files.values())

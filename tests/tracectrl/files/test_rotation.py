@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tracectrl.files.rotation import is_file_at, rotate
+from tracectrl.files.rotation import is_at, rotate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,13 +92,12 @@ def test_a_rename_that_fails(root: Path) -> None:
     assert "" == (root / "x").read_text()
 
 
-def test_is_file_at(root: Path) -> None:
+def test_is_at(root: Path) -> None:
     """By identity, not by name: a link to the file is another file."""
     path = make(root, "", ".1")
     (root / "link").symlink_to(path)
     fd = os.open(path, os.O_RDWR)
-    answers = [is_file_at(fd, p) for p in (path, f"{path}.1", str(root / "link"), f"{path}.9")]
+    answers = [is_at(p, os.fstat(fd)) for p in (path, f"{path}.1", str(root / "link"), f"{path}.9")]
     os.close(fd)
 
     assert [True, False, False, False] == answers
-    assert not is_file_at(fd, path)
