@@ -17,9 +17,9 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
-from tracectrl.processor import SESSION_ATTRIBUTE, session_of
+from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
-from tracectrl.session import UNKNOWN
+from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
 
 if TYPE_CHECKING:
     import os

@@ -9,19 +9,18 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
-from tracectrl.session import current_session_id, session_in
+from tracectrl.session import (
+    PINNED,
+    SESSION_ATTRIBUTE,
+    current_session_id,
+    pinned_session,
+    session_for,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-SESSION_ATTRIBUTE = "session.id"
-"""https://opentelemetry.io/docs/specs/semconv/general/session/"""
-
-# Where the session is kept beside the attribute, which the SDK's limits evict and truncate: on the
-# attributes object, the one thing that a span shares with the read-only copy that is exported.
-_PINNED = "_tracectrl_session_id"
 
 
 class SessionSpanProcessor(SpanProcessor):
@@ -37,14 +36,18 @@ class SessionSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
         given = session_of(span)
-        sid = _session_at_start(parent_context) if given is None else given
+        sid = (
+            given
+            or session_for(parent_context)
+            or session_of(trace.get_current_span(parent_context))
+        )
         if sid is not None:
             stamp_span(span, sid)
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
         present = attributes.get(SESSION_ATTRIBUTE)
-        sid = getattr(attributes, _PINNED, None)
+        sid = pinned_session(span)
         if sid is None:
             sid = current_session_id()
             if sid is None or present is not None:
@@ -56,7 +59,7 @@ class SessionSpanProcessor(SpanProcessor):
             attributes={**attributes.copy(), SESSION_ATTRIBUTE: sid}, immutable=True
         )
         whole.dropped = attributes.dropped
-        setattr(whole, _PINNED, sid)
+        setattr(whole, PINNED, sid)
         span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
 
 
@@ -87,22 +90,12 @@ def stamp_span(span: trace.Span, sid: str) -> None:
     """Put the session *sid* on *span*, which has no other and is being recorded."""
     if not (span.attributes or {}).get(SESSION_ATTRIBUTE):  # type: ignore[attr-defined]
         span.set_attribute(SESSION_ATTRIBUTE, sid)
-    setattr(span._attributes, _PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
+    setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:
     """Return the ID of the session that *span* belongs to, whatever the SDK's limits did to it."""
-    attributes = getattr(span, "_attributes", None)
-    sid = getattr(attributes, _PINNED, None)
-    if sid is None and attributes:
+    sid: object = pinned_session(span)
+    if sid is None and (attributes := getattr(span, "_attributes", None)):
         sid = attributes.get(SESSION_ATTRIBUTE)
     return None if sid is None or sid == "" else str(sid)
-
-
-def _session_at_start(parent_context: Context | None) -> str | None:
-    sid = current_session_id()
-    if sid is None and parent_context is not None:
-        sid = session_in(parent_context)
-    if sid is None:
-        sid = session_of(trace.get_current_span(parent_context))
-    return sid

@@ -143,9 +143,14 @@ _GETTER = _LowerCaseGetter()
 def read(carrier: Mapping[str, list[str]], sid: str | None = None) -> tuple[Context, str | None]:
     """Return what *carrier* continues; *sid*, where it is given, instead of its session."""
     before = _without_extracted(otel_context.get_current())
-    context = TRACE_CONTEXT.extract(carrier, before, _GETTER)
-    context = propagate.extract(carrier, context, _GETTER)
+    propagator = propagate.get_global_textmap()
+    context = before
+    if TRACE_CONTEXT.fields.isdisjoint(propagator.fields):
+        context = TRACE_CONTEXT.extract(carrier, context, _GETTER)
+    context = propagator.extract(carrier, context, _GETTER)
     sid = sid or first_session(carrier.get(SESSION_HEADER.lower(), ()))
+    if sid is None and context.get(_session.SESSION_KEY) != before.get(_session.SESSION_KEY):
+        sid = _session.session_in(context)  # a propagator found it elsewhere
     if sid is not None:
         context = otel_context.set_value(_session.SESSION_KEY, sid, context)
     items = dict(baggage.get_all(context))
@@ -154,6 +159,8 @@ def read(carrier: Mapping[str, list[str]], sid: str | None = None) -> tuple[Cont
 
 
 def _without_extracted(context: Context) -> Context:
+    if not context:
+        return context
     if trace.get_current_span(context).get_span_context().is_remote:
         context = trace.set_span_in_context(trace.INVALID_SPAN, context)
     earlier = context.get(_EXTRACTED)
@@ -172,8 +179,12 @@ def normalised(headers: Headers) -> dict[str, list[str]]:
     carrier: dict[str, list[str]] = {}
     try:
         for name, value in cast("Iterable[tuple[Any, Any]]", pairs):
+            if type(name) is bytes and type(value) is bytes:  # as ASGI has them
+                text = value.decode("utf-8", "replace")
+                carrier.setdefault(name.decode("utf-8", "replace").lower(), []).append(text)
+                continue
             values = value if isinstance(value, (list, tuple)) else (value,)
-            texts = [text for item in values if (text := _text(item)) is not None]
+            texts = [each for item in values if (each := _text(item)) is not None]
             carrier.setdefault((_text(name) or "").lower(), []).extend(texts)
     except (TypeError, ValueError) as error:
         msg = f"headers are a mapping or an iterable of (name, value) pairs, not {type(headers).__name__}"

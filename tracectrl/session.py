@@ -7,7 +7,9 @@ isolated in a new thread; :mod:`contextvars` says the exact rules.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import threading
 import uuid
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from opentelemetry import trace
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from opentelemetry.context import Context
 
@@ -33,11 +35,25 @@ UNKNOWN = "unknown"
 SESSION_KEY = otel_context.create_key("tracectrl-session-id")
 """Where an extracted session ID lives in an OpenTelemetry ``Context``."""
 
+SESSION_ATTRIBUTE = "session.id"
+"""https://opentelemetry.io/docs/specs/semconv/general/session/"""
+
+PINNED = "_tracectrl_session_id"
+"""Where a span keeps its session beside ``session.id``, which the SDK's limits evict and truncate.
+
+On the attributes object: the one thing that a span shares with the read-only copy of it that is
+exported. Reading it takes no lock, and the attribute's are held while the SDK logs.
+"""
+
 _session_id: ContextVar[str | None] = ContextVar("tracectrl_session_id", default=None)
 
 # True while the session in this context was put there by headers and by nobody since. Headers that
 # carry no session drop it then: a reused thread must not continue the previous request.
 _from_headers: ContextVar[bool] = ContextVar("tracectrl_session_from_headers", default=False)
+
+
+# The thread in which the garbage collector is running: see leave_finalizers_out().
+_collecting: list[int] = []
 
 
 def new_session() -> str:
@@ -54,9 +70,11 @@ def new_session() -> str:
 def current_session_id() -> str | None:
     """Return the session ID of the current context, or ``None`` outside a session.
 
-    Where the context variable is unset, a session that a propagator extracted into the current
-    OpenTelemetry ``Context`` answers.
+    Where the context variable is unset, the session answers that a propagator extracted into the
+    current OpenTelemetry ``Context``, else the one of the current span.
     """
+    if _collecting and is_finalizing():
+        return None
     sid = _session_id.get()
     return session_in(otel_context.get_current()) if sid is None else sid
 
@@ -153,14 +171,61 @@ def checked(sid: object) -> str:
 
 
 def session_in(context: Context) -> str | None:
-    """Return the session ID that *context* (OpenTelemetry's) carries."""
+    """Return the session ID that *context* (OpenTelemetry's) carries, else its span's."""
     sid = context.get(SESSION_KEY)
+    if sid is None and context:
+        sid = pinned_session(trace.get_current_span(context))
     return sid if isinstance(sid, str) else None
+
+
+def session_for(context: Context | None) -> str | None:
+    """Return the session of what is started, or sent, with *context*; ``None`` is the current one.
+
+    A session that is current goes first, that of a current span only where *context* says nothing.
+    """
+    if _collecting and is_finalizing():
+        return None
+    current = otel_context.get_current()
+    sid = _session_id.get() or current.get(SESSION_KEY)
+    if isinstance(sid, str):
+        return sid
+    sid = None if context is None else session_in(context)
+    return session_in(current) if sid is None else sid
+
+
+def pinned_session(span: Any) -> str | None:
+    """Return the session that a span processor has put on *span*."""
+    return getattr(getattr(span, "_attributes", None), PINNED, None)
 
 
 def without_session(context: Context) -> Context:
     """Return *context* (OpenTelemetry's) less the session ID it carries."""
     return otel_context.set_value(SESSION_KEY, None, context) if SESSION_KEY in context else context
+
+
+def leave_finalizers_out() -> None:
+    """From now on, let what the garbage collector finalizes be in no session.
+
+    The collector runs where somebody happens to allocate. A generator that a framework leaves to it
+    (Starlette does when the client of a stream goes away) would log its clean-up into the session
+    of a stranger.
+    """
+    if _note_collector not in gc.callbacks:
+        gc.callbacks.append(_note_collector)
+
+
+def is_finalizing() -> bool:
+    """Tell whether this thread runs what the garbage collector finalizes."""
+    return threading.get_ident() in _collecting
+
+
+def _note_collector(phase: str, info: object) -> None:
+    # Not a context variable: to set one from here corrupts contexts on Python 3.11.
+    del info
+    if phase == "start":
+        _collecting.append(threading.get_ident())
+    else:
+        _collecting.clear()
 
 
 def enter_from_headers(sid: str | None) -> SessionTokens:

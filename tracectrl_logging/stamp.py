@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from tracectrl.session import _session_id, session_in
+from tracectrl.session import _collecting, _session_id, is_finalizing, session_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +31,14 @@ _current_context = getattr(otel_context, "_RUNTIME_CONTEXT", otel_context).get_c
 # One Context object lives as long as its span is current, so what it says is looked up once. By
 # id(), since a Context (a dict) has no hash; the weak reference tells whether it is still that one,
 # and the session may have changed under the same span.
-_known: dict[int, tuple[weakref.ref[Context], str | None, Stamp]] = {}
+_known: dict[int, tuple[weakref.ref[Context], str | None, Stamp, Stamp]] = {}
 _MAX_KNOWN = 1024
 
 
 def stamp() -> Stamp:
     """Return the stamp of the current context; never raises."""
+    if _collecting and is_finalizing():
+        return {}
     sid = _session_id.get()
     context = _current_context()
     known = _known.get(id(context))
@@ -56,14 +58,17 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
 
 
 def _look_up(context: Context, sid: str | None) -> Stamp:
-    ids = span_ids(context)
+    known = _known.get(id(context))
+    if known is not None and known[0]() is context:
+        reference, _, _, ids = known
+    else:
+        reference, ids = weakref.ref(context), span_ids(context)
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
     session_id = session_in(context) if sid is None else sid
-    if session_id is not None:
-        ids = {"session_id": session_id, **ids}
-    if len(_known) >= _MAX_KNOWN:
-        _known.clear()
-    _known[id(context)] = (weakref.ref(context), sid, ids)
-    return ids
+    present = ids if session_id is None else {"session_id": session_id, **ids}
+    _known[id(context)] = (reference, sid, present, ids)
+    return present
 
 
 def span_ids(context: Context) -> Stamp:

@@ -18,7 +18,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracectrl.processor import SessionLogRecordProcessor, SessionSpanProcessor, session_of
-from tracectrl.session import SESSION_KEY, detached, session, set_session_id
+from tracectrl.session import (
+    SESSION_KEY,
+    current_session_id,
+    detached,
+    ensure_session,
+    session,
+    set_session_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,6 +133,27 @@ class TestWhichSession:
         spans.tracer.start_span("child", context=context).end()
 
         assert ("s", "s") == spans.session("parent") == spans.session("child")
+
+    def test_the_span_that_is_current_says_it(self, spans: Spans) -> None:
+        """In code that got the span and not the session, as MCP's own propagation makes it."""
+        remote = otel_context.set_value(SESSION_KEY, "theirs")
+        other = otel_context.set_value(SESSION_KEY, "another")
+        with spans.tracer.start_as_current_span("server", context=remote):
+            assert "theirs" == current_session_id()
+            assert "theirs" == ensure_session()
+            set_session_id("own")
+            assert "own" == current_session_id()
+        with session("own"), spans.tracer.start_as_current_span("owned"):
+            pass
+        with detached(), spans.tracer.start_as_current_span("server2", context=remote):
+            with spans.tracer.start_as_current_span("another", context=other):
+                assert "another" == current_session_id()
+            with detached():
+                assert current_session_id() is None
+
+        assert ("theirs", "theirs") == spans.session("server")
+        assert ("own", "own") == spans.session("owned")
+        assert ("another", "another") == spans.session("another")
 
     def test_given_at_the_start(self, spans: Spans) -> None:
         """An explicit session.id stays, and is the session; the children follow."""

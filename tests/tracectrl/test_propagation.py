@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
+from opentelemetry import propagate
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter, Setter
 
+from tracectrl.context import extract_trace_headers
 from tracectrl.propagation import (
     SESSION_HEADER,
     SessionPropagator,
@@ -112,6 +117,61 @@ class TestExtract:
         extracted = SessionPropagator().extract([*carrier, (carrier[0][0], "b")], getter=Pairs())
 
         assert "a" == extracted[SESSION_KEY]
+
+
+class TestBaggage:
+    """The session as W3C baggage, too: for services that hand on nothing else."""
+
+    @given(st.text(min_size=1, max_size=60).filter(lambda sid: sid == sid.strip()))
+    def test_there_and_back(self, sid: str) -> None:
+        """Where a service between drops the header; baggage keeps no white space at the ends."""
+        propagator = SessionPropagator(baggage=True)
+        carrier: dict[str, str] = {}
+        with session(sid):
+            propagator.inject(carrier)
+        del carrier[SESSION_HEADER]
+
+        assert ["baggage"] == list(carrier)
+        assert carrier["baggage"].isascii()
+        assert carrier["baggage"].isprintable()
+        assert sid == propagator.extract(carrier)[SESSION_KEY]
+
+    def test_beside_other_baggage(self) -> None:
+        """It is added to what the baggage propagator writes; read, it is no baggage of the user's."""
+        both = CompositePropagator([W3CBaggagePropagator(), SessionPropagator(baggage=True)])
+        carrier: dict[str, str] = {}
+        with session("s"):
+            both.inject(carrier, otel_baggage.set_baggage("key", "value"))
+
+        assert {SESSION_HEADER: "s", "baggage": "key=value,session.id=s"} == carrier
+        assert {SESSION_HEADER, "baggage"} == SessionPropagator(baggage=True).fields
+
+    def test_the_header_of_our_own_counts(self) -> None:
+        """Where they differ."""
+        carrier = {SESSION_HEADER: "ours", "baggage": "session.id=theirs"}
+
+        assert "ours" == SessionPropagator(baggage=True).extract(carrier)[SESSION_KEY]
+        assert {} == SessionPropagator().extract({"baggage": "session.id=theirs"})
+        assert {} == SessionPropagator(baggage=True).extract({"baggage": "session.id=,;=%%"})
+
+    def test_by_the_headers_of_a_request(self) -> None:
+        """As any extracted session: current, and dropped by the next headers."""
+        propagate.set_global_textmap(SessionPropagator(baggage=True))
+        extract_trace_headers({"baggage": "session.id=first"})
+        found = [current_session_id()]
+        extract_trace_headers({})
+
+        assert ["first", None] == [*found, current_session_id()]
+
+    @pytest.mark.parametrize(("value", "expected"), [("true", 2), ("1", 2), ("no", 1), ("", 1)])
+    def test_by_environment_variable(
+        self, value: str, expected: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For the entry point, which takes no arguments; an argument goes first."""
+        monkeypatch.setenv("TRACECTRL_BAGGAGE", value)
+
+        assert expected == len(SessionPropagator().fields)
+        assert 1 == len(SessionPropagator(baggage=False).fields)
 
 
 class TestRegistration:

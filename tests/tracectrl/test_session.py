@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import threading
 import uuid
@@ -361,6 +362,61 @@ class TestExtractedSession:
         otel_context.attach(otel_context.set_value(SESSION_KEY, 7))
 
         assert current_session_id() is None
+
+
+class TestFinalizers:
+    """What the garbage collector finalizes in the middle of somebody's session."""
+
+    @staticmethod
+    def left_to_the_collector(seen: list[str | None]) -> None:
+        """Leave a generator behind that logs its clean-up, in a reference cycle."""
+
+        def stream() -> Iterator[None]:
+            cycle.append(stream_)
+            try:
+                yield
+            finally:
+                seen.append(current_session_id())
+
+        cycle: list[object] = []
+        cycle.append(cycle)
+        stream_ = stream()
+        with session("its-own"):
+            next(stream_)
+
+    @pytest.fixture(autouse=True)
+    def _put_back(self) -> Iterator[None]:
+        before = [*gc.callbacks]
+        gc.callbacks[:] = [each for each in before if each is not module._note_collector]
+        yield
+        gc.callbacks[:] = before
+
+    def test_is_in_no_session(self) -> None:
+        """Once a middleware has asked for it; the session goes on afterwards."""
+        seen: list[str | None] = []
+        gc.collect()
+        with session("a-strangers"):
+            self.left_to_the_collector(seen)
+            gc.collect()
+            module.leave_finalizers_out()
+            module.leave_finalizers_out()
+            self.left_to_the_collector(seen)
+            gc.collect()
+
+            assert ["a-strangers", None] == seen
+            assert "a-strangers" == current_session_id()
+
+    def test_other_threads_keep_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only the thread that collects is in no session."""
+        monkeypatch.setattr(module, "_collecting", [threading.get_ident()])
+        with session("s"):
+            context = contextvars.copy_context()
+            found = [current_session_id()]
+            thread = threading.Thread(target=lambda: found.append(context.run(current_session_id)))
+            thread.start()
+            thread.join()
+
+        assert [None, "s"] == found
 
 
 def test_a_runtime_context_of_the_users_own_is_detached_by_opentelemetry(

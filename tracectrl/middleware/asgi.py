@@ -12,11 +12,10 @@ from opentelemetry import propagate
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
-from tracectrl.session import _from_headers, _session_id
+from tracectrl.session import _from_headers, _session_id, leave_finalizers_out, mint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-    from contextvars import Token
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
@@ -35,7 +34,16 @@ _HANDLERS = "starlette.exception_handlers"
 # ASGI wants names of headers in lower case.
 _HEADER = SESSION_HEADER.lower().encode()
 
+# A session's next request finds what its ID was checked and decoded to.
+_MAX_KNOWN = 1024
+
+_KINDS = ("http", "websocket")
+_STARTS = ("http.response.start", "websocket.accept")
+
 _NOTHING = otel_context.Context()
+
+# The public get_current() is one more call on top of this one.
+_current_context = getattr(otel_context, "_RUNTIME_CONTEXT", otel_context).get_current
 
 # What passes the checks of an ID, and is the same on the wire.
 _PLAIN = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))
@@ -80,6 +88,7 @@ class SessionMiddleware:
         max_length: int = DEFAULT_MAX_LENGTH,
     ) -> None:
         self.app = app
+        leave_finalizers_out()
         self._inbound = Inbound(
             headers=headers,
             policy=policy,
@@ -87,110 +96,140 @@ class SessionMiddleware:
             is_valid=is_valid,
             max_length=max_length,
         )
-        self._max_plain = max_length if trust_inbound and is_valid is None else None
-        self._names: dict[bytes, bool] = {}
+        # Where nothing is to be found, the name that no header has.
+        self._first = self._inbound.names[0].encode() if trust_inbound and headers else b""
+        self._max_plain = max_length if is_valid is None else 0
+        self._known: dict[bytes | None, tuple[str, tuple[bytes, bytes]]] = {}
+        self._more: frozenset[bytes] = frozenset()
         self._propagator: TextMapPropagator | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for one connection."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in _KINDS:
             await self.app(scope, receive, send)
             return
         plain = self._plain(scope)
-        if plain is not None:
-            sid = plain.decode("ascii")
-            # As continued() does, less what it does for the general case.
-            token = _session_id.set(sid)
-            try:
-                await self._run(scope, receive, send, sid, plain)
-            finally:
-                _leave(token)
+        if plain is None:
+            await self._run(scope, receive, send)
             return
-        headers = normalised(scope["headers"])
-        verdict = self._inbound(headers, scope.get(SCOPE_KEY))
-        value = encode_session_header(verdict.sid).encode("ascii")
-        with continued(headers, verdict.sid):
-            verdict.tell()
-            if verdict.refusal is None:
-                await self._run(scope, receive, send, verdict.sid, value)
-            else:
-                await _refuse(scope["type"], send, verdict.refusal, value)
-
-    async def _run(
-        self, scope: Scope, receive: Receive, send: Send, sid: str, value: bytes
-    ) -> None:
-        """Run the application in the session *sid*, which is *value* in a header."""
+        # As _run() does, less what such a request does not need.
+        sid, header = plain
         handled_outside = _HANDLERS in scope
-        scope[SCOPE_KEY] = sid
         started = False
 
         def answer(message: Message) -> Awaitable[None]:
             nonlocal started
-            if not started and message["type"] in ("http.response.start", "websocket.accept"):
+            if not started and message["type"] in _STARTS:
                 started = True
-                message = _with_session(message, value)
+                message = _with_header(message, header)
             return send(message)
 
+        scope[SCOPE_KEY] = sid
+        token = _session_id.set(sid)
         try:
             await self.app(scope, receive, answer)
         except Exception as error:
-            if scope["type"] == "http" and not started and not handled_outside:
+            if not (started or handled_outside):
                 await _answer_error(error, scope, receive, answer)
             raise
+        finally:
+            try:
+                _session_id.reset(token)
+            except ValueError:  # closed in another context, see tracectrl.session.restore
+                pass
+            else:
+                if _from_headers.get() or _current_context():
+                    _clear()
 
-    def _plain(self, scope: Scope) -> bytes | None:
-        """Return the session of a request that names one in plain sight, and continues no trace.
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for one connection, whatever its headers say."""
+        headers = normalised(scope["headers"])
+        verdict = self._inbound(headers, scope.get(SCOPE_KEY))
+        header = (_HEADER, encode_session_header(verdict.sid).encode("ascii"))
+        handled_outside = _HANDLERS in scope
+        started = False
 
-        That takes a quarter of the time of looking at all that headers may say. ``None`` where
-        there is more to look at.
+        def answer(message: Message) -> Awaitable[None]:
+            nonlocal started
+            if not started and message["type"] in _STARTS:
+                started = True
+                message = _with_header(message, header)
+            return send(message)
+
+        with continued(headers, verdict.sid):
+            verdict.tell()
+            if verdict.refusal is not None:
+                await _refuse(scope["type"], answer, verdict.refusal)
+                return
+            scope[SCOPE_KEY] = verdict.sid
+            try:
+                await self.app(scope, receive, answer)
+            except Exception as error:
+                if not (started or handled_outside):
+                    await _answer_error(error, scope, receive, answer)
+                raise
+
+    def _plain(self, scope: Scope) -> tuple[str, tuple[bytes, bytes]] | None:
+        """Return the session of a request whose headers are plain, and the answer's header.
+
+        They continue no trace, and name a session in plain sight or none. That takes a fraction of
+        the time of looking at all that headers may say. ``None`` where there is more to look at.
         """
-        if (
-            self._max_plain is None
-            or SCOPE_KEY in scope
-            or _from_headers.get()
-            or otel_context.get_current()
-        ):
+        if SCOPE_KEY in scope or _from_headers.get() or _current_context():
             return None
-        names = self._names
         if propagate.get_global_textmap() is not self._propagator:
-            names = self._names_to_look_at()
+            self._find_out_more()
+        first, more = self._first, self._more
         found: bytes | None = None
         for name, value in scope["headers"]:
-            if name in names:
-                if found is not None or names[name]:
+            if name == first:
+                if found is not None:
                     return None
                 found = value
-        if not found or len(found) > self._max_plain or found.translate(None, _PLAIN):
+            elif name in more:
+                return None
+        return self._known.get(found) or self._checked(found, scope)
+
+    def _checked(self, value: bytes | None, scope: Scope) -> tuple[str, tuple[bytes, bytes]] | None:
+        """Return what *value* names, where it is plain; ``None`` stands for no header."""
+        is_named = value is not None
+        if value is None:
+            if not b"".join(
+                name for name, _ in scope["headers"]
+            ).islower():  # not as ASGI has it: whose is it?
+                return None
+            value = mint().encode("utf-8", "replace")
+        elif len(value) > self._max_plain:
             return None
-        return found
+        if not value or value.translate(None, _PLAIN):
+            return None
+        checked = value.decode("ascii"), (_HEADER, value)
+        if is_named:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[value] = checked
+        return checked
 
-    def _names_to_look_at(self) -> dict[bytes, bool]:
-        """Return the names of the headers that count, and which are not the session's alone."""
+    def _find_out_more(self) -> None:
+        """Find out which headers, beside the first of the session, have something to say."""
         propagator = propagate.get_global_textmap()
-        fields = {*TRACE_CONTEXT.fields, *propagator.fields}
-        self._names = {
-            **dict.fromkeys((name.lower().encode() for name in fields), True),
-            **dict.fromkeys((name.encode() for name in self._inbound.names), False),
-        }
+        fields = {*TRACE_CONTEXT.fields, *propagator.fields, *self._inbound.names}
+        self._more = frozenset(name.lower().encode() for name in fields) - {self._first}
         self._propagator = propagator
-        return self._names
 
 
-def _leave(token: Token[str | None]) -> None:
-    """Bring back what was current before a request in plain sight: no headers', and no span."""
-    try:
-        _session_id.reset(token)
-    except ValueError:  # closed in another context, see tracectrl.session.restore
-        return
-    if _from_headers.get():
-        _from_headers.set(False)
-    if otel_context.get_current():
-        otel_context.attach(_NOTHING)
+def _clear() -> None:
+    """Leave no headers' session and no span, as it was before a request in plain sight."""
+    _from_headers.set(False)
+    otel_context.attach(_NOTHING)
 
 
-def _with_session(message: Message, value: bytes) -> Message:
-    others = [pair for pair in message.get("headers", ()) if pair[0].lower() != _HEADER]
-    return {**message, "headers": [(_HEADER, value), *others]}
+def _with_header(message: Message, header: tuple[bytes, bytes]) -> Message:
+    headers = [header]
+    for pair in message.get("headers", ()):
+        if len(pair[0]) != len(_HEADER) or pair[0].lower() != _HEADER:
+            headers.append(pair)  # noqa: PERF401 - each request pays for it
+    return {**message, "headers": headers}
 
 
 async def _send_text(send: Send, status: int, text: str) -> None:
@@ -203,21 +242,19 @@ async def _send_text(send: Send, status: int, text: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _refuse(kind: str, send: Send, why: str, value: bytes) -> None:
-    async def answer(message: Message) -> None:
-        is_start = message["type"] == "http.response.start"
-        await send(_with_session(message, value) if is_start else message)
-
+async def _refuse(kind: str, answer: Send, why: str) -> None:
     if kind == "http":
         await _send_text(answer, 400, f"The session ID of the request is refused: {why}.\n")
     else:
-        await send({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
+        await answer({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
 
 
 async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer: Send) -> None:
     """Answer with status 500, as the framework around us would, but for the session."""
     starlette = sys.modules.get("starlette.applications")  # not ours to import
     app = scope.get("app")
+    if scope["type"] != "http":
+        return
     if starlette is None or not isinstance(app, starlette.Starlette):
         await _send_text(answer, 500, "Internal Server Error")
         return

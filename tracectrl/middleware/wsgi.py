@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued
+from tracectrl.session import leave_finalizers_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +45,7 @@ class SessionWSGIMiddleware:
         max_length: int = DEFAULT_MAX_LENGTH,
     ) -> None:
         self.app = app
+        leave_finalizers_out()
         self._inbound = Inbound(
             headers=headers,
             policy=policy,

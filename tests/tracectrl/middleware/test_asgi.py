@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import string
 import uuid
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import baggage, propagate, trace
 from opentelemetry import context as otel_context
 from opentelemetry.propagators.composite import CompositePropagator
@@ -337,6 +340,42 @@ class TestAnswer:
 
         assert {"mine"} == {sid for sid, _ in app.seen}
         assert [b"mine"] == sent.sessions
+
+
+_VALUES = st.one_of(
+    st.sampled_from(
+        [b"mine", b"a%20b", b"50%", b"", b" ", b"x" * 128, b"x" * 129, b"\xff", b"\x7f"]
+    ),
+    st.binary(max_size=20),
+    st.text(string.ascii_letters + string.digits + "-._%/ ", max_size=20).map(str.encode),
+)
+_NAMES = [OURS, b"x-session-id", b"baggage", b"host", b"accept"]
+_HEADERS = st.lists(
+    st.one_of(st.tuples(st.sampled_from(_NAMES), _VALUES), st.just(TRACEPARENT)), max_size=4
+)
+
+
+@pytest.mark.parametrize("policy", ["replace", "reject", "accept"])
+@given(headers=_HEADERS)
+def test_the_short_way_and_the_long_one(policy: Any, headers: Any) -> None:
+    """A request in plain sight is treated as one that takes the general way."""
+
+    async def answers(*, is_long: bool) -> list[Any]:
+        app = App()
+        middleware = SessionMiddleware(app, policy=policy)
+        if is_long:
+            vars(middleware)["_plain"] = lambda _: None
+        first, second = [await ask(middleware, *headers) for _ in range(2)]
+        assert current_session_id() is None
+        assert not trace.get_current_span().get_span_context().is_valid
+        is_minted = first.sessions != second.sessions
+        return [
+            [("minted" if is_minted else sid, trace_id) for sid, trace_id in app.seen],
+            [message.get("status") for message in (*first, *second)],
+            "minted" if is_minted else first.sessions,
+        ]
+
+    assert asyncio.run(answers(is_long=True)) == asyncio.run(answers(is_long=False))
 
 
 class TestOtherConnections:
