@@ -119,12 +119,17 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pr
     """Return the function that starts a program.
 
     ``start("-m", "uvicorn", ..., root=..., OTEL_...="...")``: the arguments are the interpreter's,
-    unless ``program=`` names another; ``root=`` is its trace directory, a new one if not given.
+    unless ``program=`` names another; ``root=`` is its trace directory, a new one if not given;
+    ``cwd=`` is the directory that it runs in, that of the applications if not given.
     """
     programs: list[Program] = []
 
     def run(
-        *args: str, program: str = sys.executable, root: Path | None = None, **environment: str
+        *args: str,
+        program: str = sys.executable,
+        root: Path | None = None,
+        cwd: Path = APPS,
+        **environment: str,
     ) -> Program:
         home = tmp_path_factory.mktemp("program")
         traces = home / "traces" if root is None else root
@@ -133,7 +138,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pr
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [program, *args],
-                cwd=APPS,
+                cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -6,9 +6,10 @@ Needs the package ``celery``, which is not imported before :func:`install` is ca
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
+from opentelemetry import _logs, trace
 
 from tracectrl.context import inject_trace_headers
 from tracectrl.errors import MissingExtraError
@@ -19,7 +20,10 @@ from tracectrl.session import current_session_id, mint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_running: dict[str, continued] = {}
+# The tasks that run in this context, the innermost last: a task that is applied eagerly runs inside
+# of another, with the same ID where it is a retry; a task that is delivered twice may run in two
+# threads at once.
+_running: ContextVar[tuple[tuple[str, continued], ...]] = ContextVar("running", default=())
 
 
 def install() -> Callable[[], None]:
@@ -50,6 +54,7 @@ def install() -> Callable[[], None]:
     ]
     for signal, receiver in receivers:
         signal.connect(receiver, weak=False, dispatch_uid=f"tracectrl.{receiver.__name__}")
+    _be_outermost(signals)
 
     def undo() -> None:
         for signal, receiver in receivers:
@@ -67,24 +72,45 @@ def _sent(headers: dict[str, Any] | None = None, **_: Any) -> None:
         inject_trace_headers(headers)
 
 
+def _be_outermost(signals: Any) -> None:
+    """Have a task begun here before anything else hears of it, and ended after all have.
+
+    Receivers are called in the order in which they were connected, at the end of a task too. What
+    an instrumentation that began later ends later puts back the context that it found: ours.
+    """
+    for signal, is_in_place in (
+        (signals.task_prerun, lambda entry: entry[1] is not _started),
+        (signals.task_postrun, lambda entry: entry[1] is _ended),
+    ):
+        with signal.lock:  # in one step, for a task may end on another thread
+            signal.receivers[:] = sorted(signal.receivers, key=is_in_place)
+            signal.sender_receivers_cache.clear()
+
+
 def _started(task_id: str, task: Any, **_: Any) -> None:
+    from celery import signals  # noqa: PLC0415 - an optional integration
+
+    if signals.task_postrun.receivers[-1][1] is not _ended:
+        _be_outermost(signals)
     carried = {name: value for name, value in vars(task.request).items() if isinstance(value, str)}
     headers = normalised(carried)
     sid = first_session(headers.get(SESSION_HEADER.lower(), ())) or current_session_id() or mint()
-    scope = _running[task_id] = continued(headers, sid)
+    scope = continued(headers, sid)
+    _running.set((*_running.get(), (task_id, scope)))
     scope.__enter__()
 
 
 def _ended(task_id: str, **_: Any) -> None:
-    scope = _running.pop(task_id, None)
-    if scope is not None:
-        scope.__exit__(None, None, None)
+    running = _running.get()
+    if running and running[-1][0] == task_id:
+        _running.set(running[:-1])
+        running[-1][1].__exit__(None, None, None)
 
 
 def _flush(**_: Any) -> None:
     """Write what is still in a queue: the process ends without the interpreter's exit handlers."""
     for handler in logging.getLogger().handlers:
         handler.flush()
-    provider = trace.get_tracer_provider()
-    if hasattr(provider, "force_flush"):
-        provider.force_flush()
+    for provider in (trace.get_tracer_provider(), _logs.get_logger_provider()):
+        if hasattr(provider, "force_flush"):
+            provider.force_flush()

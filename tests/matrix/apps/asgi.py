@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 SESSIONS = int(os.environ.get("MATRIX_SESSIONS", "1"))
 meetings = {
-    name: Meeting(SESSIONS) for name in ("async", "beneath", "websocket", "tasks", "stream")
+    name: Meeting(SESSIONS)
+    for name in ("async", "beneath", "websocket", "tasks", "to_thread", "executor", "stream")
 }
 executor = ThreadPoolExecutor(THREADS := 8)
 
@@ -64,6 +65,7 @@ def routes(app: FastAPI) -> FastAPI:  # noqa: C901 - one function for each route
 
     @app.get("/to_thread")
     async def in_thread(expected: str) -> dict[str, str]:
+        await meetings["to_thread"].join()
         await asyncio.to_thread(work, "to_thread", expected)
         return {}
 
@@ -73,6 +75,7 @@ def routes(app: FastAPI) -> FastAPI:  # noqa: C901 - one function for each route
             threads.wait()
             work("executor", expected)
 
+        await meetings["executor"].join()
         await asyncio.wrap_future(executor.submit(step))
         return {}
 

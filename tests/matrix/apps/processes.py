@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
-from typing import Any
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from cell import tracer, work
 
 from tracectrl.session import current_session_id, session
 from tracectrl.workers import ProcessPoolExecutor, carry, child_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AT_A_TIME = max(2, os.cpu_count() or 1)
 
 
 def pool(kind: str, ids: list[str]) -> None:
@@ -26,28 +34,47 @@ def pool(kind: str, ids: list[str]) -> None:
     assert None is nobodys.result()
 
 
-def process(kind: str, ids: list[str]) -> None:
-    """Start a process from each session."""
-    context: Any = multiprocessing.get_context(kind)
-    processes = []
-    for sid in ids:
+def from_each(start: Callable[[str], int | None], ids: list[str]) -> None:
+    """Start a process from each session, all of which are under way at once on a thread each.
+
+    So many processes run at a time as the machine has room for.
+    """
+    all_here = threading.Barrier(len(ids), timeout=60)
+    room = threading.BoundedSemaphore(AT_A_TIME)
+
+    def in_session(sid: str) -> int | None:
         with session(sid), tracer.start_as_current_span("submit"):
-            processes.append(context.Process(target=carry(work), args=("process", sid)))
-            processes[-1].start()
-    for child in processes:
-        child.join()
-    assert [0] * len(ids) == [child.exitcode for child in processes]
+            all_here.wait()
+            with room:
+                return start(sid)
+
+    with ThreadPoolExecutor(len(ids)) as threads:
+        assert [0] * len(ids) == list(threads.map(in_session, ids))
+
+
+def process(kind: str, ids: list[str]) -> None:
+    """Have a process of ``multiprocessing`` work for each session."""
+    context: Any = multiprocessing.get_context(kind)
+
+    def start(sid: str) -> int | None:
+        child = context.Process(target=carry(work), args=("process", sid))
+        child.start()
+        child.join(60)
+        code: int | None = child.exitcode
+        return code
+
+    from_each(start, ids)
 
 
 def run(ids: list[str]) -> None:
-    """Run a program from each session."""
-    children = []
-    for sid in ids:
-        with session(sid), tracer.start_as_current_span("submit"):
-            source = "import sys, cell; cell.work('subprocess', sys.argv[1])"
-            command = [sys.executable, "-c", source, sid]
-            children.append(subprocess.Popen(command, env=child_environment()))
-    assert [0] * len(ids) == [child.wait(60) for child in children]
+    """Have a program work for each session."""
+    source = "import sys, cell; cell.work('subprocess', sys.argv[1])"
+
+    def start(sid: str) -> int:
+        command = [sys.executable, "-c", source, sid]
+        return subprocess.run(command, env=child_environment(), check=False, timeout=60).returncode
+
+    from_each(start, ids)
 
 
 if __name__ == "__main__":
