@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import safe_repr
 from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import SPAN_KEYS, STAMP_KEYS, Stamp, stamp
+from tracectrl_logging.stamp import SPAN_KEYS, STAMP_KEYS, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OWN = [*vars(logging.LogRecord("", 0, "", 0, "", (), None))]
-_OWN_COUNT = len(_OWN)
+
+RECORD_COUNT = len(_OWN)
+RECORD_LAST = _OWN[-1]
+"""The last of the attributes that a record sets by itself, and how many these are."""
 
 RECORD_ATTRIBUTES = frozenset({*_OWN, "message", "asctime"})
 """What a record holds by itself: not extras. Derived, because Python releases add to it."""
@@ -34,8 +37,8 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     fields = record.__dict__
     names = list(fields)
     # A record sets its own attributes first, in one order; a subclass may do otherwise.
-    if names[:_OWN_COUNT] == _OWN:
-        del names[:_OWN_COUNT]
+    if names[:RECORD_COUNT] == _OWN:
+        del names[:RECORD_COUNT]
     return {
         name: fields[name]
         for name in names
@@ -43,7 +46,7 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def stamp_of(fields: Mapping[str, Any]) -> tuple[Stamp, dict[str, Any]]:
+def stamp_of(fields: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the stamp that *fields*, of a record or event, carry; the present one fills gaps.
 
     A record that was stamped outside a session stays outside: ``None`` is an answer. The three keys
@@ -59,7 +62,7 @@ def stamp_of(fields: Mapping[str, Any]) -> tuple[Stamp, dict[str, Any]]:
         and fields.get("trace_flags") is present["trace_flags"]
     ):
         return present, {}
-    own: Stamp = {}
+    own: dict[str, str] = {}
     if "session_id" not in fields:
         if "session_id" in present:
             own["session_id"] = present["session_id"]

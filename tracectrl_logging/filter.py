@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
+from tracectrl_logging.stamp import STAMP_KEYS, stamp
 
 ABSENT = "_session_absent"
 """The record attribute that says which value stands for "none" on it, where that is not None."""
+
+
+_ALL = len(STAMP_KEYS)
 
 
 class SessionContextFilter(logging.Filter):
@@ -30,10 +33,15 @@ class SessionContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp *record*; every record passes."""
         fields = record.__dict__
-        ids = stamp()
-        if len(ids) < len(STAMP_KEYS):
+        ids: dict[str, Any] = stamp()
+        if len(ids) != _ALL:
             ids = {**self._absent, **ids}
-        if is_stamped(fields):
+        if (
+            "session_id" in fields
+            or "trace_id" in fields
+            or "span_id" in fields
+            or "trace_flags" in fields
+        ):
             ids = {key: value for key, value in ids.items() if key not in fields}
         fields.update(ids)
         if self._default is not None:

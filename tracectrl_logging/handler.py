@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
+from tracectrl_logging.encode import Encoder
 from tracectrl_logging.fields import stamp_of
 from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line
 from tracectrl_logging.writer import open_writer
 
@@ -79,7 +79,7 @@ class SessionFileHandler(logging.Handler):
         redact: Redact | None = None,
         service_name: str | None = None,
     ) -> None:
-        self._rows = Rows(service_name=service_name, redact=redact)
+        self._encoder = Encoder(service_name=service_name, redact=redact)
         self._writer = open_writer(
             root,
             LOG_SUFFIX,
@@ -109,13 +109,14 @@ class SessionFileHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter and emit *record*; no lock is taken and nothing is raised."""
-        passed: Any = True
-        if self.filters:
-            try:
-                passed = self.filter(record)
-            except Exception:  # noqa: BLE001 - a filter is the user's code
-                self.handleError(record)
-                return False
+        if not self.filters:
+            self.emit(record)
+            return True
+        try:
+            passed: Any = self.filter(record)
+        except Exception:  # noqa: BLE001 - a filter is the user's code
+            self.handleError(record)
+            return False
         if passed:  # since Python 3.12 a filter may answer with another record
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
@@ -124,9 +125,7 @@ class SessionFileHandler(logging.Handler):
         """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
         try:
             if self.formatter is None:
-                row = self._rows.of_record(record)
-                sid: str = row["session_id"]
-                line = encode_line(row)
+                sid, line = self._encoder.record(record)
             else:
                 sid, line = self._formatted(self.formatter.format(record), record)
             self._writer.append(sid, line, record)
@@ -139,7 +138,9 @@ class SessionFileHandler(logging.Handler):
         line, sid = as_line(rendered)
         if sid is None or sid == fields.get(ABSENT):
             sid = stamp_of(fields)[0].get("session_id", UNKNOWN)
-        return sid, encode_line(self._rows.of_text(rendered, record)) if line is None else line
+        return sid, encode_line(
+            self._encoder.rows.of_text(rendered, record)
+        ) if line is None else line
 
     @property
     def lost(self) -> int:

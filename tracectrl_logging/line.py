@@ -39,8 +39,8 @@ LINE_KEYS = (
 
 _KEYS = frozenset(LINE_KEYS)
 
-# What an event may hold that does not go into the line as it is.
-_SPECIAL = _KEYS | {ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
+SPECIAL_KEYS = _KEYS | {ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
+"""What an event may hold that does not go into the line as it is, beside its text."""
 
 _LEVELS = frozenset({"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"})
 _LEVEL_OF_METHOD = {
@@ -67,8 +67,8 @@ class Rows:
 
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
         service = known_service_name(service_name)
-        self._service = {} if service is None else {"service": service}
-        self._redact = redactor(redact)
+        self.service = {} if service is None else {"service": service}
+        self.redact = redactor(redact)
 
     def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the row of *record*; the record stays as it is.
@@ -115,17 +115,17 @@ class Rows:
         own: dict[str, Any] = {}
         if "session_id" in event or "trace_id" in event:
             own = {key: event.pop(key) for key in (*STAMP_KEYS, ABSENT) if key in event}
-        if not _SPECIAL.isdisjoint(event):
+        if not SPECIAL_KEYS.isdisjoint(event):
             return self._of_special_event(logger, method, _text(text), event, own)
         ids, strange = stamp_of(own) if own else (stamp(), None)
         row = {
             "timestamp": timestamp_ns(time.time_ns()),
-            "level": _LEVEL_OF_METHOD.get(method) or method.upper(),
-            "logger": _logger_name(logger),
+            "level": level_of(method),
+            "logger": logger_name(logger),
             "message": text if type(text) is str else _text(text),
             "session_id": UNKNOWN,
             **ids,
-            **self._service,
+            **self.service,
         }
         if strange:
             event.update(strange)
@@ -134,8 +134,8 @@ class Rows:
 
     def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
         """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""
-        if self._redact is not None:
-            extras = self._redact(extras)
+        if self.redact is not None:
+            extras = self.redact(extras)
         if _KEYS.isdisjoint(extras):
             row.update(extras)
             return
@@ -156,7 +156,7 @@ class Rows:
             "message": message,
             "session_id": UNKNOWN,
             **(stamp_of(fields)[0] if is_stamped(fields) else stamp()),
-            **self._service,
+            **self.service,
         }
 
     def _add_record_extras(self, row: dict[str, Any], record: logging.LogRecord) -> None:
@@ -208,7 +208,7 @@ class Rows:
             "message": text,
             "session_id": UNKNOWN,
             **ids,
-            **self._service,
+            **self.service,
         }
         rendered = exceptions.of_structlog(event.get("exception"))
         if rendered is not None:
@@ -255,7 +255,13 @@ def _text(message: object) -> str:
         return safe_repr(message)
 
 
-def _logger_name(logger: object) -> str:
+def level_of(method: str) -> str:
+    """Return the level of the lines that the logger's *method* makes."""
+    return _LEVEL_OF_METHOD.get(method) or method.upper()
+
+
+def logger_name(logger: object) -> str:
+    """Return the name of a structlog logger's lines."""
     name = getattr(logger, "name", None)
     return name if isinstance(name, str) and name else "root"
 
@@ -281,10 +287,10 @@ def _event_level(event: dict[str, Any], method: str) -> str:
     if isinstance(level, str) and (level.upper() in _LEVELS or level == method):
         del event["level"]
         method = level.lower()
-    return _LEVEL_OF_METHOD.get(method) or method.upper()
+    return level_of(method)
 
 
 def _event_logger(event: dict[str, Any], logger: object) -> str:
     if isinstance(event.get("logger"), str):
         return cast("str", event.pop("logger"))
-    return _logger_name(logger)
+    return logger_name(logger)

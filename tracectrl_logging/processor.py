@@ -13,14 +13,24 @@ if TYPE_CHECKING:
 
 
 def add_session_context(
-    logger: WrappedLogger, method_name: str, event_dict: EventDict
+    logger: WrappedLogger,  # noqa: ARG001 - a processor takes all three
+    method_name: str,  # noqa: ARG001
+    event_dict: EventDict,
 ) -> EventDict:
     """Set ``session_id``, ``trace_id``, ``span_id`` and ``trace_flags`` on *event_dict*.
 
     A structlog processor. What is bound or passed already stays; IDs that do not exist are left
     out. In ``ProcessorFormatter``'s ``foreign_pre_chain`` the IDs on the log record win.
     """
-    del logger, method_name
+    if not (
+        "session_id" in event_dict
+        or "trace_id" in event_dict
+        or "span_id" in event_dict
+        or "trace_flags" in event_dict
+        or "_record" in event_dict
+    ):
+        event_dict.update(stamp())
+        return event_dict
     record = event_dict.get("_record")
     ids = stamp() if record is None else stamp_of(record.__dict__)[0]
     absent = event_dict.get(ABSENT)

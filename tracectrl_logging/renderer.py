@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tracectrl._json import encode_line
-from tracectrl_logging.line import Rows
+from tracectrl_logging.encode import Encoder
 from tracectrl_logging.loggers import SessionFileLogger
 
 if TYPE_CHECKING:
@@ -33,16 +32,15 @@ class SessionJSONRenderer:
     """
 
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
-        self._rows = Rows(service_name=service_name, redact=redact)
+        self._encoder = Encoder(service_name=service_name, redact=redact)
 
     def __call__(
         self, logger: WrappedLogger, method_name: str, event_dict: EventDict
     ) -> ProcessorReturnValue:
         """Render *event_dict*, which is used up."""
-        row = self._rows.of_event(logger, method_name, event_dict)  # type: ignore[arg-type]
-        line = encode_line(row)
+        sid, line = self._encoder.event(logger, method_name, event_dict)  # type: ignore[arg-type]
         if isinstance(logger, SessionFileLogger):
-            return (line, row["session_id"]), {}
+            return (line, sid), {}
         if isinstance(logger, structlog.BytesLogger):
             return line[:-1]
         return line[:-1].decode()

@@ -165,7 +165,8 @@ class Appender:
                     files.move_to_end(sid)
                 except KeyError:  # evicted by another thread this moment
                     continue
-            if not (file.lock.acquire(blocking=False) or self._acquired(file)):
+            # By place: the keyword alone would cost 0.15 µs.
+            if not (file.lock.acquire(False) or self._acquired(file)):  # noqa: FBT003
                 continue
             try:
                 is_due = self._max_bytes or time.monotonic() >= file.check_at

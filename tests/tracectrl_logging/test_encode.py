@@ -1,0 +1,232 @@
+"""tracectrl_logging.encode: in one pass, and to the byte what the general way gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import math
+import time
+import types
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracectrl._json import encode_line
+from tracectrl.session import session
+from tracectrl_logging import SessionContextFilter, add_session_context
+from tracectrl_logging import encode as module
+from tracectrl_logging.encode import Encoder
+from tracectrl_logging.line import LINE_KEYS, Rows
+from tracectrl_logging.stamp import STAMP_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry import trace
+
+texts = st.one_of(st.text(max_size=8), st.sampled_from(["\ud800", "a\x00b", '"\\\n', ""]))
+values = st.recursive(
+    st.one_of(
+        texts,
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.binary(max_size=4),
+        st.sampled_from([2**63, 2**64, -(2**63) - 1, math.nan, dt.date(2026, 1, 1), {1}]),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+names = st.one_of(
+    st.sampled_from([*LINE_KEYS, "color_message", "_private", "extra_level", "tool", "attempt"]),
+    st.text(min_size=1, max_size=5),
+)
+extras = st.dictionaries(names, values, max_size=4)
+sids = st.one_of(st.none(), st.text(min_size=1, max_size=6), st.just("\udfff"))
+
+# What a record may hold by itself is refused as an extra by logging.
+own = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+
+def general(rows: Rows, fn: Callable[[], dict[str, Any]]) -> tuple[str, bytes]:
+    """Return the line that the general way gives."""
+    del rows
+    row = fn()
+    return row["session_id"], encode_line(row)
+
+
+class TestRecords:
+    """Whatever is on a record."""
+
+    @given(
+        message=texts,
+        fields=extras,
+        sid=sids,
+        is_in_span=st.booleans(),
+        is_stamped=st.booleans(),
+        service=st.one_of(st.none(), texts.filter(bool)),
+        redact=st.one_of(st.none(), st.just(["tool"])),
+        created=st.one_of(
+            st.floats(0, 4e9), st.sampled_from([1e18, -1e18, math.nan, math.inf, -62135596800.0])
+        ),
+    )
+    def test_both_ways(
+        self,
+        message: str,
+        fields: dict[str, Any],
+        sid: str | None,
+        is_in_span: bool,  # noqa: FBT001
+        is_stamped: bool,  # noqa: FBT001
+        service: str | None,
+        redact: Any,
+        created: float,
+    ) -> None:
+        """One line, to the byte, whoever is asked."""
+        encoder = Encoder(service_name=service, redact=redact)
+        rows = Rows(service_name=service, redact=redact)
+        record = logging.LogRecord("n", logging.INFO, "p", 1, message, (), None)
+        record.created = created
+        record.__dict__.update((key, value) for key, value in fields.items() if key not in own)
+        with in_session(sid), in_span(is_in_span):
+            if is_stamped:
+                SessionContextFilter().filter(record)
+            expected = general(rows, lambda: rows.of_record(record))
+
+            assert expected == encoder.record(record)
+            assert expected == encoder.record(record)  # by what is kept now
+
+    @pytest.mark.parametrize("extra", [{}, {"tool": "search", "attempt": 3}])
+    def test_a_plain_one_goes_one_way(
+        self, extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tracer: trace.Tracer
+    ) -> None:
+        """Else the speed would be gone, and nobody would see it."""
+        monkeypatch.setattr(module, "encode_line", None)
+        encoder = Encoder()
+        encoder.rows = mock.NonCallableMock(spec=())
+        record = logging.getLogger("n").makeRecord(
+            "n", logging.INFO, "p", 1, "user %s", ("ann",), None, "fn", extra
+        )
+        with session("s"), tracer.start_as_current_span("span"):
+            sid, line = encoder.record(record)
+            assert "s" == sid
+            assert line.startswith(b'{"timestamp":"')
+            SessionContextFilter().filter(record)
+            assert (sid, line) == encoder.record(record)
+            logging.Formatter("%(asctime)s %(message)s").format(record)
+            assert (sid, line) == encoder.record(record)
+
+    def test_an_attribute_that_was_taken_away(self) -> None:
+        """Then the extras begin further in front: the general way finds them."""
+        record = logging.makeLogRecord({"msg": "m", "first": 1, "second": 2})
+        for name in ("msecs", "processName"):
+            delattr(record, name)
+        rows = Rows()
+
+        assert general(rows, lambda: rows.of_record(record)) == Encoder().record(record)
+        assert b'"first":1,"second":2}' in Encoder().record(record)[1]
+
+    def test_arguments_that_do_not_fit(self) -> None:
+        """As ``getMessage()`` raises."""
+        record = logging.LogRecord("n", logging.INFO, "p", 1, "%d", ("x",), None)
+
+        with pytest.raises(TypeError):
+            Encoder().record(record)
+
+    def test_a_record_class_of_the_users_own(self) -> None:
+        """With a message of its own making."""
+
+        class Braces(logging.LogRecord):
+            def getMessage(self) -> str:  # noqa: N802 - logging's name
+                return str(self.msg).format(*self.args or ())
+
+        record = Braces("n", logging.INFO, "p", 1, "{0}!", ("x",), None)
+
+        assert b'"message":"x!"' in Encoder().record(record)[1]
+
+    def test_many_loggers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is kept is bounded."""
+        monkeypatch.setattr(module, "_MAX_KEPT", 4)
+        encoder = Encoder()
+        for number in range(10):
+            record = logging.makeLogRecord({"name": f"n{number}", "msg": "m"})
+            assert f'"logger":"n{number}"'.encode() in encoder.record(record)[1]
+
+        assert len(encoder._heads) <= 4
+
+
+class TestEvents:
+    """Whatever is in an event of structlog's."""
+
+    @given(
+        event=st.one_of(texts, values),
+        fields=extras,
+        sid=sids,
+        is_in_span=st.booleans(),
+        is_stamped=st.booleans(),
+        method=st.sampled_from(["info", "msg", "warn", "exception", "notice"]),
+        name=st.one_of(st.none(), texts),
+    )
+    def test_both_ways(
+        self,
+        event: Any,
+        fields: dict[str, Any],
+        sid: str | None,
+        is_in_span: bool,  # noqa: FBT001
+        is_stamped: bool,  # noqa: FBT001
+        method: str,
+        name: str | None,
+    ) -> None:
+        """One line, to the byte, whoever is asked."""
+        encoder, rows = Encoder(), Rows()
+        logger = types.SimpleNamespace() if name is None else types.SimpleNamespace(name=name)
+        fields = {"event": event, **fields}
+        with (
+            in_session(sid),
+            in_span(is_in_span),
+            mock.patch.object(time, "time_ns", return_value=10**18),
+        ):
+            if is_stamped:
+                add_session_context(None, method, fields)
+            for _ in range(2):
+                expected = general(rows, lambda: rows.of_event(logger, method, dict(fields)))
+
+                assert expected == encoder.event(logger, method, dict(fields))
+
+    @pytest.mark.parametrize("is_stamped", [False, True])
+    def test_a_plain_one_goes_one_way(
+        self,
+        is_stamped: bool,  # noqa: FBT001
+        monkeypatch: pytest.MonkeyPatch,
+        tracer: trace.Tracer,
+    ) -> None:
+        """Stamped by the processor or not."""
+        monkeypatch.setattr(module, "encode_line", None)
+        encoder = Encoder()
+        encoder.rows = mock.NonCallableMock(spec=())
+        event = {"event": "user", "tool": "search"}
+        with session("s"), tracer.start_as_current_span("span"):
+            if is_stamped:
+                add_session_context(None, "info", event)
+            sid, line = encoder.event(None, "info", event)
+
+        assert "s" == sid
+        assert line.endswith(b'"tool":"search"}\n')
+        assert all(f'"{key}":'.encode() in line for key in STAMP_KEYS)
+
+
+def in_session(sid: str | None) -> Any:
+    """Return the context manager of *sid*, or one that does nothing."""
+    return mock.MagicMock() if sid is None else session(sid)
+
+
+def in_span(is_in_span: bool) -> Any:  # noqa: FBT001
+    """Return the context manager of a span, or one that does nothing."""
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - the fixture's, for a strategy
+
+    if not is_in_span:
+        return mock.MagicMock()
+    return TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("span")
