@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.background import Overflow
     from tracectrl.redaction import Redact
+    from tracectrl_logging.retention import Retention
 
 Console: TypeAlias = Literal["text", "json"] | None
 
@@ -74,6 +75,7 @@ def configure(
     queue_size: int | None = None,
     overflow: Overflow = "block",
     redact: Redact | None = None,
+    retention: Retention | None = None,
 ) -> Configuration:
     """Wire stdlib logging, structlog and the tracer provider to the session files.
 
@@ -97,11 +99,16 @@ def configure(
         background: the same, for log lines.
         queue_size: the same.
         overflow: the same.
+        retention: which sessions to remove from the root, now and about every minute, as
+            :class:`~tracectrl_logging.retention.Retention` says: ``{"older_than": "7d",
+            "max_total": "10GB", "keep": 1000}``, any of these. Never one that any process is
+            writing. ``None`` removes nothing.
 
     Returns:
         An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
 
     Raises:
+        TypeError: an option is of another type.
         ValueError: an option is out of range.
         OSError: the root cannot be made or written to; what was set up before stays.
     """
@@ -110,6 +117,11 @@ def configure(
         msg = f"console must be 'text', 'json' or None, not {console!r}"
         raise ValueError(msg)
     number = _level_number(level)
+    prune = None
+    if retention is not None:
+        from tracectrl_logging.retention import pruning  # noqa: PLC0415 - where wanted
+
+        prune = pruning(root, retention)
     service = known_service_name(service_name)
     handler = SessionFileHandler(
         root,
@@ -152,6 +164,8 @@ def configure(
                 exporter = FileSpanExporter(root, **exporter_options)
                 configuration.undo.append(attach(exporter, service))
             _continue_environment(configuration.undo)
+            if prune is not None:
+                configuration.undo.append(prune(handler))
         except BaseException:
             configuration.shutdown()
             raise
@@ -177,7 +191,8 @@ def dict_config(
     """Return the logging part of :func:`configure` as a ``logging.config.dictConfig`` dictionary.
 
     It holds strings, numbers, lists and dicts only, so that JSON and YAML can store it, and only
-    what differs from the defaults. The arguments are those of :func:`configure`.
+    what differs from the defaults. The arguments are those of :func:`configure`; ``retention`` is
+    not among them, since no handler does it: ``tracectrl-logs prune`` does, or :func:`configure`.
 
     Raises:
         ValueError: *level* or *console* is not known.

@@ -66,7 +66,8 @@ def test_names_are_listed() -> None:
             "configure",
             (
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
-                " max_open_files, max_sessions_per_minute, background, queue_size, overflow, redact"
+                " max_open_files, max_sessions_per_minute, background, queue_size, overflow, redact,"
+                " retention"
             ),
         ),
         (

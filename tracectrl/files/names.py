@@ -22,7 +22,7 @@ import os
 import re
 import zlib
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 TRACE_DIR_ENV = "TRACECTRL_TRACE_DIR"
@@ -203,15 +203,22 @@ def _id_in_line(line: bytes) -> str | None:
 
 
 def open_lines(path: Path, packed: str | None) -> IO[bytes]:
-    """Open the file at *path*, which its name says is *packed*, for reading lines."""
-    if packed is None:
-        return path.open("rb")
-    if packed == "gz":
-        import gzip  # noqa: PLC0415 - only for a compressed file
+    """Open the file at *path*, which its name says is *packed*, for reading lines.
 
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    msg = f"cannot read {os.fspath(path)!r}: .{packed} files are not supported"
-    raise ValueError(msg)
+    Raises:
+        OSError: the file cannot be opened.
+        MissingExtraError: nothing that is installed can read it.
+    """
+    raw = path.open("rb")
+    if packed is None:
+        return raw
+    from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for a compressed file
+
+    try:
+        return unpacked(raw, packed)
+    except BaseException:
+        raw.close()
+        raise
 
 
 def _otlp_session_id(row: dict[str, Any]) -> Any:

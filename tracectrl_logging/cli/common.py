@@ -10,12 +10,13 @@ import click
 
 from tracectrl.files.names import TRACE_DIR_ENV, root_path
 from tracectrl_logging.reader import UnknownSessionError
-from tracectrl_logging.reader.find import SessionFiles, find, find_all, id_of
+from tracectrl_logging.reader.find import find, find_all, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracectrl_logging.reader import Damage
+    from tracectrl_logging.reader.listing import SessionFiles
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

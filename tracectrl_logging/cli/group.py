@@ -19,6 +19,8 @@ _COMMANDS = {
     "sessions": "tracectrl_logging.cli.sessions:sessions",
     "show": "tracectrl_logging.cli.show:show",
     "grep": "tracectrl_logging.cli.grep:grep",
+    "prune": "tracectrl_logging.cli.prune:prune",
+    "compress": "tracectrl_logging.cli.compress:compress",
     "run": "tracectrl_logging.cli.run:run",
     "demo": "tracectrl_logging.cli.demo:demo",
 }
@@ -82,7 +84,7 @@ def _drop_output() -> None:
 @root_option
 @click.pass_context
 def group(ctx: click.Context, root: str | None) -> None:
-    """Read the log lines and spans of sessions.
+    """Read the log lines and spans of sessions, and keep their files in bounds.
 
     The files are looked for in --root DIR, else in $TRACECTRL_TRACE_DIR, else in ./traces.
 

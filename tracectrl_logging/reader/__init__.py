@@ -57,7 +57,11 @@ def sessions(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     report = on_damage or _warn
-    summaries = [summarize(found, report) for found in find.find_all(root)]
+    summaries = [
+        summary
+        for found in find.find_all(root)
+        if (summary := summarize(found, report)).logs or summary.spans or not found.is_gone()
+    ]
     summaries.sort(key=lambda summary: summary.session_id)
     summaries.sort(key=lambda summary: summary.last_time or "", reverse=True)
     return summaries

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tracectrl._json import encode_line
-from tracectrl_logging.reader import find
+from tracectrl_logging.reader.chain import UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.records import Damage, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tracectrl_logging.reader.find import OpenFile, SessionFiles
+    from tracectrl_logging.reader.chain import OpenFile
+    from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -46,7 +47,7 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
     while True:
         try:
             raw = stream.readline(MAX_LINE_BYTES)
-        except find.UNREADABLE as error:
+        except UNREADABLE as error:
             report(Damage(path, number + 1, f"the file cannot be read from here on: {error}"))
             return
         if not raw:
@@ -100,24 +101,37 @@ def lines(
     A span file may hold OTLP/JSON; each of its spans becomes a line of its own. *wanted* picks log
     lines and flat span lines by what they say.
     """
-    files = find.open_chain(found, kind, report)
+    files = open_chain(found, kind, report)
     key = TIME_KEY[kind]
     time = ""
     latest: object = None
     try:
-        for file in files:
-            for number, raw, row in rows(file, report):
+        for path, stored in sources(found, kind, files, report):
+            for number, raw, row in stored:
                 if kind == "span" and OTLP_KEY in row:
-                    for span in spans_of(file.path, number, row, sid, report):
+                    for span in spans_of(path, number, row, sid, report):
                         latest = time = span["start_time"]
-                        yield Line(kind, span, encode_line(span)[:-1], time, file.path, number)
+                        yield Line(kind, span, encode_line(span)[:-1], time, path, number)
                     continue
                 latest = row.get(key, latest)
                 if wanted is None or wanted(raw, row):
                     time = time_of(latest) or time
-                    yield Line(kind, row, raw, time, file.path, number)
+                    yield Line(kind, row, raw, time, path, number)
     finally:
-        find.close_all(files)
+        close_all(files)
+
+
+def sources(
+    found: SessionFiles, kind: Kind, files: list[OpenFile], report: Report
+) -> Iterator[tuple[str, Iterator[tuple[int, bytes, dict[str, Any]]]]]:
+    """Yield the paths and the :func:`rows` of the open *files* of a session.
+
+    Those among the lines of others come last; OTLP/JSON is flat there already.
+    """
+    for file in files:
+        yield file.path, rows(file, report)
+    if found.overflow is not None:
+        yield from found.overflow.sources(found.stem, kind, report)
 
 
 def spans_of(
@@ -165,7 +179,7 @@ def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
     try:
         while (raw := file.stream.readline(MAX_LINE_BYTES)) and not raw.endswith(b"\n"):
             pass
-    except find.UNREADABLE as error:
+    except UNREADABLE as error:
         report(Damage(file.path, number, f"the file cannot be read from here on: {error}"))
         return False
     return True

@@ -19,7 +19,7 @@ from tracectrl_logging.reader.records import Line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracectrl_logging.reader.find import SessionFiles
+    from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
 RUN_BYTES = 16 * 1024 * 1024

@@ -10,7 +10,7 @@ from tracectrl_logging.reader.lines import lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracectrl_logging.reader.find import SessionFiles
+    from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Line, Report
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.reader import find
-from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of, time_of
+from tracectrl_logging.reader.chain import close_all, open_chain
+from tracectrl_logging.reader.find import id_of
+from tracectrl_logging.reader.lines import OTLP_KEY, sources, spans_of, time_of
 from tracectrl_logging.reader.records import SessionSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracectrl_logging.reader.find import SessionFiles
+    from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
 ERROR_LEVELS = frozenset({"ERROR", "CRITICAL", "FATAL"})
@@ -72,7 +73,7 @@ class _Tally:
 
 def summarize(found: SessionFiles, report: Report) -> SessionSummary:
     """Count the lines of the session whose files are *found*."""
-    sid = find.id_of(found, report)
+    sid = id_of(found, report)
     tally = _Tally()
     tally.add_logs(_rows(found, "log", sid, report))
     tally.add_spans(_rows(found, "span", sid, report))
@@ -88,13 +89,13 @@ def summarize(found: SessionFiles, report: Report) -> SessionSummary:
 
 
 def _rows(found: SessionFiles, kind: Kind, sid: str, report: Report) -> Iterator[dict[str, Any]]:
-    files = find.open_chain(found, kind, report)
+    files = open_chain(found, kind, report)
     try:
-        for file in files:
-            for number, _, row in rows(file, report):
+        for path, stored in sources(found, kind, files, report):
+            for number, _, row in stored:
                 if kind == "span" and OTLP_KEY in row:
-                    yield from spans_of(file.path, number, row, sid, report)
+                    yield from spans_of(path, number, row, sid, report)
                 else:
                     yield row
     finally:
-        find.close_all(files)
+        close_all(files)

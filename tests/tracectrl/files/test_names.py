@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import string
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
 from tracectrl.files.names import parse_name, stem_of
+from tracectrl.files.packed import packing
 
 ROOT = Path("/r")
 PLAIN = string.ascii_letters + string.digits + "._-"
@@ -314,10 +318,32 @@ class TestLongIds:
         with pytest.raises((OSError, ValueError)):
             session_id_of(path)
 
-    def test_a_compression_that_is_not_supported(self, root: Path) -> None:
-        """ValueError says so."""
-        with pytest.raises(ValueError, match="zst"):
-            session_id_of(f"{log_path('x' * 300, root)}.1.zst")
+    def test_zstandard(self, root: Path) -> None:
+        """A long ID is read from a ``.zst`` file, too; a damaged one is as damaged as any."""
+        path = Path(f"{log_path('x' * 300, root)}.1.zst")
+        root.mkdir()
+        packed = io.BytesIO()
+        with packing(packed, "zst", 3, 0) as stream:
+            stream.write(b'{"session_id":"%s"}\n' % (b"x" * 300))
+        path.write_bytes(packed.getvalue())
+        assert "x" * 300 == session_id_of(path)
+
+        for damaged in (packed.getvalue()[:20], b"garbage"):
+            path.write_bytes(damaged)
+            with pytest.raises((OSError, ValueError)):
+                session_id_of(path)
+
+    def test_zstandard_that_nothing_here_can_read(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """MissingExtraError says what to install."""
+        path = Path(f"{log_path('x' * 300, root)}.1.zst")
+        root.mkdir()
+        path.write_bytes(b"")
+        monkeypatch.setitem(sys.modules, "compression.zstd", None)
+        monkeypatch.setitem(sys.modules, "backports.zstd", None)
+        with pytest.raises(MissingExtraError, match="zstd"):
+            session_id_of(path)
 
 
 class TestSessionIdOf:

@@ -129,3 +129,19 @@ def test_terminal(command: Command, write: Write, monkeypatch: pytest.MonkeyPatc
     row = "-  INFO      app: hello you"
     assert ["a", row, "", "b", row] == lines
     assert "\x1b[7mell\x1b[0m" in command("grep", "ell", TERM="xterm").stdout
+
+
+def test_sessions_past_the_limit(command: Command, write: Write) -> None:
+    """The lines that sessions past the limit share a file for count with each session's own."""
+    write("s.logs.jsonl", b'{"session_id":"s","message":"one"}')
+    write(
+        "%overflow.logs.jsonl",
+        b'{"session_id":"s","message":"two"}',
+        b'{"session_id":"t","message":"one"}',
+        b'{"session_id":"u","message":"none of it"}',
+    )
+    assert ["s", "t"] == command("grep", "-l", "one$|two").stdout.split()
+    counts = command("grep", "-c", "--json", "one$|two").stdout_bytes.splitlines()
+    assert [("s", 2), ("t", 1)] == [tuple(json.loads(line).values()) for line in counts]
+    assert "1\n" == command("grep", "-c", "--session", "t", "").stdout
+    assert 0 == command("show", "u").exit_code

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     Write = Callable[..., Path]
 
 ALL = [("sessions",), ("show", "s"), ("grep", "x")]
+CHANGING = [("prune", "--keep", "0"), ("compress",)]
 
 
 def test_help(command: Command) -> None:
     """Every command is named in the help, and has its own."""
     result = command("--help")
     assert 0 == result.exit_code
-    for name in ("sessions", "show", "grep", "run", "demo"):
+    for name in ("sessions", "show", "grep", "prune", "compress", "run", "demo"):
         assert f"\n  {name} " in result.stdout
         assert 0 == command(name, "--help").exit_code
     assert callable(cli.main)
@@ -49,7 +50,7 @@ def test_wrong_use(args: tuple[str, ...], command: Command) -> None:
     assert (2, "") == (result.exit_code, result.stdout)
 
 
-@pytest.mark.parametrize("args", ALL)
+@pytest.mark.parametrize("args", [*ALL, *CHANGING])
 def test_missing_root(args: tuple[str, ...], command: Command, root: Path) -> None:
     """A trace directory that is not there is named in one line, with what to do; the status is 2."""
     expected = f"Error: cannot read the trace directory '{root}': No such file or directory; --root DIR or $TRACECTRL_TRACE_DIR names another\n"

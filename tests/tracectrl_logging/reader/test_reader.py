@@ -44,6 +44,18 @@ def test_root_of_the_environment(
     assert ["hello"] == [line.row["message"] for line in reader.read("s")]
 
 
+def test_a_session_that_was_removed(
+    write: Write, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that was removed after the root was listed is not listed; an empty file is."""
+    write("gone.logs.jsonl", b"{}")
+    write("empty.logs.jsonl")
+    found = reader.find.find_all(root)
+    (root / "gone.logs.jsonl").unlink()
+    monkeypatch.setattr(reader.find, "find_all", lambda _: found)
+    assert ["empty"] == [summary.session_id for summary in reader.sessions(root)]
+
+
 def test_errors_come_at_once(root: Path) -> None:
     """A missing root and an unknown session raise when ``read`` is called, not at the first line."""
     with pytest.raises(FileNotFoundError):

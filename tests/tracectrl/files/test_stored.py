@@ -1,0 +1,87 @@
+"""What is stored under a root, in numbers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracectrl.files import log_path, span_path
+from tracectrl.files.names import OVERFLOW_STEM
+from tracectrl.files.stored import live_suffix, parsed_suffix, scan, sid_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_session(root: Path) -> None:
+    """All files of a session count: their sizes add up, the newest time is the session's."""
+    root.mkdir()
+    for number, name in enumerate(
+        ("s.logs.jsonl", "s.logs.jsonl.1", "s.spans.jsonl.2.zst", "s.logs.jsonl.3.gz"), 1
+    ):
+        (root / name).write_bytes(b"x" * number)
+        os.utime(root / name, ns=(number, 1000 + number))
+    (session,) = scan(root).sessions
+    assert ("s", 1004, 10, 3) == (
+        session.stem,
+        session.last_write_ns,
+        session.size_bytes,
+        session.plain_bytes,
+    )
+    assert {".logs.jsonl", ".logs.jsonl.1", ".spans.jsonl.2.zst", ".logs.jsonl.3.gz"} == set(
+        session.suffixes
+    )
+    assert 2.0 == session.age_s(1004 + 2_000_000_000)
+
+
+def test_others(root: Path) -> None:
+    """Files of other names, directories, pipes and symbolic links are not stored sessions."""
+    root.mkdir()
+    for name in ("notes.txt", ".logs.jsonl", "%zz.logs.jsonl", "s.logs.jsonl.bak", "s.jsonl.gz"):
+        (root / name).write_bytes(b"x")
+    (root / "d.logs.jsonl").mkdir()
+    os.mkfifo(root / "f.logs.jsonl")
+    (root / "l.logs.jsonl").symlink_to(root / "notes.txt")
+    assert [] == scan(root).sessions
+
+
+def test_temporary_files(root: Path) -> None:
+    """What is being compressed into is no session's, and is found."""
+    root.mkdir()
+    (root / ".compressing-0123").write_bytes(b"x")
+    assert ([], [".compressing-0123"]) == scan(root)
+
+
+@pytest.mark.parametrize("sid", ["s", "../x", "a b", "é" * 100, "x" * 300, "%", "con"])
+def test_ids(sid: str, root: Path) -> None:
+    """The ID is known again, for one that the name abbreviates from the lines."""
+    root.mkdir()
+    span_path(sid, root).write_bytes(b"")
+    log_path(sid, root).write_bytes(b'{"session_id":"%s"}\n' % sid.encode())
+    (session,) = scan(root).sessions
+    assert sid == sid_of(root, session)
+
+
+def test_ids_that_are_lost(root: Path) -> None:
+    """Where no line holds the long ID, the stem stands for it; the file of many has none."""
+    root.mkdir()
+    log_path("x" * 300, root).write_bytes(b"")
+    (root / f"{OVERFLOW_STEM}.logs.jsonl").write_bytes(b"")
+    stems = {sid_of(root, session) for session in scan(root).sessions}
+    assert {None, log_path("x" * 300).name.removesuffix(".logs.jsonl")} == stems
+
+
+def test_suffixes() -> None:
+    """A suffix says what the name says."""
+    assert ("x", "logs", 3, "gz") == parsed_suffix(".logs.jsonl.3.gz")
+    assert ".spans.jsonl" == live_suffix(".spans.jsonl.7")
+    with pytest.raises(ValueError, match="not the end"):
+        parsed_suffix(".txt")
+
+
+def test_no_root(root: Path) -> None:
+    """A root that is not there raises."""
+    with pytest.raises(FileNotFoundError):
+        scan(root)
