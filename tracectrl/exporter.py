@@ -9,6 +9,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 
 from tracectrl._json import encode_line, timestamp_ns
@@ -49,8 +50,8 @@ class FileSpanExporter(SpanExporter):
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
         max_sessions_per_minute: new sessions that get a file of their own in a minute; the lines
             of further ones go to one overflow file. 0 for no bound.
-        redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
-            attributes at any depth.
+        redact: key names (in any case), and callables ``(key, value) -> bool``, whose values are left
+            out of the attributes at any depth: the span's, its events', its links', its resource's.
         service_name: the ``service`` of the lines where the span's resource has none; ``None``
             takes ``OTEL_SERVICE_NAME``.
 
@@ -96,11 +97,12 @@ class FileSpanExporter(SpanExporter):
         """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
         result = SpanExportResult.SUCCESS
         for span in spans:
+            sid = UNKNOWN
             try:
                 sid = session_of(span) or UNKNOWN
                 written = self._sink.append(sid, self._encode(span, sid))
-            except Exception:
-                _logger.exception("a span could not be encoded")
+            except Exception:  # noqa: BLE001 - a foreign span may raise anything
+                self._sink.fail(sid, "encoded")
                 written = False
             if not written:
                 result = SpanExportResult.FAILURE
@@ -216,6 +218,11 @@ def _rebuilt(
         bounded.dropped = dropped
         return bounded
 
+    scope = span.instrumentation_scope
+    if redact is not None and scope is not None and scope.attributes:
+        scope = InstrumentationScope(
+            scope.name, scope.version, scope.schema_url, clean(scope.attributes, 0)
+        )
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),
@@ -238,12 +245,12 @@ def _rebuilt(
         status=span.status,
         start_time=span.start_time,
         end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
+        instrumentation_scope=scope,
     )
 
 
-def _report(_: object) -> None:
-    _logger.exception("a span could not be written")  # noqa: LOG004 - called in an except block
+def _report(what: str | None) -> None:
+    _logger.exception("a span could not be %s", what or "written")  # noqa: LOG004 - called in an except block
 
 
 def _say(sid: str, lost: int) -> None:

@@ -59,14 +59,18 @@ class Sink:
         try:
             self._appender.append(sid, line)
         except Exception:  # noqa: BLE001 - a line that is not there is lost, whatever the reason
-            self.lose(1, sid)
-            if self._may_report():
-                with contextlib.suppress(Exception):  # a handleError of the user's may raise
-                    self._report(context)
+            self.fail(sid, context)
             return False
         if self._unsaid:
             self._make_up(sid)
         return True
+
+    def fail(self, sid: str, context: Any = None) -> None:
+        """Count and report, in an ``except`` block, that there is a line less of the session *sid*."""
+        self.lose(1, sid)
+        if self._may_report():
+            with contextlib.suppress(Exception):  # a handleError of the user's may raise
+                self._report(context)
 
     @property
     def lost(self) -> int:
