@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 
-from tracectrl._json import encode_line, timestamp_ns
+from tracectrl._json import encode_line, exact, timestamp_ns, well_formed
 from tracectrl._service import service_name as known_service_name
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
@@ -202,9 +202,19 @@ def _otlp_encoder(redact: Redactor | None) -> Callable[[ReadableSpan, str], byte
             if sid != UNKNOWN:
                 attributes.setdefault(SESSION_ATTRIBUTE, sid)
             span = _rebuilt(span, attributes, redact)
-        return encode_line(encode_spans([span]).to_dict())
+        row = encode_spans([span]).to_dict()
+        if well_formed(sid) is not sid:
+            _keep_exactly(sid, row)
+        return encode_line(row)
 
     return encode
+
+
+def _keep_exactly(sid: str, row: dict[str, Any]) -> None:
+    """Have *row* say *sid*, which holds lone surrogates, so that it can be read back."""
+    for item in row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
+        if item["key"] == SESSION_ATTRIBUTE and item["value"].get("stringValue") == sid:
+            item["value"]["stringValue"] = exact(sid)
 
 
 def _rebuilt(
