@@ -2,7 +2,7 @@
 
 A line that cannot be written never raises into the application. The first failure of a minute goes
 to the owner's report, every one is counted, and the first line that can be written again is
-followed by one that says how many are missing.
+followed by one that says how many are missing; so does closing, where no line has come since.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line, timestamp_ns
+from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,22 +34,27 @@ class Sink:
         appender: where the lines go.
         report: called in the ``except`` block of a failure, once a minute at most, with what
             :meth:`append` was given as its *context*.
-        say: called with the session ID and the number of lost lines after the first line that can
-            be written again; ``None`` appends a log line that says so to the session's file.
+        losses: where the log lines go that say how many are missing, if not among the others; its
+            files are not kept open.
+        unit: what those lines call a line.
     """
 
     def __init__(
         self,
         appender: Appender,
         report: Callable[[Any], None],
-        say: Callable[[str, int], None] | None = None,
+        *,
+        losses: Appender | None = None,
+        unit: str = "lines",
     ) -> None:
         self._appender = appender
         self._report = report
-        self._say = self._append_loss if say is None else say
+        self._losses = appender if losses is None else losses
+        self._unit = unit
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._unsaid = 0
+        self._sid = UNKNOWN  # whose line was the last that is missing
         self._quiet_until = float("-inf")
         self.lost = 0
 
@@ -56,11 +62,9 @@ class Sink:
         """Append *line* to the file of the session *sid*; return whether it is there."""
         try:
             self._appender.append(sid, line)
-        except OSError:
-            self.lose(1)
-            now = time.monotonic()
-            if now >= self._quiet_until:
-                self._quiet_until = now + _REPORT_EVERY_S
+        except Exception:  # noqa: BLE001 - whatever it was, the line is not there
+            self.lose(1, sid)
+            if self._may_report():
                 with contextlib.suppress(Exception):  # a handleError of the user's may raise
                     self._report(context)
             return False
@@ -68,39 +72,51 @@ class Sink:
             self._make_up(sid)
         return True
 
-    def lose(self, count: int) -> None:
-        """Count *count* lines as lost."""
+    def lose(self, count: int, sid: str = UNKNOWN) -> None:
+        """Count *count* lines as lost, of the session *sid* among others."""
         with self._own_lock():
             self.lost += count
             self._unsaid += count
+            self._sid = sid
 
     def flush(self) -> None:
-        """Do nothing: what :meth:`append` was given is in the file already."""
+        """Say what is missing, if that is unsaid; what was appended is in the files already."""
+        if self._unsaid:
+            self._make_up(self._sid)
 
     def close(self) -> None:
         """Close the files; a later line opens its file again."""
+        self.flush()
         self._appender.close()
+
+    def _may_report(self) -> bool:
+        now = time.monotonic()
+        with self._own_lock():
+            if now < self._quiet_until:
+                return False
+            self._quiet_until = now + _REPORT_EVERY_S
+        return True
 
     def _make_up(self, sid: str) -> None:
         with self._own_lock():
             lost, self._unsaid = self._unsaid, 0
-        if lost:
-            self._say(sid, lost)
-
-    def _append_loss(self, sid: str, lost: int) -> None:
+        if not lost:
+            return
         row = {
             "timestamp": timestamp_ns(time.time_ns()),
             "level": "ERROR",
             "logger": LOSS_LOGGER,
-            "message": f"{lost} lines could not be written",
+            "message": f"{lost} {self._unit} could not be written",
             "session_id": sid,
             "lost": lost,
         }
         try:
-            self._appender.append(sid, encode_line(row))
-        except OSError:
+            self._losses.append(sid, encode_line(row))
+        except Exception:  # noqa: BLE001 - to be said later, then
             with self._own_lock():
                 self._unsaid += lost
+        if self._losses is not self._appender:
+            self._losses.close()
 
     def _own_lock(self) -> threading.RLock:
         if self._pid != os.getpid():
