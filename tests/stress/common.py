@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from tracectrl.session import SESSION_ATTRIBUTE
@@ -36,6 +37,7 @@ TEXT = "".join(ALPHABET)
 
 SMALLEST, LARGEST = 100, 400_000
 _PATIENCE_S = 300.0
+_RESOURCE = Resource({"service.name": "stress"})
 
 
 class Verdict:
@@ -99,6 +101,7 @@ def span(sid: str, **attributes: str | int) -> ReadableSpan:
     return ReadableSpan(
         "stress",
         attributes={SESSION_ATTRIBUTE: sid, **attributes},
+        resource=_RESOURCE,  # to find out the default one takes threads
         start_time=time.time_ns(),
         end_time=time.time_ns(),
     )

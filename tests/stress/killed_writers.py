@@ -135,7 +135,7 @@ def start(
         os.close(ours)
         if until is not None:
             os.close(until[1])
-            os.set_blocking(until[0], False)  # noqa: FBT003 - the system's own order
+            os.set_blocking(until[0], False)
         write(root, number, its, until=until, **kind)
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may leave the child but its status
@@ -205,17 +205,13 @@ def structlog_face(
     return emit, factory.flush
 
 
-def span_face(
-    root: str, options: dict[str, Any]
-) -> tuple[Callable[..., None], Callable[[], None]]:
+def span_face(root: str, options: dict[str, Any]) -> tuple[Callable[..., None], Callable[[], None]]:
     """Return what exports a span, and what flushes."""
     exporter = FileSpanExporter(root, **options)
 
     def emit(sid: str, writer: int, number: int, size: int) -> None:
         text = common.text_of(writer, number, size)
-        exporter.export(
-            [common.span(sid, message=text, writer=writer, number=number, size=size)]
-        )
+        exporter.export([common.span(sid, message=text, writer=writer, number=number, size=size)])
 
     return emit, lambda: None
 

@@ -55,6 +55,7 @@ _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
+_AT_ONCE: Final = float("-inf")
 _HERE: Final = os.SEEK_CUR
 _lseek = os.lseek
 
@@ -203,17 +204,23 @@ class Appender:
                 missing = len(data) - written
                 if missing <= 1:  # without its newline it is a line, too
                     file.torn = missing != 0
+                    if missing:
+                        file.check_at = _AT_ONCE
                     if start != end - written and self._is_swallowed(file, data[:written], end):
                         continue
                     if is_due and file.is_gone():  # in this very moment, and the line with it
                         self._forget(file)
                         continue
                     return
+                file.check_at = _AT_ONCE
                 if written:
                     file.torn = written != 1 or data is line  # else it is a newline, and no more
             except OSError as error:
+                file.check_at = _AT_ONCE
+                if error.errno != errno.EBADF:
+                    raise
                 self._forget(file)
-                if error.errno != errno.EBADF or retried:
+                if retried:
                     raise
                 retried = True  # somebody closed our descriptor
                 continue
@@ -259,8 +266,10 @@ class Appender:
         if status is None or not is_at(file.path, status):
             return False
         now = time.monotonic()
-        file.check_at = now + _CHECK_EVERY_S
         present = status.st_size
+        if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
+            file.torn = _is_torn(file.fd, present)
+        file.check_at = now + _CHECK_EVERY_S
         if (
             not self._max_bytes
             or not present

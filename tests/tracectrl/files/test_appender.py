@@ -437,6 +437,22 @@ class TestTornTails:
 
         assert ["1234", "other", "next"] == content(root, "s")
 
+    @pytest.mark.parametrize("plan", [[4, 4], [4, -errno.EIO]])
+    def test_half_a_line_that_others_have_seen_to(
+        self, plan: list[int], root: Path, writes: Writes
+    ) -> None:
+        """After a failure the file's end is looked at anew: no empty line, no line swallowed."""
+        appender, other = Appender(root, SUFFIX), Appender(root, SUFFIX)
+        for text in ("1", "2"):
+            writes.plan = list(plan)
+            with pytest.raises(OSError, match=r"wrote|Input/output"):
+                appender.append("s", line("123456789"))
+            before = log_path("s", root).read_text().split("\n")
+            other.append("s", line(f"other{text}"))
+            appender.append("s", line(text))
+
+            assert [f"other{text}", text] == content(root, "s")[len(before) :]
+
     def test_a_disk_that_is_full_at_the_newline(self, root: Path, writes: Writes) -> None:
         """The line is there: it is neither an error nor written again."""
         appender = Appender(root, SUFFIX)
