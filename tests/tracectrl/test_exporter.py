@@ -411,10 +411,11 @@ class TestRedaction:
 
     @pytest.mark.parametrize("format", ["flat", "otlp"])
     def test_at_any_depth(self, format: Any, root: Path, read_lines: ReadLines) -> None:  # noqa: A002
-        """In the attributes of the span, of its events and links, and of the resource."""
+        """In the attributes of the span, of its events and links, of the resource and the scope."""
         exporter = FileSpanExporter(root, format=format, redact="password")
         resource = Resource({"password": "secret0"})
-        tracer = provider_for(exporter, resource=resource).get_tracer("t")
+        provider = provider_for(exporter, resource=resource)
+        tracer = provider.get_tracer("t", attributes={"password": "secret4", "kept": "k"})
         link = trace.Link(trace.SpanContext(1, 2, is_remote=False), {"Password": "secret1"})
         span = tracer.start_span("span", attributes={"PASSWORD": "secret2"}, links=[link])
         span.add_event("event", {"password": "secret3", "kept": "kept"})
@@ -422,8 +423,8 @@ class TestRedaction:
 
         (row,) = read_lines(span_path("unknown", root))
         text = json.dumps(row)
-        assert [] == [f"secret{n}" for n in range(4) if f"secret{n}" in text]
-        assert 4 == text.count("[redacted]")
+        assert [] == [f"secret{n}" for n in range(5) if f"secret{n}" in text]
+        assert (5 if format == "otlp" else 4) == text.count("[redacted]")
         assert "kept" in text
 
 
@@ -463,12 +464,13 @@ class TestNeverRaises:
     def test_a_span_that_cannot_be_encoded(
         self, exporter: FileSpanExporter, root: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It is reported; the others of its batch are written."""
+        """It is reported, once a minute, and counted; the others of its batch are written."""
         broken: Any = object()
         good = ReadableSpan("good", attributes={"session.id": "s"})
 
-        assert SpanExportResult.FAILURE == exporter.export([broken, good])
+        assert SpanExportResult.FAILURE == exporter.export([broken, good, broken])
         assert ["a span could not be encoded"] == [record.message for record in caplog.records]
+        assert 2 == exporter.lost
         assert span_path("s", root).exists()
 
     def test_a_file_that_is_refused(

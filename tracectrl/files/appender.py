@@ -169,7 +169,7 @@ class Appender:
         self._table = _Table()
         _make_root(self.root)
 
-    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912 - one call for the hot path
+    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
         """Append *line*, which ends in a newline, to the file of the session *sid*.
 
         Raises:
@@ -366,6 +366,8 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
+                if status.st_nlink > 1:
+                    raise _refused(path, "a file with another name, a hard link")  # noqa: TRY301
                 hold(fd)
                 if is_at(path, status):
                     file = _File(key, path, fd, status)

@@ -2,7 +2,8 @@
 
 A line that cannot be written never raises into the application. The first failure of a minute goes
 to the owner's report, every one is counted, and the first line that can be written again is
-followed by one that says how many are missing; so does closing, where no line has come since.
+followed by one that says how many are missing. Flushing and closing say it, too, where no line came
+since.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line, timestamp_ns
-from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,42 +54,53 @@ class Sink:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._unsaid = 0
-        self._sid = UNKNOWN  # whose line was the last that is missing
+        self._lost_of: str | None = None
         self._quiet_until = float("-inf")
-        self.lost = 0
+        self._lost = 0
 
     def append(self, sid: str, line: bytes, context: Any = None) -> bool:
         """Append *line* to the file of the session *sid*; return whether it is there."""
         try:
             self._appender.append(sid, line)
-        except Exception:  # noqa: BLE001 - whatever it was, the line is not there
-            self.lose(1, sid)
-            if self._may_report():
-                with contextlib.suppress(Exception):  # a handleError of the user's may raise
-                    self._report(context)
+        except Exception:  # noqa: BLE001 - a line that is not there is lost, whatever the reason
+            self.fail(sid, context)
             return False
         if self._unsaid:
             self._make_up(sid)
         return True
 
-    def lose(self, count: int, sid: str = UNKNOWN) -> None:
-        """Count *count* lines as lost, of the session *sid* among others."""
+    def fail(self, sid: str, context: Any = None) -> None:
+        """Count and report, in an ``except`` block, that there is a line less of the session *sid*."""
+        self.lose(1, sid)
+        if self._may_report():
+            with contextlib.suppress(Exception):  # a handleError of the user's may raise
+                self._report(context)
+
+    @property
+    def lost(self) -> int:
+        """How many lines were lost so far, in this process."""
         with self._own_lock():
-            self.lost += count
+            return self._lost
+
+    def lose(self, count: int, sid: str | None = None) -> None:
+        """Count *count* lines, the last of them of the session *sid*, as lost."""
+        with self._own_lock():
+            self._lost += count
             self._unsaid += count
-            self._sid = sid
+            self._lost_of = sid or self._lost_of
 
     def flush(self) -> None:
-        """Say what is missing, if that is unsaid; what was appended is in the files already."""
-        if self._unsaid:
-            self._make_up(self._sid)
+        """Say what is missing; what :meth:`append` was given is in the file already."""
+        if self._unsaid and self._pid == os.getpid() and self._lost_of is not None:
+            self._make_up(self._lost_of)
 
     def close(self) -> None:
-        """Close the files; a later line opens its file again."""
+        """Say what is missing and close the files; a later line opens its file again."""
         self.flush()
         self._appender.close()
 
     def _may_report(self) -> bool:
+        """Tell whether a failure may be reported now, once a minute, and take the turn."""
         now = time.monotonic()
         with self._own_lock():
             if now < self._quiet_until:
@@ -123,6 +134,6 @@ class Sink:
             # A forked child: a thread that is not here may hold the lock, and the losses so far
             # are for the parent to tell.
             self._lock = threading.RLock()
-            self.lost = self._unsaid = 0
+            self._lost = self._unsaid = 0
             self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock

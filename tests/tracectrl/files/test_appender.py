@@ -262,6 +262,17 @@ class TestRefused:
         assert ("precious" if exists else None) == (target.read_text() if exists else None)
         assert exists == target.exists()
 
+    def test_a_hard_link(self, root: Path, tmp_path: Path) -> None:
+        """The file has a name outside the root as well: it stays as it is."""
+        appender = Appender(root, SUFFIX)
+        target = tmp_path / "target"
+        target.write_text("precious")
+        log_path("s", root).hardlink_to(target)
+
+        with pytest.raises(OSError, match="hard link"):
+            appender.append("s", line("1"))
+        assert "precious" == target.read_text()
+
     def test_a_fifo(self, root: Path) -> None:
         """It neither blocks nor is written to, with a reader or without."""
         appender = Appender(root, SUFFIX)
