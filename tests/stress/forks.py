@@ -57,6 +57,7 @@ else:
     import common  # this file is a program: its directory is where it imports from
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+IN_SHORT = 4
 FORKS, FORKS_SHORT = 200, 12
 THREADS, SESSIONS = 8, 5
 CHILD_THREADS, CHILD_LINES = 2, 10
@@ -68,7 +69,7 @@ def main() -> int:
     """Run it all; return the exit status."""
     verdict = common.Verdict(str(__doc__))
     forks = FORKS_SHORT if verdict.is_short else FORKS
-    for name in FACES:
+    for name in list(FACES)[: IN_SHORT if verdict.is_short else None]:
         with common.home() as home:
             fork_a_lot(home, name, forks, verdict)
     for background in (False, True):
@@ -276,10 +277,10 @@ FACES: dict[str, Callable[[str], Any]] = {
     "handler": handler_face,
     "background": functools.partial(handler_face, background=True),
     "rotation": functools.partial(handler_face, **ROTATION),
+    "spans": span_face,
     "few descriptors": functools.partial(handler_face, max_open_files=2),
     "structlog": structlog_face,
     "structlog in background": functools.partial(structlog_face, background=True, **ROTATION),
-    "spans": span_face,
 }
 
 WORKERS, CLIENTS, REQUESTS, REQUESTS_SHORT = 4, 6, 200, 20
