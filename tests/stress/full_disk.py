@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a program, which prints
 """A disk that is full, gone, read-only, closed to us or broken, while threads log; then it is well.
 
     python tests/stress/full_disk.py [--short]
@@ -27,8 +28,10 @@ import multiprocessing
 import os
 import random
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -351,13 +354,30 @@ def enter_namespace() -> str | None:
         for name, text in ids.items():
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-        del TROUBLES["no permission"]  # there is no other user in such a namespace
+        leave_out("no permission", "in a user namespace there is nobody else")
+    if not is_open_to_all(tempfile.gettempdir()):
+        leave_out("no permission", "the directory for temporary files is closed to others")
     try:
         mount("--make-rprivate", "/")
         with common.home() as home, mounted(home, ""):
             return None
     except (OSError, subprocess.CalledProcessError) as error:
         return f"nothing can be mounted: {error}"
+
+
+def leave_out(name: str, reason: str) -> None:
+    """Say that the trouble *name* cannot be made here."""
+    if TROUBLES.pop(name, None) is not None:
+        print(f"SKIPPED: {name}: {reason}")
+
+
+def is_open_to_all(path: str) -> bool:
+    """Tell whether any user may go through *path*."""
+    while os.stat(path).st_mode & stat.S_IXOTH:
+        if path == os.sep:
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 @contextlib.contextmanager
