@@ -58,7 +58,7 @@ else:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IN_SHORT = 4
-FORKS, FORKS_SHORT = 200, 12
+FORKS, FORKS_SHORT = 200, 8
 THREADS, SESSIONS = 8, 5
 CHILD_THREADS, CHILD_LINES = 2, 10
 DEADLINE_S = 60.0

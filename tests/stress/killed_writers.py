@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 else:
     import common  # this file is a program: its directory is where it imports from
 
-KILLS, KILLS_SHORT = 300, 40
+KILLS, KILLS_SHORT = 300, 30
 SESSIONS = 3
 LATEST_S = 0.06
 ROTATION: dict[str, Any] = {"max_bytes": 3_000_000, "backup_count": 10_000}

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 else:
     import common  # this file is a program: its directory is where it imports from
 
-SESSIONS, SESSIONS_SHORT = 10_000, 1_000
+SESSIONS, SESSIONS_SHORT = 10_000, 600
 THREADS = 8
 FILES_ALLOWED, FILES_AT_MOST = 256, 200
 EXTRA_THREADS_AT_MOST = 1
 LINES_EACH = 3
-COUNT_EVERY_S = 0.002
+COUNT_EVERY_S = 0.005
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ else:
 
 PROCESSES, THREADS, SESSIONS = 8, 4, 3
 FULL = {"lines": 10_000, "max_bytes": 10_000_000}
-SHORT = {"lines": 150, "max_bytes": 200_000}
+SHORT = {"lines": 120, "max_bytes": 200_000}
 BACKUPS = 100_000
 SKEW = 5.0
 SPAN_EVERY = 100
