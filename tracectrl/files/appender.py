@@ -319,9 +319,11 @@ class Appender:
         try:
             files = table.files
             file = files.setdefault(key, fresh)
-            surplus = [files.popitem(last=False)[1] for _ in range(len(files) - self._limit)]
-            # Another thread may use a file meanwhile; then the next opening sees to it.
-            with contextlib.suppress(RuntimeError):
+            surplus: list[_File] = []
+            # Other threads use and forget files meanwhile; the next opening sees to what is left.
+            with contextlib.suppress(RuntimeError, KeyError, StopIteration):
+                while len(files) > self._limit:
+                    surplus.append(files.popitem(last=False)[1])
                 idle_since = time.monotonic() - _IDLE_S
                 while next(iter(files.values())).check_at < idle_since:
                     surplus.append(files.popitem(last=False)[1])

@@ -17,7 +17,8 @@ import tempfile
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -643,6 +644,20 @@ class TestOpenFiles:
         appender.append("s", line("2"))
 
         assert ["2"] == content(root, "s")
+
+    def test_a_file_that_another_thread_forgets_while_it_is_opened(self, root: Path) -> None:
+        """It may be the only one in the table: it was rotated in this very moment."""
+
+        class Forgetting(OrderedDict[Any, Any]):
+            def setdefault(self, key: Any, default: Any = None) -> Any:
+                del key
+                return default
+
+        appender = Appender(root, SUFFIX)
+        appender._table.files = Forgetting()
+        appender.append("s", line("1"))
+
+        assert ["1"] == content(root, "s")
 
     def test_close(self, root: Path) -> None:
         """It gives all descriptors back; what comes later opens its file again."""
