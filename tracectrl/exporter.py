@@ -16,7 +16,7 @@ from tracectrl._json import encode_line, exact, timestamp_ns, well_formed
 from tracectrl._service import service_name as known_service_name
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
-from tracectrl.files.names import SPAN_SUFFIX
+from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
@@ -83,15 +83,19 @@ class FileSpanExporter(SpanExporter):
         else:
             self._encode = self._flat_line
         self._service = known_service_name(service_name)
-        appender = Appender(
-            root,
-            SPAN_SUFFIX,
-            max_bytes=max_bytes,
-            backup_count=backup_count,
-            max_open_files=max_open_files,
-            max_sessions_per_minute=max_sessions_per_minute,
-        )
-        self._sink = Sink(appender, report=_report, say=_say)
+        appenders = [
+            Appender(
+                root,
+                suffix,
+                max_bytes=max_bytes,
+                backup_count=backup_count,
+                max_open_files=max_open_files,
+                max_sessions_per_minute=max_sessions_per_minute,
+            )
+            for suffix in (SPAN_SUFFIX, LOG_SUFFIX)
+        ]
+        # Not through logging: its handlers may be on the same disk, and do not tell of a failure.
+        self._sink = Sink(appenders[0], _report, losses=appenders[1], unit="spans")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
@@ -261,7 +265,3 @@ def _rebuilt(
 
 def _report(what: str | None) -> None:
     _logger.exception("a span could not be %s", what or "written")  # noqa: LOG004 - called in an except block
-
-
-def _say(sid: str, lost: int) -> None:
-    _logger.error("%d spans could not be written", lost, extra={"lost": lost, "session_id": sid})

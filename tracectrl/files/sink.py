@@ -34,19 +34,23 @@ class Sink:
         appender: where the lines go.
         report: called in the ``except`` block of a failure, once a minute at most, with what
             :meth:`append` was given as its *context*.
-        say: called with the session ID and the number of lost lines after the first line that can
-            be written again; ``None`` appends a log line that says so to the session's file.
+        losses: where the log lines go that say how many are missing, if not among the others; its
+            files are not kept open.
+        unit: what those lines call a line.
     """
 
     def __init__(
         self,
         appender: Appender,
         report: Callable[[Any], None],
-        say: Callable[[str, int], None] | None = None,
+        *,
+        losses: Appender | None = None,
+        unit: str = "lines",
     ) -> None:
         self._appender = appender
         self._report = report
-        self._say = self._append_loss if say is None else say
+        self._losses = appender if losses is None else losses
+        self._unit = unit
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._unsaid = 0
@@ -107,24 +111,23 @@ class Sink:
     def _make_up(self, sid: str) -> None:
         with self._own_lock():
             lost, self._unsaid = self._unsaid, 0
-        if lost:
-            with contextlib.suppress(Exception):  # what is said goes through the user's logging
-                self._say(sid, lost)
-
-    def _append_loss(self, sid: str, lost: int) -> None:
+        if not lost:
+            return
         row = {
             "timestamp": timestamp_ns(time.time_ns()),
             "level": "ERROR",
             "logger": LOSS_LOGGER,
-            "message": f"{lost} lines could not be written",
+            "message": f"{lost} {self._unit} could not be written",
             "session_id": sid,
             "lost": lost,
         }
         try:
-            self._appender.append(sid, encode_line(row))
-        except Exception:  # noqa: BLE001 - as above
+            self._losses.append(sid, encode_line(row))
+        except Exception:  # noqa: BLE001 - to be said later, then
             with self._own_lock():
                 self._unsaid += lost
+        if self._losses is not self._appender:
+            self._losses.close()
 
     def _own_lock(self) -> threading.RLock:
         if self._pid != os.getpid():
