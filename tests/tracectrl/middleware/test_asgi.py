@@ -303,19 +303,6 @@ class TestAnswer:
         assert [200] == [message["status"] for message in sent]
         assert 1 == len(sent.sessions)
 
-    async def test_an_exception_handler_further_out(self) -> None:
-        """Where Starlette's handlers are around the middleware, the answer is theirs."""
-        sent = Sent()
-        scope = {**scope_of(), "starlette.exception_handlers": ({}, {})}
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            raise KeyError
-
-        with pytest.raises(KeyError):
-            await SessionMiddleware(app)(scope, receive, sent)
-
-        assert [] == sent
-
     async def test_a_refusal(self) -> None:
         """Status 400 and the reason; the application is not asked."""
         app = App()
