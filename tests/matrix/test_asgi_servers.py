@@ -53,9 +53,6 @@ async def test_a_stream_whose_client_leaves(
     assert set(ids) == set(found["log"]) == set(found["span"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the garbage collector runs in the session of whoever happens to allocate"
-)
 async def test_a_plain_generator_whose_client_leaves(
     serve: Any, new_ids: Any, begin_all: Any, fetch: Any, traces: Any
 ) -> None:
@@ -69,7 +66,7 @@ async def test_a_plain_generator_whose_client_leaves(
 
     assert [(200, [sid]) for sid in ids] == [(each.status, each.sessions) for each in answers]
     closed: Counter[str] = Counter()
-    for _ in range(50):
+    for _ in range(300):
         answer = await fetch(uvicorn.port, "/added/collect", (HEADER, other[0]))
         assert (200, other) == (answer.status, answer.sessions)
         found = traces(uvicorn.root, [*ids, *other, "unknown"])
@@ -90,7 +87,7 @@ async def test_websockets(uvicorn: Any, new_ids: Any, assert_cell: Any) -> None:
     async def talk(sid: str) -> tuple[str, str]:
         url = f"ws://127.0.0.1:{uvicorn.port}/added/websocket?expected={sid}"
         async with websockets.connect(
-            url, additional_headers={HEADER: sid}, proxy=None, open_timeout=30
+            url, additional_headers={HEADER: sid}, proxy=None, open_timeout=120
         ) as socket:
             await socket.send("hello")
             return socket.response.headers[HEADER], await socket.recv()

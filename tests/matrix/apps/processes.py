@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from cell import tracer, work
@@ -37,19 +36,25 @@ def pool(kind: str, ids: list[str]) -> None:
 def from_each(start: Callable[[str], int | None], ids: list[str]) -> None:
     """Start a process from each session, all of which are under way at once on a thread each.
 
-    So many processes run at a time as the machine has room for.
+    So many processes run at a time as the machine has room for. The threads are nobody's pool: a
+    process that is forked from a pool's thread ends by waiting for itself, with status 1.
     """
-    all_here = threading.Barrier(len(ids), timeout=60)
+    all_here = threading.Barrier(len(ids), timeout=120)
     room = threading.BoundedSemaphore(AT_A_TIME)
+    codes: list[int | None] = []
 
-    def in_session(sid: str) -> int | None:
+    def in_session(sid: str) -> None:
         with session(sid), tracer.start_as_current_span("submit"):
             all_here.wait()
             with room:
-                return start(sid)
+                codes.append(start(sid))
 
-    with ThreadPoolExecutor(len(ids)) as threads:
-        assert [0] * len(ids) == list(threads.map(in_session, ids))
+    threads = [threading.Thread(target=in_session, args=(sid,)) for sid in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [0] * len(ids) == codes
 
 
 def process(kind: str, ids: list[str]) -> None:
@@ -59,7 +64,7 @@ def process(kind: str, ids: list[str]) -> None:
     def start(sid: str) -> int | None:
         child = context.Process(target=carry(work), args=("process", sid))
         child.start()
-        child.join(60)
+        child.join(120)
         code: int | None = child.exitcode
         return code
 
@@ -72,7 +77,7 @@ def run(ids: list[str]) -> None:
 
     def start(sid: str) -> int:
         command = [sys.executable, "-c", source, sid]
-        return subprocess.run(command, env=child_environment(), check=False, timeout=60).returncode
+        return subprocess.run(command, env=child_environment(), check=False, timeout=120).returncode
 
     from_each(start, ids)
 
