@@ -55,7 +55,7 @@ class Program:
     def wait(self) -> str:
         """Wait until the process ends by itself; return what it wrote to stdout and stderr."""
         try:
-            self.process.wait(BOUND_S)
+            self.process.wait(3 * BOUND_S)
         except subprocess.TimeoutExpired:
             pytest.fail(f"{self.process.args!r} has not ended:\n{self.text()}")
         return self.text()

@@ -8,6 +8,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
 from tracectrl.middleware.errors import HEADER, SCOPE_KEY, header_of, is_answered_by, with_header
+from tracectrl.middleware.finalizers import leave_async_finalizers_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
 from tracectrl.session import _from_headers, _session_id, leave_finalizers_out, mint
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _MAX_KNOWN = 1024
 
 _KINDS = ("http", "websocket")
-_STARTS = ("http.response.start", "websocket.accept")
+_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 _NOTHING = otel_context.Context()
 
@@ -97,6 +98,7 @@ class SessionMiddleware:
         if scope["type"] not in _KINDS:
             await self.app(scope, receive, send)
             return
+        leave_async_finalizers_out()
         plain = self._plain(scope)
         if plain is None:
             await self._run(scope, receive, send)
