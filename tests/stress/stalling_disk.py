@@ -309,7 +309,7 @@ def sigterm(_: str, root: str, count: int) -> None:
     signal.signal(signal.SIGTERM, stop)
     handler_for(root)
     acknowledged = 0
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM))
     try:
         while True:
             log(1, acknowledged)
