@@ -131,7 +131,7 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; the least recently used goes first. ``None``
-            takes a quarter of ``RLIMIT_NOFILE``, 512 at most.
+            takes a fifth of ``RLIMIT_NOFILE``, 512 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
@@ -419,7 +419,7 @@ def _default_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MAX_OPEN_FILES
-    return max(1, min(_MAX_OPEN_FILES, soft // 4))
+    return max(1, min(_MAX_OPEN_FILES, soft // 5))
 
 
 def _make_root(root: str) -> None:
