@@ -96,11 +96,11 @@ KNOWN = [
 def main() -> int:
     """Run it all; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="5,000 IDs instead of 100,000")
+    parser.add_argument("--short", action="store_true", help="4,000 IDs instead of 100,000")
     short = parser.parse_args().short
     wrong: list[str] = []
     start = time.monotonic()
-    ids = made_up(5_000 if short else 100_000)
+    ids = made_up(4_000 if short else 100_000)
     with tempfile.TemporaryDirectory(prefix="tracectrl-stress-") as home:
         root = os.path.join(home, "deep", "er", "traces")
         long = check_names(ids, root, wrong)
@@ -153,7 +153,7 @@ def made_up(count: int) -> list[str]:
     )  # fmt: skip
 
     @hypothesis.settings(
-        max_examples=500,
+        max_examples=250,
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
