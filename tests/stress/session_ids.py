@@ -153,7 +153,7 @@ def made_up(count: int) -> list[str]:
     )  # fmt: skip
 
     @hypothesis.settings(
-        max_examples=250,
+        max_examples=count // PER_EXAMPLE,
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
