@@ -386,7 +386,6 @@ PLANTS: dict[str, Callable[[str, str, contextlib.ExitStack], object]] = {
     "link-to-itself": lambda path, *_: os.symlink(path, path),
     "link-to-directory": lambda path, victim, _: os.symlink(os.path.dirname(victim), path),
     "link-to-device": lambda path, *_: os.symlink("/dev/null", path),
-    "hard-link": lambda path, victim, _: os.link(victim, path),
     "pipe": lambda path, *_: os.mkfifo(path),
     "directory": lambda path, *_: os.mkdir(path),
     "socket": bind,

@@ -368,8 +368,6 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-                if status.st_nlink > 1:
-                    raise _refused(path, "a file with another name, a hard link")  # noqa: TRY301
                 hold(fd)
                 if is_at(path, status):
                     file = _File(key, path, fd, status)
