@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from tracectrl.files.names import TRACE_DIR_ENV, root_path
-from tracectrl_logging.reader import UnknownSessionError
+from tracectrl.files.names import TRACE_DIR_ENV, root_dir
 from tracectrl_logging.reader.find import find, find_all, id_of
+from tracectrl_logging.reader.records import UnknownSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def shown(text: str) -> str:
 
 def checked_root(root: str | None) -> str:
     """Return the trace directory that *root* means, where it can be listed."""
-    path = os.fspath(root_path(root))
+    path = root_dir(root)
     try:
         os.scandir(path).close()
     except OSError as error:

@@ -13,7 +13,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl_logging.reader.listing import names_of
+from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile
     for attempt in range(_ATTEMPTS):
         if attempt:
             close_all(files)
-            names = _of_kind(names_of(found), kind)
+            names = _of_kind(names_in(found.root, found.stem), kind)
         damages.clear()
         files, are_as_named = _open_all(found.root, names, damages)
         if are_as_named and not _is_rotated(found, kind, names):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tracectrl._json import encode_line
 from tracectrl_logging.reader.chain import UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.records import Damage, Line
 
@@ -109,6 +108,8 @@ def lines(
         for path, stored in sources(found, kind, files, report):
             for number, raw, row in stored:
                 if kind == "span" and OTLP_KEY in row:
+                    from tracectrl._json import encode_line  # noqa: PLC0415 - for OTLP alone
+
                     for span in spans_of(path, number, row, sid, report):
                         latest = time = span["start_time"]
                         yield Line(kind, span, encode_line(span)[:-1], time, path, number)
