@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from tracectrl.files.names import TRACE_DIR_ENV, root_dir
-from tracectrl_logging.reader.find import find, find_all, id_of
+from tracectrl_logging.reader.find import find, id_of
 from tracectrl_logging.reader.records import UnknownSessionError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.listing import SessionFiles
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-_MANY = 2000
-_SUGGESTIONS = 3
 
 
 class NotFoundError(click.ClickException):
@@ -87,13 +84,9 @@ def session_meant(given: str, root: str) -> tuple[str, SessionFiles]:
         pass
     else:
         return id_of(found), found
-    known = {id_of(found): found for found in find_all(root)}
-    meant = [sid for sid in known if shown(sid) == given] or [
-        sid for sid in known if sid.startswith(given)
-    ]
-    if len(meant) == 1:
-        return meant[0], known[meant[0]]
-    raise _ambiguous(given, meant) if meant else _unknown(given, list(known), root)
+    from tracectrl_logging.cli.meant import meant  # noqa: PLC0415 - where it is no whole ID
+
+    return meant(given, root)
 
 
 def write_line(line: bytes) -> None:
@@ -150,22 +143,3 @@ def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     if value is None and isinstance(ctx.obj, str):
         return ctx.obj
     return value
-
-
-def _ambiguous(given: str, meant: list[str]) -> UnusableError:
-    some = ", ".join(map(shown, sorted(meant)[:_SUGGESTIONS]))
-    more = ", ..." if len(meant) > _SUGGESTIONS else ""
-    return UnusableError(f"{len(meant)} sessions start with '{shown(given)}': {some}{more}")
-
-
-def _unknown(given: str, known: list[str], root: str) -> NotFoundError:
-    import difflib  # noqa: PLC0415 - for a mistake only
-
-    if len(known) > _MANY:  # comparing takes its time
-        known = [sid for sid in known if sid[0] == given[0]][:_MANY]
-    starts = {sid[: len(given)]: sid for sid in reversed(known)}  # a mistyped start of one
-    near = difflib.get_close_matches(given, known, _SUGGESTIONS) or [
-        starts[start] for start in difflib.get_close_matches(given, starts, _SUGGESTIONS)
-    ]
-    hint = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
-    return NotFoundError(f"no session '{shown(given)}' in {shown(root)}{hint}")
