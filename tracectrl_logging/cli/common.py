@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_WARNINGS = 100
+_COMPLETIONS = 100
+
 
 class NotFoundError(click.ClickException):
     """Nothing matched: one line on stderr, and the exit status 1."""
@@ -47,6 +50,28 @@ def root_option(command: F) -> F:
 def json_option(rows: str) -> Callable[[F], F]:
     """Give a command the option ``--json``, which prints *rows*."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON Lines: {rows}.")
+
+
+def session_argument(command: F) -> F:
+    """Give *command* the argument ``SESSION...``, as *given*; a shell completes it."""
+    return click.argument(
+        "given", metavar="SESSION...", nargs=-1, required=True, shell_complete=sessions_like
+    )(command)
+
+
+def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter."""
+    del param
+    from tracectrl_logging.cli.meant import starting_with  # noqa: PLC0415 - for a shell
+
+    here: click.Context | None = ctx
+    root = None
+    while here is not None and root is None:
+        root, here = here.params.get("root"), here.parent
+    try:
+        return starting_with(incomplete, root_dir(root), _COMPLETIONS)
+    except (OSError, ValueError):
+        return []
 
 
 def shown(text: str) -> str:
@@ -95,12 +120,19 @@ def write_line(line: bytes) -> None:
 
 
 class Problems:
-    """Says on stderr what could not be read; neighbouring lines with one fault are one warning."""
+    """Says on stderr what could not be read; neighbouring lines with one fault are one warning.
+
+    Past a hundred warnings the others are counted only.
+    """
 
     def __init__(self) -> None:
         self.met = False
+        self.held: list[str] | None = None
+        """Warnings that wait until the pager has left the screen; ``None`` where none has to."""
         self._first: Damage | None = None
         self._last = 0
+        self._said = 0
+        self._unsaid = 0
 
     def __call__(self, damage: Damage) -> None:
         """Take note of *damage*."""
@@ -119,18 +151,38 @@ class Problems:
         self._first, self._last = damage, damage.line or 0
 
     def flush(self) -> None:
-        """Print what is still held back."""
+        """Print what is still held back of one warning."""
         first, self._first = self._first, None
         if first is None:
             return
-        text = str(first)
+        text, lines = str(first), 1
         if first.line is not None and self._last > first.line:
             text = f"{first.path}: lines {first.line}-{self._last}: {first.reason}"
-        click.echo(f"Warning: {shown(text)}", err=True)
+            lines = self._last - first.line + 1
+        if self._said < _WARNINGS:
+            self._said += 1
+            self.say(f"Warning: {shown(text)}")
+        else:
+            self._unsaid += lines
+
+    def say(self, text: str) -> None:
+        """Print *text* on stderr, once the pager has left the screen."""
+        if self.held is None:
+            click.echo(text, err=True)
+        else:
+            self.held.append(text)
+
+    def release(self) -> None:
+        """Print what was held for the pager's sake."""
+        held, self.held = self.held or (), None
+        for text in held:
+            self.say(text)
 
     def exit(self, *, found: bool) -> NoReturn:
         """End the command: 0 where something was *found*, else 2 after damage, else 1."""
         self.flush()
+        if self._unsaid:
+            self.say(f"Warning: and {self._unsaid} more damaged lines")
         if found:
             sys.exit(0)
         sys.exit(2 if self.met else 1)

@@ -13,8 +13,8 @@ from tracectrl_logging.console import escaped
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
-    from typing import TypeAlias
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO, TypeAlias
 
     from rich.console import Console
     from rich.text import Text
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     Styled: TypeAlias = Iterable[tuple[str, str]]
 
 _LEAST_WIDTH = 24
+_WRAPPED = 20_000
+_WIDEST_CELLS = 2
 
 
 class Screen:
-    """Prints lines to stdout.
+    """Prints lines to stdout, or through *pager* to the terminal that stdout is.
 
     ``NO_COLOR`` and ``TERM=dumb`` turn colours off, ``FORCE_COLOR`` turns them on in a pipe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pager: TextIO | None = None) -> None:
+        self._out = sys.stdout if pager is None else pager
         self.is_terminal = sys.stdout.isatty()
         self._console: Console | None = None
         if self.is_terminal or os.environ.get("FORCE_COLOR"):
@@ -38,7 +41,8 @@ class Screen:
 
             plain = bool(os.environ.get("NO_COLOR"))
             self._console = Console(
-                file=sys.stdout,
+                file=self._out,
+                force_terminal=True if self.is_terminal else None,
                 markup=False,
                 emoji=False,
                 highlight=False,
@@ -46,7 +50,7 @@ class Screen:
                 color_system=None if plain else "auto",
                 no_color=plain,
             )
-        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
@@ -81,11 +85,11 @@ class Screen:
             text.highlight_regex(marked, "reverse")
         before, others = _text(first), _text(rest)
         if self.width is None:
-            parts = text.split("\n", allow_blank=True)
+            parts: Iterable[Text] = text.split("\n", allow_blank=True)
         else:
             taken = max(before.cell_len, others.cell_len)
             room = max(self.width - taken, _LEAST_WIDTH)
-            parts = text.wrap(self._console, room)
+            parts = text.wrap(self._console, room) if len(text) <= _WRAPPED else _cut(text, room)
         for index, part in enumerate(parts):
             whole = (others if index else before) + part
             whole.rstrip()
@@ -94,7 +98,7 @@ class Screen:
     def _print_plain(self, body: Styled, first: Styled, rest: Styled) -> None:
         before, others = _plain(first), _plain(rest)
         for index, part in enumerate(_plain(body).split("\n")):
-            sys.stdout.write(((others if index else before) + part).rstrip() + "\n")
+            self._out.write(((others if index else before) + part).rstrip() + "\n")
 
 
 def _plain(styled: Styled) -> str:
@@ -105,3 +109,17 @@ def _text(styled: Styled) -> Text:
     from rich.text import Text  # noqa: PLC0415 - not for a pipe
 
     return Text.assemble(*((escaped(text), style) for text, style in styled))
+
+
+def _cut(text: Text, room: int) -> Iterator[Text]:
+    """Yield *text* in pieces that fit into *room* columns; it is too long to be broken at words.
+
+    Wrapping megabytes would take minutes. The styles go with it, for what has so much to say.
+    """
+    from rich.text import Text  # noqa: PLC0415 - not for a pipe
+
+    size = room if text.plain.isascii() else room // _WIDEST_CELLS
+    for line in text.plain.split("\n"):
+        spread = line.expandtabs()
+        for at in range(0, len(spread) or 1, size):
+            yield Text(spread[at : at + size])
