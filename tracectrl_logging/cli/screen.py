@@ -37,10 +37,10 @@ class Screen:
         self.is_terminal = sys.stdout.isatty()
         self._console: Console | None = None
         if self.is_terminal or os.environ.get("FORCE_COLOR"):
-            from rich.console import Console  # noqa: PLC0415 - not for a pipe
+            from tracectrl_logging.cli.coloured import Coloured  # noqa: PLC0415 - not for a pipe
 
             plain = bool(os.environ.get("NO_COLOR"))
-            self._console = Console(
+            self._console = Coloured(
                 file=self._out,
                 force_terminal=True if self.is_terminal else None,
                 markup=False,
