@@ -69,7 +69,7 @@ def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -
     while here is not None and root is None:
         root, here = here.params.get("root"), here.parent
     try:
-        return starting_with(incomplete, root_dir(root), _COMPLETIONS)
+        return [shown(sid) for sid in starting_with(incomplete, root_dir(root), _COMPLETIONS)]
     except (OSError, ValueError):
         return []
 

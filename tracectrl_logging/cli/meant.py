@@ -54,7 +54,7 @@ def starting_with(given: str, root: str, most: int) -> list[str]:
     for looked_at, stem in enumerate(_stems(root)):
         if looked_at >= _NAMES_TO_COMPLETE:
             break
-        sid = _sid_in_name(stem) if stem.startswith("%") else stem
+        sid = _sid_in_name(stem) if "%" in stem else stem
         if sid is not None and sid.startswith(given):
             stems.add(sid)
     return heapq.nsmallest(most, stems)
