@@ -39,13 +39,16 @@ _NO_EXTRAS = frozenset(
 )
 _US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
 _NEWLINE = "\n"
+_WIDEST_LEVEL = 16
 LEVEL_WIDTH = 8
-"""The columns that a level takes."""
+"""The columns that a level takes, unless its name is longer."""
 
 
 def level(row: dict[str, Any]) -> tuple[str, str]:
     """Return the level of the log line *row* as a column, and its style."""
     name = text_of(row.get("level", "-"))
+    if len(name) > _WIDEST_LEVEL:
+        name = f"{name[: _WIDEST_LEVEL - 3]}..."
     return f"{name:<{LEVEL_WIDTH}}", _LEVEL_STYLES.get(name, "magenta")
 
 

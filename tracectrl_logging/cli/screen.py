@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LEAST_WIDTH = 24
 _WRAPPED = 20_000
 _WIDEST_CELLS = 2
+_INDENT = (("  ", ""),)
 
 
 class Screen:
@@ -88,7 +89,10 @@ class Screen:
             parts: Iterable[Text] = text.split("\n", allow_blank=True)
         else:
             taken = max(before.cell_len, others.cell_len)
-            room = max(self.width - taken, _LEAST_WIDTH)
+            if self.width - taken < _LEAST_WIDTH:  # then a column of its own is no help
+                before, others, text = _text(()), _text(_INDENT), before + text
+                taken = others.cell_len
+            room = max(self.width - taken, _WIDEST_CELLS)
             parts = text.wrap(self._console, room) if len(text) <= _WRAPPED else _cut(text, room)
         for index, part in enumerate(parts):
             whole = (others if index else before) + part
