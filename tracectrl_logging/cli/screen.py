@@ -13,7 +13,7 @@ from tracectrl_logging.console import escaped
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import TextIO, TypeAlias
 
     from rich.console import Console
@@ -93,16 +93,28 @@ class Screen:
                 before, others, text = _text(()), _text(_INDENT), before + text
                 taken = others.cell_len
             room = max(self.width - taken, _WIDEST_CELLS)
-            parts = text.wrap(self._console, room) if len(text) <= _WRAPPED else _cut(text, room)
+            if len(text) > _WRAPPED:
+                self._print_cut(text.plain, room, before.plain, others.plain)
+                return
+            parts = text.wrap(self._console, room)
         for index, part in enumerate(parts):
             whole = (others if index else before) + part
             whole.rstrip()
             self._console.print(whole)
 
+    def _print_cut(self, text: str, room: int, start: str, others: str) -> None:
+        """Print *text*, which is too long to be broken at words and styled: that would take minutes."""
+        size = room if text.isascii() else room // _WIDEST_CELLS
+        for line in text.split("\n"):
+            spread = line.expandtabs()
+            for at in range(0, len(spread) or 1, size):
+                self._out.write(f"{start}{spread[at : at + size]}".rstrip() + "\n")
+                start = others
+
     def _print_plain(self, body: Styled, first: Styled, rest: Styled) -> None:
         before, others = _plain(first), _plain(rest)
-        for index, part in enumerate(_plain(body).split("\n")):
-            self._out.write(((others if index else before) + part).rstrip() + "\n")
+        lines = f"{before}{_plain(body)}".replace("\n", f"\n{others}").split("\n")
+        self._out.write("\n".join(map(str.rstrip, lines)) + "\n")
 
 
 def _plain(styled: Styled) -> str:
@@ -113,17 +125,3 @@ def _text(styled: Styled) -> Text:
     from rich.text import Text  # noqa: PLC0415 - not for a pipe
 
     return Text.assemble(*((escaped(text), style) for text, style in styled))
-
-
-def _cut(text: Text, room: int) -> Iterator[Text]:
-    """Yield *text* in pieces that fit into *room* columns; it is too long to be broken at words.
-
-    Wrapping megabytes would take minutes. The styles go with it, for what has so much to say.
-    """
-    from rich.text import Text  # noqa: PLC0415 - not for a pipe
-
-    size = room if text.plain.isascii() else room // _WIDEST_CELLS
-    for line in text.plain.split("\n"):
-        spread = line.expandtabs()
-        for at in range(0, len(spread) or 1, size):
-            yield Text(spread[at : at + size])

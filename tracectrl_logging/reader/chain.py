@@ -45,6 +45,11 @@ class OpenFile(NamedTuple):
 
     path: str
     stream: IO[bytes]
+    end: int | None = None
+    """How many bytes it had when it was opened; ``None`` for a compressed file.
+
+    Reading ends there: what is written faster than it is read has no end of its own.
+    """
 
 
 def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile]:
@@ -149,7 +154,8 @@ def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
     except BaseException:
         raw.close()
         raise
-    return OpenFile(path, stream), (status.st_dev, status.st_ino)
+    end = status.st_size if packed is None else None
+    return OpenFile(path, stream, end), (status.st_dev, status.st_ino)
 
 
 def _begin_alike(plain: OpenFile, packed: OpenFile) -> bool:
