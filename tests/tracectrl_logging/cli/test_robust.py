@@ -130,7 +130,7 @@ def test_times_that_run_backwards(args: tuple[str, ...], command: Command, write
         "9999-12-31T23:59:59.999999Z",
         "2025-02-31T00:00:00.000000Z",
     ]
-    strange = [
+    strange: list[Any] = [
         1735689600,
         None,
         [],
