@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
-from tracectrl._json import encode_line
+from tracectrl._json import encode_line, for_terminal
 from tracectrl_logging.fields import RECORD_ATTRIBUTES
 from tracectrl_logging.line import LINE_KEYS, Rows
 
@@ -109,7 +109,10 @@ class SessionJsonFormatter(BaseJsonFormatter):
         if self.stack_info_as_array and "stack" in row:
             row["stack"] = row["stack"].splitlines()
         fields = {key: row.pop(key) for key in LINE_KEYS if key in row}
-        options = {**self.defaults, **{name: record.__dict__.get(name) for name in self._wanted}}
+        wanted = {name: record.__dict__.get(name) for name in self._wanted}
+        if self._rows.redact is not None:
+            wanted = self._rows.redact(wanted)
+        options = {**self.defaults, **wanted}
         if "asctime" in options:
             options["asctime"] = self.formatTime(record, self.datefmt)
         options.update(self.static_fields)
@@ -125,5 +128,5 @@ class SessionJsonFormatter(BaseJsonFormatter):
                 log_data.setdefault(name, None)
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """Return *log_data* as strict JSON."""
-        return encode_line(log_data, self._json_default)[:-1].decode()
+        """Return *log_data* as strict JSON that a terminal may show."""
+        return for_terminal(encode_line(log_data, self._json_default)[:-1]).decode()

@@ -78,9 +78,9 @@ def shown(text: str) -> str:
     r"""Return *text* on one line for a terminal: control characters as ``\xNN``, ``\n`` and so on."""
     if text.isascii() and text.isprintable():
         return text
-    from tracectrl_logging.console import escaped  # noqa: PLC0415 - not for ``--json``
+    from tracectrl_logging.console import on_one_line  # noqa: PLC0415 - not for ``--json``
 
-    return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
+    return on_one_line(text)
 
 
 def checked_root(root: str | None) -> str:
@@ -115,7 +115,11 @@ def session_meant(given: str, root: str) -> tuple[str, SessionFiles]:
 
 
 def write_line(line: bytes) -> None:
-    """Write *line* and a newline to stdout, byte for byte."""
+    """Write *line*, which is JSON, and a newline to stdout, as a terminal may show it."""
+    if not line.isascii() or b"\x7f" in line:
+        from tracectrl._json import for_terminal  # noqa: PLC0415 - few lines hold anything of it
+
+        line = for_terminal(line)
     sys.stdout.buffer.write(line + b"\n")
 
 
