@@ -44,9 +44,12 @@ class Keys:
         return _joined([kind, *pairs]).encode()
 
     def row(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return *row* without what is hidden."""
+        """Return *row* without what is hidden; a hidden logger is empty, for none is a dash."""
         hidden = self._hidden | ({"type", "extra_type"} if self._hides_type else set())
-        return _row_without(row, hidden) if hidden else row
+        if not hidden:
+            return row
+        kept = _row_without(row, hidden)
+        return {**kept, "logger": ""} if "logger" in hidden else kept
 
     def extras(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what *row*, less what is hidden, has at the fields; ``None`` where all are meant."""

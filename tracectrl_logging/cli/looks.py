@@ -65,8 +65,9 @@ def log(
     *extras* stand for those of the line, where they are given.
     """
     said = []
-    if "logger" in row:
-        said += [(text_of(row["logger"]), "cyan"), (": ", "dim")]
+    logger = row.get("logger", "-")
+    if logger != "":
+        said += [(text_of(logger), "cyan"), (": ", "dim")]
     if with_service and "service" in row:
         said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
     said.append((_value(row.get("message", "")), _message_style(row)))

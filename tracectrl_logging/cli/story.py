@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     IsMeant = Callable[[Line], bool]
 
-MOST_LINES: Final = 20_000
+MOST_LINES: Final = 50_000
 MOST_BYTES: Final = 16 * 1024 * 1024
 """How much is nested at most: all of it has to be in memory for that."""
 

@@ -396,7 +396,8 @@ def test_flat(command: Command, write: Write) -> None:
     assert "2025-01-01 00:00:05.000  WARNING   s  app: in other  tool=search" == lines[-1]
     write("t.logs.jsonl", b'{"message":"at no time"}')
     assert (
-        f"{'-':<23}  -         at no time" == command("show", "t", "--flat").stdout.splitlines()[0]
+        f"{'-':<23}  -         -: at no time"
+        == command("show", "t", "--flat").stdout.splitlines()[0]
     )
 
 
