@@ -10,23 +10,20 @@ can look like, because ``%`` is in none:
   itself is then read back from the file's first line.
 
 Lone surrogates, which UTF-8 cannot hold, are encoded as CPython's ``surrogatepass`` does.
+
+What plain IDs do not need is imported where it is used: the command loads this module each time.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
-import json
 import os
 import re
-import zlib
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TRACE_DIR_ENV = "TRACECTRL_TRACE_DIR"
 """The environment variable that names the root, where no argument does."""
@@ -80,12 +77,20 @@ class ParsedName(NamedTuple):
 
 def root_path(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the trace directory: *root*, else ``TRACECTRL_TRACE_DIR``, else ``./traces``."""
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    return Path(root_dir(root))
+
+
+def root_dir(root: str | os.PathLike[str] | None = None) -> str:
+    """Return what :func:`root_path` returns as a string, spelt as it was given."""
     if root is None:
         root = os.environ.get(TRACE_DIR_ENV) or DEFAULT_ROOT
-    if not os.fspath(root):
+    directory = os.fspath(root)
+    if not directory:
         msg = "the trace directory cannot be empty; '.' is the working directory"
         raise ValueError(msg)
-    return Path(root)
+    return directory
 
 
 def log_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:
@@ -119,7 +124,7 @@ def session_id_of(path: str | os.PathLike[str]) -> str:
         raise ValueError(msg)
     sid = id_of_stem(name.stem)
     if sid is None:
-        sid = _id_in_first_line(Path(path), name)
+        sid = _id_in_first_line(path, name)
         if sid is None:
             msg = f"no line at the start of {os.fspath(path)!r} holds the session ID that its name abbreviates"
             raise ValueError(msg)
@@ -147,10 +152,15 @@ def stem_of(sid: str) -> str:
     data = sid.encode("utf-8", "surrogatepass")
     percent = _percent(sid)
     if len(data) > MAX_BYTES_IN_NAME:
+        import hashlib  # noqa: PLC0415 - see above
+        from urllib.parse import quote  # noqa: PLC0415 - see above
+
         prefix = quote(percent[:_MAX_PREFIX], safe="").replace("%25", "_").replace("%", "_")
         return f"%~{prefix}.{hashlib.sha256(data).hexdigest()}"
     if len(percent) <= _MAX_PERCENT_STEM:
         return percent
+    import base64  # noqa: PLC0415 - see above
+
     return "%-" + base64.b32encode(data).decode("ascii").rstrip("=").lower()
 
 
@@ -167,9 +177,13 @@ def id_of_stem(stem: str) -> str | None:
         return None
     try:
         if stem.startswith("%-"):
+            import base64  # noqa: PLC0415 - see above
+
             text = stem[2:].upper()
             data = base64.b32decode(text + "=" * (-len(text) % 8))
         else:
+            from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - see above
+
             data = unquote_to_bytes(stem)
         sid = data.decode("utf-8", "surrogatepass")
         if stem_of(sid) == stem:
@@ -181,17 +195,21 @@ def id_of_stem(stem: str) -> str | None:
 
 
 def _percent(sid: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415 - see above
+
     encoded = quote(sid, safe="", errors="surrogatepass").replace("~", "%7E")
     if encoded[0] in "._-" or _DEVICE.fullmatch(sid):
         return f"%{ord(encoded[0]):02X}{encoded[1:]}"
     return encoded
 
 
-def _id_in_first_line(path: Path, name: ParsedName) -> str | None:
+def _id_in_first_line(path: str | os.PathLike[str], name: ParsedName) -> str | None:
     """Return the ID of the first line that holds the one *name* abbreviates.
 
     That is the file's first line, unless a crash tore it.
     """
+    import zlib  # noqa: PLC0415 - see above
+
     try:
         with open_lines(path, name.packed) as lines:
             for line in itertools.islice(lines, _LINES_TO_TRY):
@@ -214,6 +232,8 @@ def _ids_in_line(line: bytes) -> Iterator[str]:
 
 
 def _id_in_line(line: bytes) -> str | None:
+    import json  # noqa: PLC0415 - see above
+
     try:
         row = json.loads(line)
         sid = _otlp_session_id(row) if "resourceSpans" in row else row["session_id"]
@@ -222,14 +242,14 @@ def _id_in_line(line: bytes) -> str | None:
     return sid if isinstance(sid, str) and sid else None
 
 
-def open_lines(path: Path, packed: str | None) -> IO[bytes]:
+def open_lines(path: str | os.PathLike[str], packed: str | None) -> IO[bytes]:
     """Open the file at *path*, which its name says is *packed*, for reading lines.
 
     Raises:
         OSError: the file cannot be opened.
         MissingExtraError: nothing that is installed can read it.
     """
-    raw = path.open("rb")
+    raw = open(path, "rb")  # noqa: SIM115 - the caller closes it
     if packed is None:
         return raw
     from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for a compressed file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.util import find_spec
 
@@ -18,8 +19,11 @@ def main() -> None:
     except MissingExtraError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
+    gc.disable()  # there is nothing to collect among what is being imported
     from tracectrl_logging.cli.group import group  # noqa: PLC0415 - needs click
 
+    gc.freeze()
+    gc.enable()
     group(prog_name="tracectrl-logs")
 
 

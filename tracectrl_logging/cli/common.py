@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from tracectrl._json import for_terminal
-from tracectrl.files.names import TRACE_DIR_ENV, root_path
-from tracectrl_logging.reader import UnknownSessionError
-from tracectrl_logging.reader.find import find, find_all, id_of
+from tracectrl.files.names import TRACE_DIR_ENV, root_dir
+from tracectrl_logging.reader.find import find, id_of
+from tracectrl_logging.reader.records import UnknownSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_MANY = 2000
-_SUGGESTIONS = 3
+_WARNINGS = 100
+_COMPLETIONS = 100
 
 
 class NotFoundError(click.ClickException):
@@ -53,6 +52,28 @@ def json_option(rows: str) -> Callable[[F], F]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON Lines: {rows}.")
 
 
+def session_argument(command: F) -> F:
+    """Give *command* the argument ``SESSION...``, as *given*; a shell completes it."""
+    return click.argument(
+        "given", metavar="SESSION...", nargs=-1, required=True, shell_complete=sessions_like
+    )(command)
+
+
+def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter."""
+    del param
+    from tracectrl_logging.cli.meant import starting_with  # noqa: PLC0415 - for a shell
+
+    here: click.Context | None = ctx
+    root = None
+    while here is not None and root is None:
+        root, here = here.params.get("root"), here.parent
+    try:
+        return [shown(sid) for sid in starting_with(incomplete, root_dir(root), _COMPLETIONS)]
+    except (OSError, ValueError):
+        return []
+
+
 def shown(text: str) -> str:
     r"""Return *text* on one line for a terminal: control characters as ``\xNN``, ``\n`` and so on."""
     if text.isascii() and text.isprintable():
@@ -64,7 +85,7 @@ def shown(text: str) -> str:
 
 def checked_root(root: str | None) -> str:
     """Return the trace directory that *root* means, where it can be listed."""
-    path = os.fspath(root_path(root))
+    path = root_dir(root)
     try:
         os.scandir(path).close()
     except OSError as error:
@@ -88,27 +109,34 @@ def session_meant(given: str, root: str) -> tuple[str, SessionFiles]:
         pass
     else:
         return id_of(found), found
-    known = {id_of(found): found for found in find_all(root)}
-    meant = [sid for sid in known if shown(sid) == given] or [
-        sid for sid in known if sid.startswith(given)
-    ]
-    if len(meant) == 1:
-        return meant[0], known[meant[0]]
-    raise _ambiguous(given, meant) if meant else _unknown(given, list(known), root)
+    from tracectrl_logging.cli.meant import meant  # noqa: PLC0415 - where it is no whole ID
+
+    return meant(given, root)
 
 
 def write_line(line: bytes) -> None:
     """Write *line*, which is JSON, and a newline to stdout, as a terminal may show it."""
-    sys.stdout.buffer.write(for_terminal(line) + b"\n")
+    if not line.isascii() or b"\x7f" in line:
+        from tracectrl._json import for_terminal  # noqa: PLC0415 - few lines hold anything of it
+
+        line = for_terminal(line)
+    sys.stdout.buffer.write(line + b"\n")
 
 
 class Problems:
-    """Says on stderr what could not be read; neighbouring lines with one fault are one warning."""
+    """Says on stderr what could not be read; neighbouring lines with one fault are one warning.
+
+    Past a hundred warnings the others are counted only.
+    """
 
     def __init__(self) -> None:
         self.met = False
+        self.held: list[str] | None = None
+        """Warnings that wait until the pager has left the screen; ``None`` where none has to."""
         self._first: Damage | None = None
         self._last = 0
+        self._said = 0
+        self._unsaid = 0
 
     def __call__(self, damage: Damage) -> None:
         """Take note of *damage*."""
@@ -127,18 +155,38 @@ class Problems:
         self._first, self._last = damage, damage.line or 0
 
     def flush(self) -> None:
-        """Print what is still held back."""
+        """Print what is still held back of one warning."""
         first, self._first = self._first, None
         if first is None:
             return
-        text = str(first)
+        text, lines = str(first), 1
         if first.line is not None and self._last > first.line:
             text = f"{first.path}: lines {first.line}-{self._last}: {first.reason}"
-        click.echo(f"Warning: {shown(text)}", err=True)
+            lines = self._last - first.line + 1
+        if self._said < _WARNINGS:
+            self._said += 1
+            self.say(f"Warning: {shown(text)}")
+        else:
+            self._unsaid += lines
+
+    def say(self, text: str) -> None:
+        """Print *text* on stderr, once the pager has left the screen."""
+        if self.held is None:
+            click.echo(text, err=True)
+        else:
+            self.held.append(text)
+
+    def release(self) -> None:
+        """Print what was held for the pager's sake."""
+        held, self.held = self.held or (), None
+        for text in held:
+            self.say(text)
 
     def exit(self, *, found: bool) -> NoReturn:
         """End the command: 0 where something was *found*, else 2 after damage, else 1."""
         self.flush()
+        if self._unsaid:
+            self.say(f"Warning: and {self._unsaid} more damaged lines")
         if found:
             sys.exit(0)
         sys.exit(2 if self.met else 1)
@@ -151,22 +199,3 @@ def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     if value is None and isinstance(ctx.obj, str):
         return ctx.obj
     return value
-
-
-def _ambiguous(given: str, meant: list[str]) -> UnusableError:
-    some = ", ".join(map(shown, sorted(meant)[:_SUGGESTIONS]))
-    more = ", ..." if len(meant) > _SUGGESTIONS else ""
-    return UnusableError(f"{len(meant)} sessions start with '{shown(given)}': {some}{more}")
-
-
-def _unknown(given: str, known: list[str], root: str) -> NotFoundError:
-    import difflib  # noqa: PLC0415 - for a mistake only
-
-    if len(known) > _MANY:  # comparing takes its time
-        known = [sid for sid in known if sid[0] == given[0]][:_MANY]
-    starts = {sid[: len(given)]: sid for sid in reversed(known)}  # a mistyped start of one
-    near = difflib.get_close_matches(given, known, _SUGGESTIONS) or [
-        starts[start] for start in difflib.get_close_matches(given, starts, _SUGGESTIONS)
-    ]
-    hint = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
-    return NotFoundError(f"no session '{shown(given)}' in {shown(root)}{hint}")

@@ -23,6 +23,7 @@ _COMMANDS = {
     "compress": "tracectrl_logging.cli.compress:compress",
     "run": "tracectrl_logging.cli.run:run",
     "demo": "tracectrl_logging.cli.demo:demo",
+    "completion": "tracectrl_logging.cli.completion:completion",
 }
 _INTERRUPTED = 130
 
@@ -104,7 +105,13 @@ def group(ctx: click.Context, root: str | None) -> None:
 
     The files are looked for in --root DIR, else in $TRACECTRL_TRACE_DIR, else in ./traces.
 
+    \b
+    Examples:
+      tracectrl-logs sessions
+      tracectrl-logs show a1b2c3d4
+      tracectrl-logs grep -F 'payment refused' -l
+
     Exit status: 0 something was found, 1 nothing matched, 2 wrong use or unreadable input. Damaged
     lines are named on stderr and the rest is shown; the status is 2 only where they leave nothing.
-    """
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     ctx.obj = root

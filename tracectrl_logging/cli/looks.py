@@ -8,7 +8,12 @@ from tracectrl_logging.cli.common import shown
 from tracectrl_logging.console import plain_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from tracectrl_logging.reader.records import Kind
+
+    Styled: TypeAlias = list[tuple[str, str]]
 
 _LEVEL_STYLES = {
     "DEBUG": "dim",
@@ -34,23 +39,40 @@ _NO_EXTRAS = frozenset(
 )
 _US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
 _NEWLINE = "\n"
+_WIDEST_LEVEL = 16
 LEVEL_WIDTH = 8
-"""The columns that a level takes."""
+"""The columns that a level takes, unless its name is longer."""
 
 
 def level(row: dict[str, Any]) -> tuple[str, str]:
     """Return the level of the log line *row* as a column, and its style."""
     name = text_of(row.get("level", "-"))
+    if len(name) > _WIDEST_LEVEL:
+        name = f"{name[: _WIDEST_LEVEL - 3]}..."
     return f"{name:<{LEVEL_WIDTH}}", _LEVEL_STYLES.get(name, "magenta")
 
 
-def log(row: dict[str, Any], *, full: bool, with_service: bool) -> list[tuple[str, str]]:
-    """Return what the log line *row* says; *full* with its traceback and stack."""
-    said = [(text_of(row.get("logger", "-")), "cyan"), (": ", "dim")]
+def of(kind: Kind) -> tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]:
+    """Return what makes the column of a line of this *kind*, :func:`level`'s, and what its body."""
+    return _OF[kind]
+
+
+def log(
+    row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """Return what the log line *row* says; *full* with its traceback and stack.
+
+    *extras* stand for those of the line, where they are given.
+    """
+    said = []
+    logger = row.get("logger", "-")
+    if logger != "":
+        said += [(text_of(logger), "cyan"), (": ", "dim")]
     if with_service and "service" in row:
         said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
     said.append((_value(row.get("message", "")), _message_style(row)))
-    extras = {key: value for key, value in row.items() if key not in _NO_EXTRAS}
+    if extras is None:
+        extras = {key: value for key, value in row.items() if key not in _NO_EXTRAS}
     said.extend(_pairs(extras))
     said.extend(_exception(row.get("exception"), full=full))
     stack = row.get("stack")
@@ -59,8 +81,13 @@ def log(row: dict[str, Any], *, full: bool, with_service: bool) -> list[tuple[st
     return said
 
 
-def span(row: dict[str, Any], *, full: bool, with_service: bool) -> list[tuple[str, str]]:
-    """Return what the span line *row* says; *full* with its attributes and events."""
+def span(
+    row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """Return what the span line *row* says; *full* with its attributes and events.
+
+    Where *extras* are given, they stand for those.
+    """
     said = [(text_of(row.get("name", "-")), "bold")]
     if with_service and "service" in row:
         said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
@@ -76,7 +103,9 @@ def span(row: dict[str, Any], *, full: bool, with_service: bool) -> list[tuple[s
         if message:
             text = _value(message)
             said.append((f": {text if full else _first_line(text)}", "red"))
-    if full:
+    if extras is not None:
+        said.extend(_pairs(extras))
+    elif full:
         said.extend(_details(row))
     return said
 
@@ -168,3 +197,9 @@ def _details(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
             values = event.get("attributes")
             if isinstance(values, dict):
                 yield from _pairs(values, "\n  ")
+
+
+_OF: dict[Kind, tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]] = {
+    "log": (level, log),
+    "span": (lambda _: (f"{'SPAN':<{LEVEL_WIDTH}}", "blue"), span),
+}

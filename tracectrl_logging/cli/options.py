@@ -54,6 +54,13 @@ def line_options(command: F) -> F:
     )
 
 
+def span_option(command: F) -> F:
+    """Give *command* ``--span``: the start of an ID in lower case, ``None`` where none was given."""
+    return click.option(
+        "--span", metavar="ID", callback=_hex, help="This span, what is in it, the spans below it."
+    )(command)
+
+
 def tz_option(command: F) -> F:
     """Give *command* ``--tz``: a :class:`datetime.tzinfo`, ``None`` where none was given."""
     return click.option(

@@ -14,7 +14,7 @@ from tracectrl_logging.console import escaped
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable
-    from typing import TypeAlias
+    from typing import TextIO, TypeAlias
 
     from rich.console import Console
     from rich.text import Text
@@ -22,23 +22,28 @@ if TYPE_CHECKING:
     Styled: TypeAlias = Iterable[tuple[str, str]]
 
 _LEAST_WIDTH = 24
+_WRAPPED = 20_000
+_WIDEST_CELLS = 2
+_INDENT = (("  ", ""),)
 
 
 class Screen:
-    """Prints lines to stdout.
+    """Prints lines to stdout, or through *pager* to the terminal that stdout is.
 
     ``NO_COLOR`` and ``TERM=dumb`` turn colours off, ``FORCE_COLOR`` turns them on in a pipe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pager: TextIO | None = None) -> None:
+        self._out = sys.stdout if pager is None else pager
         self.is_terminal = sys.stdout.isatty()
         self._console: Console | None = None
         if self.is_terminal or os.environ.get("FORCE_COLOR"):
-            from rich.console import Console  # noqa: PLC0415 - not for a pipe
+            from tracectrl_logging.cli.coloured import Coloured  # noqa: PLC0415 - not for a pipe
 
             plain = bool(os.environ.get("NO_COLOR"))
-            self._console = Console(
-                file=sys.stdout,
+            self._console = Coloured(
+                file=self._out,
+                force_terminal=True if self.is_terminal else None,
                 markup=False,
                 emoji=False,
                 highlight=False,
@@ -46,7 +51,7 @@ class Screen:
                 color_system=None if plain else "auto",
                 no_color=plain,
             )
-        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
@@ -81,20 +86,35 @@ class Screen:
             text.highlight_regex(marked, "reverse")
         before, others = _text(first), _text(rest)
         if self.width is None:
-            parts = text.split("\n", allow_blank=True)
+            parts: Iterable[Text] = text.split("\n", allow_blank=True)
         else:
             taken = max(before.cell_len, others.cell_len)
-            room = max(self.width - taken, _LEAST_WIDTH)
+            if self.width - taken < _LEAST_WIDTH:  # then a column of its own is no help
+                before, others, text = _text(()), _text(_INDENT), before + text
+                taken = others.cell_len
+            room = max(self.width - taken, _WIDEST_CELLS)
+            if len(text) > _WRAPPED:
+                self._print_cut(text.plain, room, before.plain, others.plain)
+                return
             parts = text.wrap(self._console, room)
         for index, part in enumerate(parts):
             whole = (others if index else before) + part
             whole.rstrip()
             self._console.print(whole)
 
+    def _print_cut(self, text: str, room: int, start: str, others: str) -> None:
+        """Print *text*, which is too long to be broken at words and styled: that would take minutes."""
+        size = room if text.isascii() else room // _WIDEST_CELLS
+        for line in text.split("\n"):
+            spread = line.expandtabs()
+            for at in range(0, len(spread) or 1, size):
+                self._out.write(f"{start}{spread[at : at + size]}".rstrip() + "\n")
+                start = others
+
     def _print_plain(self, body: Styled, first: Styled, rest: Styled) -> None:
         before, others = _plain(first), _plain(rest)
-        for index, part in enumerate(_plain(body).split("\n")):
-            sys.stdout.write(((others if index else before) + part).rstrip() + "\n")
+        lines = f"{before}{_plain(body)}".replace("\n", f"\n{others}").split("\n")
+        self._out.write("\n".join(map(str.rstrip, lines)) + "\n")
 
 
 def _plain(styled: Styled) -> str:

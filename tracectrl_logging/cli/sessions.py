@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +43,7 @@ def sessions(root: str | None, *, as_json: bool, limit: int | None) -> None:
         from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
 
         for summary in summaries[:limit]:
-            write_line(encode_line(asdict(summary))[:-1])
+            write_line(encode_line(summary._asdict())[:-1])
     elif summaries:
         from tracectrl_logging.cli.screen import Screen  # noqa: PLC0415 - one of two ways
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
-    from tracectrl_logging.reader import Line
+    from tracectrl_logging.reader.records import Line
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+_NEXT: Final = re.compile(r'["{}\[\],:]')
 
 
 def typed(line: Line) -> bytes:
@@ -21,36 +22,48 @@ def typed(line: Line) -> bytes:
     """
     raw = line.raw
     if "type" in line.row:
-        import json  # noqa: PLC0415 - for few lines only
-
         name = "extra_type"
         while name in line.row:
             name = f"extra_{name}"
         text = raw.decode()
-        for start, end in reversed(list(_keys(text))):
-            if json.loads(text[start:end]) == "type":
+        for key, start, end, *_ in reversed(list(_places(text))):
+            if key == "type":
                 text = f'{text[:start]}"{name}"{text[end:]}'
         raw = text.encode()
     comma = b"," if line.row else b""
     return b'{"type":"%s"%s%s' % (line.kind.encode(), comma, raw[1:])
 
 
-def _keys(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the keys of the JSON object *text* are, quotes included; not of objects in it."""
-    from json import JSONDecoder  # noqa: PLC0415 - as above
-
-    decode = JSONDecoder().raw_decode
-    at = _after_space(text, 1)
-    while text[at] == '"':
-        _, end = decode(text, at)
-        yield at, end
-        at = _after_space(text, _after_space(text, end) + 1)
-        _, at = decode(text, at)
-        at = _after_space(text, _after_space(text, at) + 1)
-        if at >= len(text):
-            return
+def members(text: str) -> list[tuple[str, str]]:
+    """Return the keys of the JSON object *text*, and their values as they are written."""
+    return [(key, text[colon + 1 : end].strip()) for key, _, _, colon, end in _places(text)]
 
 
-def _after_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return at if match is None else match.end()
+def _places(text: str) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield each key of the object *text*: itself, its start and end, its colon, its value's end.
+
+    Nothing here recurses, so that objects may be nested as deeply as the reader takes them.
+    """
+    from json import decoder  # noqa: PLC0415 - for few lines only
+
+    scan = decoder.scanstring  # type: ignore[attr-defined] # what JSONDecoder reads strings with
+    depth = start = end = colon = 0
+    key: str | None = None
+    at = 0
+    while (match := _NEXT.search(text, at)) is not None:
+        sign, at = match[0], match.end()
+        if sign == '"':
+            string, after = scan(text, at, False)  # noqa: FBT003 - it takes no keywords
+            if depth == 1 and key is None:
+                key, start, end = string, at - 1, after
+            at = after
+        elif sign in "{[":
+            depth += 1
+        elif depth == 1 and sign == ":":
+            colon = at - 1
+        else:
+            if depth == 1 and key is not None:
+                yield key, start, end, colon, at - 1
+                key = None
+            if sign in "}]":
+                depth -= 1

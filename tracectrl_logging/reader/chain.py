@@ -13,7 +13,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl_logging.reader.listing import names_of
+from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class OpenFile(NamedTuple):
 
     path: str
     stream: IO[bytes]
+    end: int | None = None
+    """How many bytes it had when it was opened; ``None`` for a compressed file.
+
+    Reading ends there: what is written faster than it is read has no end of its own.
+    """
 
 
 def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile]:
@@ -58,7 +63,7 @@ def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile
     for attempt in range(_ATTEMPTS):
         if attempt:
             close_all(files)
-            names = _of_kind(names_of(found), kind)
+            names = _of_kind(names_in(found.root, found.stem), kind)
         damages.clear()
         files, are_as_named = _open_all(found.root, names, damages)
         if are_as_named and not _is_rotated(found, kind, names):
@@ -149,7 +154,8 @@ def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
     except BaseException:
         raw.close()
         raise
-    return OpenFile(path, stream), (status.st_dev, status.st_ino)
+    end = status.st_size if packed is None else None
+    return OpenFile(path, stream, end), (status.st_dev, status.st_ino)
 
 
 def _begin_alike(plain: OpenFile, packed: OpenFile) -> bool:

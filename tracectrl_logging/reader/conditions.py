@@ -72,7 +72,7 @@ _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASC
 _WORDS: Final = {True: "true", False: "false", None: "null"}
 _EXACT_NS: Final = 2**53
 _MANY_DIGITS: Final = 1000  # int() refuses more than a few thousand
-_MISSING: Final = object()
+MISSING: Final = object()
 
 
 class Condition:
@@ -121,7 +121,7 @@ class Condition:
         if self._ns is not None:
             return self._holds_for_duration(row, self._ns)
         found = find(row, self.key)
-        if found is _MISSING:
+        if found is MISSING:
             return self._negated
         if self._is_level:
             severity = _SEVERITY.get(found.upper()) if isinstance(found, str) else None
@@ -132,7 +132,7 @@ class Condition:
         names = (self.key, *(self.key + end for end in _KEY_UNIT_NS))
         for name in names:
             found = find(row, name)
-            if found is _MISSING:
+            if found is MISSING:
                 continue
             present_ns = _ns_of(name, found)
             if present_ns is not None:
@@ -150,7 +150,7 @@ def find(row: Mapping[str, Any], key: str) -> Any:
     if isinstance(attributes, dict) and key in attributes:
         return attributes[key]
     if "." not in key:
-        return _MISSING
+        return MISSING
     # The longest first name that is there, since names hold dots, too.
     first, rest = key, ""
     while "." in first:
@@ -159,7 +159,7 @@ def find(row: Mapping[str, Any], key: str) -> Any:
         inner = row.get(first)
         if isinstance(inner, dict):
             return find(inner, rest)
-    return _MISSING
+    return MISSING
 
 
 def all_of(conditions: Iterable[Condition]) -> Callable[[Mapping[str, Any]], bool] | None:

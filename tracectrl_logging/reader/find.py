@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from tracectrl.files.names import (
     OVERFLOW_STEM,
     id_of_stem,
-    root_path,
+    root_dir,
     session_id_of,
     stem_of,
 )
 from tracectrl_logging.reader.chain import UNREADABLE
-from tracectrl_logging.reader.listing import SessionFiles, StoredName, listed, names_of
+from tracectrl_logging.reader.listing import SessionFiles, StoredName, listed
+from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage, UnknownSessionError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def find_all(root: str | os.PathLike[str] | None = None) -> list[SessionFiles]:
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    directory = os.fspath(root_path(root))
+    directory = root_dir(root)
     by_stem = listed(directory)
     overflow = _overflow(directory, by_stem.pop(OVERFLOW_STEM, None))
     found = [
@@ -93,7 +94,7 @@ def id_of(found: SessionFiles, report: Report | None = None) -> str:
                 damage = Damage(path, None, what)
         if not is_gone:
             break
-        names = names_of(found)
+        names = names_in(found.root, found.stem)
     if damage is not None and report is not None:
         report(damage)
     return found.stem
@@ -108,10 +109,9 @@ def _is_stem(stem: str) -> bool:
 
 
 def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles | None:
-    directory = os.fspath(root_path(root))
-    by_stem = listed(directory, (f"{stem}.", f"{OVERFLOW_STEM}."))
-    names = by_stem.get(stem, ())
-    overflow = _overflow(directory, by_stem.get(OVERFLOW_STEM))
+    directory = root_dir(root)
+    names = names_in(directory, stem)
+    overflow = _overflow(directory, names_in(directory, OVERFLOW_STEM))
     if overflow is not None and stem not in overflow.stems:
         overflow = None
     if not names and overflow is None:

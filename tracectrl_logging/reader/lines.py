@@ -5,12 +5,12 @@ A line is read whole, so a reader's memory is bounded by the longest line, not b
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tracectrl._json import encode_line
 from tracectrl_logging.reader.chain import UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.records import Damage, Line
 
@@ -39,12 +39,13 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
     """Yield the lines of *file* that are JSON objects; *report* hears of the others.
 
     A line is its number from 1, its bytes, and what they say. Blank lines are neither damage nor
-    lines. A last line without a newline counts.
+    lines. A last line without a newline counts; one that was begun after the file was opened does not.
     """
-    path, stream = file
+    path, stream, size = file
     loads = orjson.loads
-    number = 0
-    while True:
+    number = at = 0
+    end = math.inf if size is None else size
+    while at < end:
         try:
             raw = stream.readline(MAX_LINE_BYTES)
         except UNREADABLE as error:
@@ -53,10 +54,12 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
         if not raw:
             return
         number += 1
+        at += len(raw)
         if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
             report(Damage(path, number, f"longer than {MAX_LINE_BYTES} bytes"))
             if not _skip_line(file, number, report):
                 return
+            at = stream.tell()
             continue
         try:
             row = loads(raw)  # and not parse(): this is the loop that everything waits for
@@ -109,6 +112,8 @@ def lines(
         for path, stored in sources(found, kind, files, report):
             for number, raw, row in stored:
                 if kind == "span" and OTLP_KEY in row:
+                    from tracectrl._json import encode_line  # noqa: PLC0415 - for OTLP alone
+
                     for span in spans_of(path, number, row, sid, report):
                         latest = time = span["start_time"]
                         yield Line(kind, span, encode_line(span)[:-1], time, path, number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import ParsedName, parse_name
@@ -28,14 +27,13 @@ class StoredName(NamedTuple):
     parsed: ParsedName
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFiles:
+class SessionFiles(NamedTuple):
     """The names of one session's files under a root, as they were when it was listed."""
 
     root: str
     stem: str
     names: tuple[StoredName, ...]
-    overflow: Overflow | None = field(default=None, compare=False)
+    overflow: Overflow | None = None
     """Where more of its lines may be, among those of others."""
 
     def is_gone(self) -> bool:
@@ -67,8 +65,3 @@ def listed(directory: str, starts: tuple[str, ...] = ("",)) -> dict[str, list[St
             break
         known = {stored.name for names in by_stem.values() for stored in names}
     return by_stem
-
-
-def names_of(found: SessionFiles) -> list[StoredName]:
-    """Return the names of the files of *found* as they are now."""
-    return listed(found.root, (f"{found.stem}.",)).get(found.stem, [])

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from operator import attrgetter
-from typing import IO, TYPE_CHECKING
+import os
+from operator import attrgetter, itemgetter
+from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl_logging.reader.lines import lines, parse
 from tracectrl_logging.reader.records import Line
@@ -22,10 +23,21 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
+    # A line's time, the number of its file, its number there, and its bytes or where they are.
+    _Entry = tuple[str, int, int, bytes | tuple[int, int]]
+
 RUN_BYTES = 16 * 1024 * 1024
 """How many bytes of lines are sorted in memory at once."""
 
-_BATCH_BYTES = 256 * 1024
+# What a line takes beside its bytes, with what it says as a dictionary and without.
+_ROW_BYTES = 500
+_PLACE_BYTES = 250
+
+# Of what was sorted, each run has a piece in memory. Long lines wait in the file.
+_LONG_BYTES = 32 * 1024
+_LEAST_CHUNK_BYTES = 2 * _LONG_BYTES
+
+_NO_ROW: dict[str, Any] = {}
 
 _time = attrgetter("time")
 
@@ -43,7 +55,7 @@ def merge(streams: Iterable[Iterable[Line]]) -> Iterator[Line]:
 def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
     """Yield lines of one kind in time order; those of equal time stay as they are."""
     stream = iter(unordered)
-    run = _run(stream)
+    run = _run(stream, _ROW_BYTES)
     following = next(stream, None)
     if following is None:
         yield from run
@@ -52,22 +64,28 @@ def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
 
     with tempfile.TemporaryFile(prefix="tracectrl-logs-") as spilled:
         paths: dict[str, int] = {}
+        kind = run[0].kind
         runs = [_spill(run, spilled, paths)]
         while following is not None:
-            run = _run(itertools.chain((following,), stream))
+            rest = itertools.chain((following,), stream)
+            run.clear()
+            run = _run((line._replace(row=_NO_ROW) for line in rest), _PLACE_BYTES)
             runs.append(_spill(run, spilled, paths))
             following = next(stream, None)
-        kind = run[0].kind
-        del run
-        yield from merge(_spilled(spilled, start, end, kind, list(paths)) for start, end in runs)
+        del run, following, rest
+        spilled.flush()
+        fd = spilled.fileno()
+        chunk_bytes = max(_LEAST_CHUNK_BYTES, RUN_BYTES // len(runs))
+        entries = (_entries(fd, start, end, chunk_bytes) for start, end in runs)
+        yield from _lines(fd, kind, list(paths), heapq.merge(*entries, key=itemgetter(0)))
 
 
-def _run(stream: Iterator[Line]) -> list[Line]:
+def _run(stream: Iterator[Line], each_bytes: int) -> list[Line]:
     run: list[Line] = []
     size_bytes = 0
     for line in stream:
         run.append(line)
-        size_bytes += len(line.raw)
+        size_bytes += len(line.raw) + each_bytes
         if size_bytes >= RUN_BYTES:
             break
     run.sort(key=_time)
@@ -75,23 +93,43 @@ def _run(stream: Iterator[Line]) -> list[Line]:
 
 
 def _spill(run: list[Line], spilled: IO[bytes], paths: dict[str, int]) -> tuple[int, int]:
-    """Write *run* at the end of *spilled*, a line each; return where it starts and ends."""
+    """Write *run* at the end of *spilled*; return where it starts and ends."""
     start = spilled.tell()
     for line in run:
         place = paths.setdefault(line.path, len(paths))
-        spilled.write(b"%s\t%d\t%d\t%s\n" % (line.time.encode(), place, line.number, line.raw))
+        head = (line.time, place, line.number, len(line.raw))
+        spilled.write(b"%s\n%s" % ("\t".join(map(str, head)).encode(), line.raw))
     return start, spilled.tell()
 
 
-def _spilled(
-    spilled: IO[bytes], start: int, end: int, kind: Kind, paths: list[str]
-) -> Iterator[Line]:
-    position = start
-    while position < end:
-        spilled.seek(position)
-        # readlines() stops once it has more bytes than this.
-        batch = spilled.readlines(min(_BATCH_BYTES, end - position - 1))
-        position = spilled.tell()
-        for stored in batch:
-            time, place, number, raw = stored[:-1].split(b"\t", 3)
-            yield Line(kind, parse(raw)[0], raw, time.decode(), paths[int(place)], int(number))
+def _entries(fd: int, start: int, end: int, chunk_bytes: int) -> Iterator[_Entry]:
+    """Yield what was spilled from *start* to *end*, the bytes of long lines left where they are."""
+    while start < end:
+        chunk = os.pread(fd, min(chunk_bytes, end - start), start)
+        at = 0
+        while (newline := chunk.find(b"\n", at)) >= 0:
+            time, place, number, size = chunk[at:newline].decode().split("\t")
+            first, after = newline + 1, newline + 1 + int(size)
+            if after <= len(chunk):
+                raw: bytes | tuple[int, int] = chunk[first:after]
+            elif int(size) > _LONG_BYTES:
+                raw = start + first, int(size)
+            else:
+                break
+            yield time, int(place), int(number), raw
+            at = after
+        start += at
+
+
+def _lines(fd: int, kind: Kind, paths: list[str], entries: Iterable[_Entry]) -> Iterator[Line]:
+    for time, place, number, stored in entries:
+        raw = stored if isinstance(stored, bytes) else _read(fd, *stored)
+        yield Line(kind, parse(raw)[0], raw, time, paths[place], number)
+
+
+def _read(fd: int, start: int, size: int) -> bytes:
+    parts = []
+    while size:
+        parts.append(os.pread(fd, size, start))
+        start, size = start + len(parts[-1]), size - len(parts[-1])
+    return b"".join(parts)

@@ -1,10 +1,12 @@
-"""What the reader hands out: small frozen records."""
+"""What the reader hands out: small frozen records.
+
+Named tuples, which are made and loaded several times faster than frozen dataclasses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -12,8 +14,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["log", "span"]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A stored line, of a log or of a span.
 
     Two numbers of one line may differ: :attr:`row` holds an integer past 64 bits as a float,
@@ -35,8 +36,7 @@ class Line:
     """The place in the file at *path*, counted from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
+class SessionSummary(NamedTuple):
     """One session's files in numbers; damaged lines do not count."""
 
     session_id: str
@@ -52,8 +52,7 @@ class SessionSummary:
     """The services that wrote the lines, sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """What could not be read: one line, or the rest of a file."""
 
     path: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracectrl_logging.reader.records import Line
 
@@ -45,6 +45,24 @@ def nest(lines: Iterable[Line]) -> list[Node]:
     return roots
 
 
+def with_context(lines: Iterable[Line], is_meant: Callable[[Line], bool]) -> list[Line]:
+    """Return those of *lines* that are meant and the spans above them, in the order given."""
+    held = list(lines)
+    spans: dict[tuple[object, str], Line] = {}
+    for line in held:
+        key = _key(line, "span_id")
+        if key is not None and line.kind == "span":
+            spans.setdefault(key, line)
+    kept: set[int] = set()
+    for line in held:
+        here: Line | None = line if is_meant(line) else None
+        while here is not None and id(here) not in kept:
+            kept.add(id(here))
+            key = _parent_key(here)
+            here = None if key is None else spans.get(key)
+    return [line for line in held if id(line) in kept]
+
+
 def walk(roots: Iterable[Node]) -> Iterator[tuple[int, Line]]:
     """Yield every line below *roots* with its depth, a span before what belongs to it."""
     levels = [iter(roots)]
@@ -59,9 +77,12 @@ def walk(roots: Iterable[Node]) -> Iterator[tuple[int, Line]]:
 
 
 def _parent(node: Node, spans: dict[tuple[object, str], Node]) -> Node | None:
-    name = "parent_span_id" if node.line.kind == "span" else "span_id"
-    key = _key(node.line, name)
+    key = _parent_key(node.line)
     return None if key is None else spans.get(key)
+
+
+def _parent_key(line: Line) -> tuple[object, str] | None:
+    return _key(line, "parent_span_id" if line.kind == "span" else "span_id")
 
 
 def _key(line: Line, name: str) -> tuple[object, str] | None:

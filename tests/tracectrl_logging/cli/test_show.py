@@ -298,3 +298,158 @@ def test_terminal_width(
     lines = command("show", "s", COLUMNS=str(width), NO_COLOR="1", TERM="xterm").stdout.splitlines()
     assert max(len(line) + line.count("漢") for line in lines) in range(width - 5, width + 1)
     assert all(line.startswith(" " * 21 + "│   word") for line in lines[5:-1] if "word" in line)
+
+
+def tree(write: Write) -> None:
+    """Write a session of two traces: ``outer`` with ``inner`` in it, and ``other``."""
+    write(
+        "s.logs.jsonl",
+        log(0, message="begins", service="api"),
+        log(2, message="in outer", trace_id="a1", span_id="b1", user="ann"),
+        log(3, message="in inner", trace_id="a1", span_id="b2", level="ERROR", logger="app.db"),
+        log(5, message="in other", trace_id="c1", span_id="d1", level="WARNING", tool="search"),
+    )
+    write(
+        "s.spans.jsonl",
+        span(
+            3, "inner", "b2", trace_id="a1", parent_span_id="b1", attributes={"tool": "x", "k": 1}
+        ),
+        span(1, "outer", "b1", trace_id="a1", duration_ns=4_000_000_000),
+        span(4, "other", "d1", trace_id="c1", parent_span_id="gone"),
+    )
+
+
+PICKED = [
+    (("--level", "warning"), ["in inner", "in other"], ["outer", "inner", "other"]),
+    (("--logger", "app.db"), ["in inner"], ["outer", "inner"]),
+    (("--trace", "A"), ["outer", "in outer", "inner", "in inner"], []),
+    (("--span", "b2"), ["inner", "in inner"], []),
+    (("--span", "B1"), ["outer", "in outer", "inner", "in inner"], []),
+    (("--span", "d1", "--level", "INFO"), ["in other"], ["other"]),
+    (("--where", "tool=search"), ["in other"], ["other"]),
+    (("--where", "duration>1s"), ["outer"], []),
+    (("-w", "tool~.", "-w", "tool!=search"), ["inner"], ["outer"]),
+    (("--since", "2025-01-01T00:00:04"), ["other", "in other"], []),
+    (("--until", "2025-01-01T01:00:01", "--tz", "Europe/Berlin"), ["begins", "outer"], []),
+    (("--since", "2025-01-01T00:00:02", "--until", "2025-01-01T00:00:02"), ["in outer"], ["outer"]),
+]
+
+
+def names_in(text: str) -> list[str]:
+    """Return which of the names in the tree stand in *text*, in order."""
+    found = re.findall(r"SPAN +(?:│ )*(?:\[api\] )?(\w+)|: (begins|in \w+)", text)
+    return [name or message for name, message in found]
+
+
+@pytest.mark.parametrize(("args", "picked", "above"), PICKED)
+def test_picking(
+    args: tuple[str, ...], picked: list[str], above: list[str], command: Command, write: Write
+) -> None:
+    """Flat and as JSON exactly what is picked is shown; nested also the spans above it."""
+    tree(write)
+    found = rows(command("show", "s", "--json", *args))
+    assert picked == [row.get("message", row.get("name")) for row in found]
+    assert picked == names_in(command("show", "s", "--flat", *args).stdout)
+    assert sorted({*picked, *above}) == sorted(names_in(command("show", "s", *args).stdout))
+
+
+@pytest.mark.parametrize("more", [(), ("--flat",), ("--json",)])
+def test_nothing_picked(more: tuple[str, ...], command: Command, write: Write) -> None:
+    """Where nothing is meant, the status is 1 and nothing is printed."""
+    tree(write)
+    for args in (("--level", "CRITICAL"), ("--trace", "99"), ("--span", "ff"), ("-w", "x=1")):
+        result = command("show", "s", *more, *args)
+        assert (1, "") == (result.exit_code, result.stdout)
+    assert "Error: no span 'ff' in s\n" == command("show", "s", "--span", "ff").stderr
+    assert "no such lines in session s\n" == command("show", "s", "-w", "x=1").stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--level", "LOUD"),
+        ("--trace", "xyz"),
+        ("--span", "-"),
+        ("--span", "b"),
+        ("--since", "soon"),
+        ("--where", "tool"),
+        ("--tz", "Nowhere"),
+    ],
+)
+def test_wrong_options(args: tuple[str, ...], command: Command, write: Write) -> None:
+    """An option that says nothing usable is named; the status is 2."""
+    tree(write)
+    result = command("show", "s", *args)
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert args[1] in result.stderr
+
+
+def test_flat(command: Command, write: Write) -> None:
+    """Lines stand in time order with their times, several sessions together, each line with its own."""
+    tree(write)
+    write("r.logs.jsonl", log(1, message="elsewhere"), b'{"message":"at no time"}')
+    lines = command("show", "s", "--flat", "--tz", "Asia/Kolkata").stdout.splitlines()
+    assert "2025-01-01 05:30:00.000  INFO      [api] app: begins" == lines[0]
+    assert "2025-01-01 05:30:01.000  SPAN      outer  4.00 s" == lines[1]
+    lines = command("show", "s", "r", "--flat").stdout.splitlines()
+    assert "2025-01-01 00:00:01.000  INFO      r  app: elsewhere" in lines
+    assert "2025-01-01 00:00:05.000  WARNING   s  app: in other  tool=search" == lines[-1]
+    write("t.logs.jsonl", b'{"message":"at no time"}')
+    assert (
+        f"{'-':<23}  -         -: at no time"
+        == command("show", "t", "--flat").stdout.splitlines()[0]
+    )
+
+
+def test_head_of_a_part(command: Command, write: Write) -> None:
+    """The head says how much of the session is shown, and when it began in the zone asked for."""
+    tree(write)
+    head = command("show", "s", "--level", "ERROR", "--tz", "Europe/Berlin").stdout.splitlines()[1]
+    said = "2025-01-01 01:00:00 CET · 5.00 s · 1 of 4 log lines · 2 of 3 spans · 1 error · api"
+    assert said == head
+
+
+def test_fields(command: Command, write: Write) -> None:
+    """``--fields`` picks among extras and attributes, ``--hide`` leaves keys out."""
+    tree(write)
+    text = command("show", "s", "--flat", "--fields", "tool,trace_id").stdout
+    assert "app: in outer  trace_id=a1\n" in text
+    assert "inner  tool=x  trace_id=a1\n" in text
+    text = command("show", "s", "--flat", "--hide", "user", "--hide", "logger,service").stdout
+    assert "INFO      in outer\n" in text
+    assert "INFO      begins\n" in text
+    assert "user" not in command("show", "s", "--fields", "").stdout
+    found = rows(command("show", "s", "--json", "--fields", "message,name"))
+    assert {"type": "log", "message": "begins"} == found[0]
+    assert {"type": "span", "name": "outer"} == found[1]
+    found = rows(command("show", "s", "--json", "--hide", "timestamp,level,logger,service"))
+    assert {"type": "log", "message": "begins"} == found[0]
+
+
+def test_too_large_to_nest(command: Command, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session past the limit is shown flat, whole, and a line on stderr says so."""
+    write("s.logs.jsonl", *[log(n % 60, message=f"m{n}", span_id="a") for n in range(100)])
+    write("s.spans.jsonl", span(0, "outer", "a"))
+    nested = command("show", "s").stdout
+    for name, limit in (("MOST_LINES", 10), ("MOST_BYTES", 1000)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"tracectrl_logging.cli.story.{name}", limit)
+            result = command("show", "s")
+            assert 0 == result.exit_code
+            assert 1 == result.stderr.count("\n")
+            assert "session s is too large to nest" in result.stderr
+            assert 101 == len(result.stdout.splitlines())
+            assert sorted(re.findall("m[0-9]+", nested)) == sorted(
+                re.findall("m[0-9]+", result.stdout)
+            )
+            flat = command("show", "s", "--flat")
+            assert ("", flat.stdout) == (flat.stderr, result.stdout)
+
+
+def test_many_warnings(command: Command, write: Write) -> None:
+    """Past a hundred warnings the damaged lines are counted."""
+    write("s.logs.jsonl", *[line for n in range(150) for line in (b"bad", b'{"message":"%d"}' % n)])
+    result = command("show", "s", "--json")
+    assert 150 == len(result.stdout.splitlines())
+    said = result.stderr.splitlines()
+    assert (101, "Warning: and 50 more damaged lines") == (len(said), said[-1])

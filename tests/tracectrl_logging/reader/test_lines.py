@@ -166,3 +166,14 @@ def test_lines_without_time(write: Write, root: Path) -> None:
     """A line without a time has that of the line before it, the empty text before any."""
     write("s.logs.jsonl", b"{}", GOOD, b'{"timestamp":5}', b'{"message":"x"}')
     assert ["", *["2025-01-01T00:00:00.000000Z"] * 3] == [line.time for line in read(root)[0]]
+
+
+def test_what_is_written_meanwhile(write: Write, root: Path) -> None:
+    """Reading a file ends where the file ended when it was opened, however fast it grows."""
+    path = write("s.logs.jsonl", *[b'{"n":%d}' % number for number in range(10)])
+    read_so_far = []
+    for line in lines(find.find("s", root), "log", "s", list[Damage]().append):
+        read_so_far.append(line.row["n"])
+        with path.open("ab") as file:
+            file.write(b'{"n":10}\n' * 1000)
+    assert list(range(10)) == read_so_far

@@ -87,6 +87,18 @@ def test_large(run_bytes: int, write: Write, root: Path, monkeypatch: pytest.Mon
     assert sorted(line.time for line in expected) == [line.time for line in expected]
 
 
+def test_long_lines(write: Write, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that are too long to wait in memory come in order, as they are stored."""
+    texts = [letter * size for size in (40_000, 5, 200_000, 70_000) for letter in "xü"]
+    rows = [log(len(texts) - number, text) for number, text in enumerate(texts)]
+    write("s.logs.jsonl", *rows)
+    monkeypatch.setattr(merge, "RUN_BYTES", 100_000)
+    lines = list(read("s", root))
+    assert [line.raw for line in lines] == rows[::-1]
+    assert [line.row["message"] for line in lines] == texts[::-1]
+    assert [line.number for line in lines] == list(range(len(texts), 0, -1))
+
+
 def test_growing(root: Path, logger: logging.Logger) -> None:
     """A file that grows while it is read gives whole lines, and each of them once."""
     with session("s"):

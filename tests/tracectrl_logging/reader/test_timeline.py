@@ -8,6 +8,7 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging.reader import Line, nest, read, walk
+from tracectrl_logging.reader.timeline import with_context
 
 if TYPE_CHECKING:
     import logging
@@ -96,3 +97,13 @@ def test_deep_chain() -> None:
     assert list(range(10_000)) == [depth for depth, _ in walk(nest(chain))]
     ring = [span("0", "9999"), *chain[1:]]
     assert list(range(10_000)) == [depth for depth, _ in walk(nest(reversed(ring)))]
+
+
+def test_context() -> None:
+    """What is meant is kept together with the spans above it, in the order given."""
+    lines = [span("a"), span("b", "a"), span("c", "a"), log("1", "b"), log("2", "c"), log("3")]
+    kept = with_context(lines, lambda line: line.row.get("message") in {"1", "3"})
+    assert ["a", ".b", "..1", "3"] == outline(*kept)
+    assert [] == with_context(lines, lambda _: False)
+    loop = [span("a", "b"), span("b", "a"), log("1", "b")]
+    assert loop == with_context(loop, lambda line: line.kind == "log")
