@@ -80,8 +80,8 @@ def scan(root: str | os.PathLike[str]) -> Stored:
             if name.startswith(TEMPORARY_PREFIX):
                 temporary.append(name)
                 continue
-            parsed = parse_name(name)
-            if parsed is None:
+            parts = _parts(name)
+            if parts is None:
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -89,21 +89,20 @@ def scan(root: str | os.PathLike[str]) -> Stored:
                 continue
             if not stat.S_ISREG(status.st_mode):
                 continue
-            stem = parsed.stem
-            suffix = _shared(name[len(stem) :])
+            stem, end = parts
             size = status.st_size
-            plain = 0 if parsed.packed else size
+            plain = 0 if end.is_packed else size
             known = found.get(stem)
             if known is not None:
                 found[stem] = StoredSession(
                     known.stem,
-                    (*known.suffixes, suffix),
+                    _joined(known.suffixes, end.suffix),
                     max(known.last_write_ns, status.st_mtime_ns),
                     known.size_bytes + size,
                     known.plain_bytes + plain,
                 )
             elif _is_stem(stem):
-                found[stem] = StoredSession(stem, _alone(suffix), status.st_mtime_ns, size, plain)
+                found[stem] = StoredSession(stem, end.alone, status.st_mtime_ns, size, plain)
     return Stored(list(found.values()), temporary)
 
 
@@ -138,16 +137,39 @@ def live_suffix(suffix: str) -> str:
     return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
 
 
-@lru_cache(maxsize=4096)
-def _shared(suffix: str) -> str:
-    """Return one string for all equal ones."""
-    return suffix
+class _End(NamedTuple):
+    """The end of file names, the same object for all that end alike."""
+
+    suffix: str
+    alone: tuple[str, ...]
+    is_packed: bool
+
+
+def _parts(name: str) -> tuple[str, _End] | None:
+    """Return the stem and the end of a session file's *name*, ``None`` for a file of another kind.
+
+    What :func:`parse_name` says, in half the time.
+    """
+    for live in LIVE_SUFFIXES:
+        stem, found, rest = name.rpartition(live)
+        if found and stem and (end := _end(live, rest)) is not None:
+            return stem, end
+    return None
 
 
 @lru_cache(maxsize=4096)
-def _alone(suffix: str) -> tuple[str, ...]:
-    """Return one tuple for all sessions with one file of this kind."""
-    return (suffix,)
+def _end(live: str, rest: str) -> _End | None:
+    suffix = live + rest
+    parsed = parse_name(f"x{suffix}")
+    if parsed is None or len(parsed.stem) > 1:
+        return None
+    return _End(suffix, (suffix,), parsed.packed is not None)
+
+
+@lru_cache(maxsize=4096)
+def _joined(suffixes: tuple[str, ...], suffix: str) -> tuple[str, ...]:
+    """Return one tuple for all sessions with the same files."""
+    return (*suffixes, suffix)
 
 
 def _is_stem(stem: str) -> bool:

@@ -18,10 +18,14 @@ from tracectrl.files.names import (
     stem_of,
 )
 from tracectrl_logging.reader.chain import UNREADABLE
-from tracectrl_logging.reader.listing import SessionFiles, StoredName, listed, names_of
+from tracectrl_logging.reader.listing import SessionFiles, listed, names_of
 from tracectrl_logging.reader.records import Damage, UnknownSessionError
+from tracectrl_logging.reader.stock import Stock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracectrl_logging.reader.listing import StoredName
     from tracectrl_logging.reader.overflow import Overflow
     from tracectrl_logging.reader.records import Report
 
@@ -36,18 +40,8 @@ def find_all(root: str | os.PathLike[str] | None = None) -> list[SessionFiles]:
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    directory = os.fspath(root_path(root))
-    by_stem = listed(directory)
-    overflow = _overflow(directory, by_stem.pop(OVERFLOW_STEM, None))
-    found = [
-        SessionFiles(directory, stem, tuple(names), overflow)
-        for stem, names in by_stem.items()
-        if _is_stem(stem)
-    ]
-    if overflow is not None:
-        others = overflow.stems - by_stem.keys()
-        found += [SessionFiles(directory, stem, (), overflow) for stem in others]
-    return found
+    stock = Stock(root)
+    return [stock.files(session) for session in stock.sessions]
 
 
 def find(sid: str, root: str | os.PathLike[str] | None = None) -> SessionFiles:
@@ -99,14 +93,6 @@ def id_of(found: SessionFiles, report: Report | None = None) -> str:
     return found.stem
 
 
-def _is_stem(stem: str) -> bool:
-    try:
-        id_of_stem(stem)
-    except ValueError:
-        return False
-    return True
-
-
 def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles | None:
     directory = os.fspath(root_path(root))
     by_stem = listed(directory, (f"{stem}.", f"{OVERFLOW_STEM}."))
@@ -116,7 +102,7 @@ def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles |
         overflow = None
     if not names and overflow is None:
         return None
-    return SessionFiles(directory, stem, tuple(names), overflow)
+    return SessionFiles(directory, stem, _suffixes(stem, names), overflow)
 
 
 def _overflow(directory: str, names: list[StoredName] | None) -> Overflow | None:
@@ -125,4 +111,8 @@ def _overflow(directory: str, names: list[StoredName] | None) -> Overflow | None
     # Only where there is such a file.
     from tracectrl_logging.reader.overflow import Overflow  # noqa: PLC0415
 
-    return Overflow(SessionFiles(directory, OVERFLOW_STEM, tuple(names)))
+    return Overflow(SessionFiles(directory, OVERFLOW_STEM, _suffixes(OVERFLOW_STEM, names)))
+
+
+def _suffixes(stem: str, names: Iterable[StoredName]) -> tuple[str, ...]:
+    return tuple(it.name[len(stem) :] for it in names)
