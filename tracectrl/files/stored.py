@@ -6,6 +6,7 @@ thousands of sessions.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from functools import lru_cache
@@ -22,6 +23,7 @@ from tracectrl.files.names import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 TEMPORARY_PREFIX: Final = ".compressing-"
@@ -74,7 +76,7 @@ def scan(root: str | os.PathLike[str]) -> Stored:
     """
     found: dict[str, StoredSession] = {}
     temporary: list[str] = []
-    with os.scandir(root) as entries:
+    with _entries(root) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(TEMPORARY_PREFIX):
@@ -89,20 +91,22 @@ def scan(root: str | os.PathLike[str]) -> Stored:
                 continue
             if not stat.S_ISREG(status.st_mode):
                 continue
-            stem, end = parts
+            stem, (suffix, alone, is_packed) = parts
             size = status.st_size
-            plain = 0 if end.is_packed else size
+            plain = 0 if is_packed else size
             known = found.get(stem)
-            if known is not None:
-                found[stem] = StoredSession(
-                    known.stem,
-                    _joined(known.suffixes, end.suffix),
-                    max(known.last_write_ns, status.st_mtime_ns),
-                    known.size_bytes + size,
-                    known.plain_bytes + plain,
-                )
-            elif _is_stem(stem):
-                found[stem] = StoredSession(stem, end.alone, status.st_mtime_ns, size, plain)
+            if known is None:
+                if _is_stem(stem):
+                    found[stem] = StoredSession(stem, alone, status.st_mtime_ns, size, plain)
+                continue
+            stem, suffixes, last_write_ns, known_size, known_plain = known
+            found[stem] = StoredSession(
+                stem,
+                _joined(suffixes, suffix),
+                max(last_write_ns, status.st_mtime_ns),
+                known_size + size,
+                known_plain + plain,
+            )
     return Stored(list(found.values()), temporary)
 
 
@@ -137,6 +141,21 @@ def live_suffix(suffix: str) -> str:
     return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
 
 
+@contextlib.contextmanager
+def _entries(root: str | os.PathLike[str]) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """List *root* in the way in which asking for the status of its files is quickest."""
+    if os.scandir not in os.supports_fd:
+        with os.scandir(root) as entries:
+            yield entries
+        return
+    fd = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        with os.scandir(fd) as entries:
+            yield entries
+    finally:
+        os.close(fd)
+
+
 class _End(NamedTuple):
     """The end of file names, the same object for all that end alike."""
 
@@ -150,6 +169,9 @@ def _parts(name: str) -> tuple[str, _End] | None:
 
     What :func:`parse_name` says, in half the time.
     """
+    for live, end in _LIVE_ENDS:  # nearly all of them
+        if name.endswith(live) and len(name) > len(live):
+            return name[: -len(live)], end
     for live in LIVE_SUFFIXES:
         stem, found, rest = name.rpartition(live)
         if found and stem and (end := _end(live, rest)) is not None:
@@ -164,6 +186,9 @@ def _end(live: str, rest: str) -> _End | None:
     if parsed is None or len(parsed.stem) > 1:
         return None
     return _End(suffix, (suffix,), parsed.packed is not None)
+
+
+_LIVE_ENDS: Final = tuple((live, _End(live, (live,), is_packed=False)) for live in LIVE_SUFFIXES)
 
 
 @lru_cache(maxsize=4096)

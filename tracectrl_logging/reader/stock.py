@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import time
 from typing import TYPE_CHECKING
@@ -11,11 +13,9 @@ from tracectrl.files.stored import StoredSession, scan, sid_of
 from tracectrl_logging.reader.listing import LISTINGS, TICK_NS, SessionFiles
 
 if TYPE_CHECKING:
-    from tracectrl_logging.reader.overflow import Overflow
+    from collections.abc import Iterator
 
-SLACK_NS = 2_000_000_000
-"""How much earlier than its last line's time a file's time may be: some file systems count by two
-seconds, and the kernel's clock lags behind by a tick."""
+    from tracectrl_logging.reader.overflow import Overflow
 
 
 class Stock:
@@ -38,7 +38,8 @@ class Stock:
         self.overflow: Overflow | None = None
         """Where more lines of sessions are, among those of others."""
         self._at_rest_ns: int | None = None
-        found = self._listed()
+        with _without_collector():
+            found = self._listed()
         shared = found.pop(OVERFLOW_STEM, None)
         if shared is not None:
             self._add_overflow(shared, found)
@@ -93,6 +94,18 @@ class Stock:
             last_ns = shared.last_write_ns
             known = found.get(stem, StoredSession(stem, (), last_ns, 0, 0))
             found[stem] = known._replace(last_write_ns=max(known.last_write_ns, last_ns))
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from going through a hundred thousand new tuples again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _both(first: StoredSession, second: StoredSession) -> StoredSession:
