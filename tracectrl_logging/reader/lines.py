@@ -214,4 +214,15 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
     except ValueError:
         msg = "not JSON" if raw.endswith(b"\n") else "cut off: not JSON, and no newline at its end"
         raise ValueError(msg) from None
-    return row, json.dumps(row).encode() if constants else raw
+    return row, _strict(row) if constants else raw
+
+
+def _strict(row: Any) -> bytes:
+    """Return *row* as strict JSON, its texts spelt as they most likely were."""
+    import json  # noqa: PLC0415 - as above
+
+    compact = (",", ":")
+    try:
+        return json.dumps(row, ensure_ascii=False, separators=compact).encode()
+    except UnicodeEncodeError:  # lone surrogates
+        return json.dumps(row, separators=compact).encode()

@@ -7,6 +7,7 @@ n-th piece of the work and waits while nobody takes its results, so memory stays
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -97,6 +98,7 @@ def _work(
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C goes to all; the first one speaks
+        gc.freeze()  # what was there before is shared while nobody touches it
         with open(fd, "wb", buffering=_BUFFER_BYTES) as stream:
             for start in range(number * _PIECE, len(items), workers * _PIECE):
                 for item in items[start : start + _PIECE]:
