@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.records import Damage, SessionSummary
 from tracectrl_logging.reader.summary import tallied
-from tracectrl_logging.reader.workers import spread, workers_for
+from tracectrl_logging.reader.workers import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final, TypeAlias
 
     from tracectrl.files.stored import StoredSession
     from tracectrl_logging.reader.conditions import Condition
     from tracectrl_logging.reader.records import Report
     from tracectrl_logging.reader.stock import Stock
-
-    Step: TypeAlias = Callable[[], object]
+    from tracectrl_logging.reader.workers import Step
 
 Sort: TypeAlias = Literal["last", "duration", "errors"]
 
@@ -119,7 +118,7 @@ def overview(
         stock: the sessions under a root; they are put in the order of their times.
         query: which are meant.
         report: called for each line or file that cannot be read.
-        step: called for each session that was read.
+        step: called with the number of sessions that have been read since the last call.
         parallel: processes may be forked to read many sessions.
     """
     sessions = stock.sessions
@@ -127,7 +126,7 @@ def overview(
     size_bytes = stock.size_bytes()
     is_small = len(sessions) <= _SMALL_SESSIONS and size_bytes <= _SMALL_BYTES
     bound = _Bound(query, is_trusted=not is_small)
-    workers = workers_for(size_bytes) if parallel else 1
+    workers = stock.workers() if parallel else 1
     at = 0
     for result in _outcomes(stock, query, workers):
         if isinstance(result, Damage):
@@ -135,7 +134,7 @@ def overview(
             continue
         at += 1
         if step is not None:
-            step()
+            step(1)
         bound.see(result)
         if result.summary is not None:
             yield result.summary

@@ -9,19 +9,18 @@ from tracectrl_logging.reader.find import id_of
 from tracectrl_logging.reader.query import Hit, hits
 from tracectrl_logging.reader.records import Damage, Line
 from tracectrl_logging.reader.sieve import Sieve
-from tracectrl_logging.reader.workers import spread, workers_for
+from tracectrl_logging.reader.workers import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Final, TypeAlias
+    from collections.abc import Iterator
+    from typing import Final
 
     from tracectrl.files.stored import StoredSession
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.query import Search
     from tracectrl_logging.reader.records import Report
     from tracectrl_logging.reader.stock import Stock
-
-    Step: TypeAlias = Callable[[], object]
+    from tracectrl_logging.reader.workers import Step
 
 _ROUNDED_NS: Final = 2_000_000_000  # what file systems round a file's time off by
 _SMALL_BYTES: Final = 16 * 1024 * 1024
@@ -32,12 +31,6 @@ class Count(NamedTuple):
 
     sid: str
     lines: int
-
-
-class _Done(NamedTuple):
-    """A session was searched."""
-
-    sessions: int = 1
 
 
 def search_all(
@@ -56,15 +49,15 @@ def search_all(
         stock: the sessions; they are put in the order of their IDs.
         report: called for each line or file that cannot be read and might have matched.
         counting: yield the number of matches of each session with one, and no lines.
-        step: called for each session that was searched.
+        step: called with the number of sessions that have been searched since the last call.
         parallel: processes may be forked to search much. The lines come without their rows then.
     """
     sessions = _candidates(search, stock)
-    workers = workers_for(stock.size_bytes()) if parallel else 1
+    workers = stock.workers() if parallel else 1
     needle = search.query.needle
     sieve = None if needle is None else Sieve(stock, needle)
 
-    def search_one(session: StoredSession) -> Iterator[Hit | Count | Damage | _Done]:
+    def search_one(session: StoredSession) -> Iterator[Hit | Count | Damage]:
         if sieve is None or sieve.lets_through(session):
             damages: list[Damage] = []
             found = stock.files(session)
@@ -74,14 +67,10 @@ def search_all(
                 damages.clear()
                 yield _bare(result) if workers > 1 and isinstance(result, Hit) else result
             yield from damages
-        yield _Done()
 
-    for result in spread(search_one, sessions, workers=workers):
+    for result in spread(search_one, sessions, workers=workers, step=step):
         if isinstance(result, Damage):
             report(result)
-        elif isinstance(result, _Done):
-            if step is not None:
-                step()
         else:
             yield result
 
@@ -106,7 +95,7 @@ def _candidates(search: Search, stock: Stock) -> list[StoredSession]:
     """
     stock.sort_by_id()
     since = search.selection.since
-    if since is None or stock.size_bytes() <= _SMALL_BYTES:
+    if since is None or not stock.with_times or stock.size_bytes() <= _SMALL_BYTES:
         return stock.sessions
     return [it for it in stock.sessions if timestamp_ns(it.last_write_ns + _ROUNDED_NS) >= since]
 

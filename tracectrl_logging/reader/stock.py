@@ -9,13 +9,17 @@ import time
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import OVERFLOW_STEM, id_of_stem, root_path
-from tracectrl.files.stored import StoredSession, scan, sid_of
+from tracectrl.files.stored import StoredSession, scan, scan_names, sid_of
 from tracectrl_logging.reader.listing import LISTINGS, TICK_NS, SessionFiles
+from tracectrl_logging.reader.workers import MUCH, workers_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tracectrl_logging.reader.overflow import Overflow
+
+_FEW = 2000
+"""Among so few sessions it takes no time to ask for each file's status."""
 
 
 class Stock:
@@ -26,20 +30,28 @@ class Stock:
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        with_times: find out about the files' times and sizes. Under a large root these are 0
+            otherwise.
 
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str] | None = None, *, with_times: bool = True
+    ) -> None:
         self.root = os.fspath(root_path(root))
+        self.with_times = with_times
         self.sessions: list[StoredSession]
         """In no order."""
         self.overflow: Overflow | None = None
         """Where more lines of sessions are, among those of others."""
         self._at_rest_ns: int | None = None
         with _without_collector():
-            found = self._listed()
+            found = {} if with_times else self._listed(scan_names)
+            if len(found) < _FEW:
+                self.with_times = True
+                found = self._listed(lambda root: scan(root).sessions)
         shared = found.pop(OVERFLOW_STEM, None)
         if shared is not None:
             self._add_overflow(shared, found)
@@ -56,6 +68,10 @@ class Stock:
         """Return how much there is to read."""
         return sum(session.size_bytes for session in self.sessions)
 
+    def workers(self) -> int:
+        """Return how many processes are worth their start to read all of it."""
+        return workers_for(self.size_bytes() if self.with_times else MUCH)
+
     def id_of(self, session: StoredSession) -> str:
         """Return the ID of *session*, or the stem that stands for it."""
         if self.overflow is not None and session.stem in self.overflow.stems:
@@ -70,12 +86,12 @@ class Stock:
         """Tell whether no file was made, renamed or removed since the root was listed."""
         return self._at_rest_ns == os.stat(self.root).st_mtime_ns
 
-    def _listed(self) -> dict[str, StoredSession]:
+    def _listed(self, scan: Callable[[str], list[StoredSession]]) -> dict[str, StoredSession]:
         found: dict[str, StoredSession] = {}
         for _ in range(LISTINGS):
             before_ns = os.stat(self.root).st_mtime_ns
             was_quiet = time.time_ns() - before_ns > TICK_NS
-            listed = scan(self.root).sessions
+            listed = scan(self.root)
             while listed:
                 session = listed.pop()
                 known = found.get(session.stem)

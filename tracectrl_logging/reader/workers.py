@@ -16,12 +16,16 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import NoReturn
+    from typing import NoReturn, TypeAlias
+
+    Step: TypeAlias = Callable[[int], object]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LEAST_BYTES = 32 * 1024 * 1024
+MUCH = 32 * 1024 * 1024
+"""From so many bytes on workers are worth their start."""
+
 _MOST_WORKERS = 8
 _PIECE = 64
 _BUFFER_BYTES = 256 * 1024
@@ -33,20 +37,27 @@ def workers_for(size_bytes: int) -> int:
 
     A process with threads is not forked: https://docs.python.org/3/library/os.html#os.fork
     """
-    if size_bytes < _LEAST_BYTES or not hasattr(os, "fork") or threading.active_count() > 1:
+    if size_bytes < MUCH or not hasattr(os, "fork") or threading.active_count() > 1:
         return 1
     with contextlib.suppress(AttributeError, OSError):
         return min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
     return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
-def spread(work: Callable[[T], Iterable[R]], items: Sequence[T], *, workers: int) -> Iterator[R]:
+def spread(
+    work: Callable[[T], Iterable[R]],
+    items: Sequence[T],
+    *,
+    workers: int,
+    step: Step | None = None,
+) -> Iterator[R]:
     """Yield what *work* yields for each of *items*, in their order.
 
     Args:
         work: called for each item, in a worker; what it yields is not ``None`` and can be pickled.
         items: what there is to do.
         workers: how many processes; with one, it is this one.
+        step: called with the number of items that have been done since the last call.
 
     Raises:
         OSError: a worker has ended before its work was done.
@@ -54,6 +65,8 @@ def spread(work: Callable[[T], Iterable[R]], items: Sequence[T], *, workers: int
     if workers <= 1 or len(items) <= 1:
         for item in items:
             yield from work(item)
+            if step is not None:
+                step(1)
         return
     started: list[tuple[int, IO[bytes]]] = []
     try:
@@ -63,6 +76,8 @@ def spread(work: Callable[[T], Iterable[R]], items: Sequence[T], *, workers: int
             _, stream = started[piece % workers]
             while (result := _load(stream)) is not _END:
                 yield cast("R", result)
+            if step is not None:
+                step(min(_PIECE, len(items) - piece * _PIECE))
     finally:
         _stop(started)
 
