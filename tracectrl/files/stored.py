@@ -110,8 +110,8 @@ def scan(root: str | os.PathLike[str]) -> Stored:
     return Stored(list(found.values()), temporary)
 
 
-def scan_names(root: str | os.PathLike[str]) -> list[StoredSession]:
-    """Return the sessions stored under *root* by their files' names: no times, and no sizes.
+def scan_names(root: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
+    """Return the stems of the sessions stored under *root*, and what follows them in files' names.
 
     That takes a third of the time of :func:`scan`, which says what counts, and what is raised.
     """
@@ -127,7 +127,7 @@ def scan_names(root: str | os.PathLike[str]) -> list[StoredSession]:
                 found[stem] = _joined(known, suffix)
             elif _is_stem(stem):
                 found[stem] = alone
-    return [StoredSession(stem, suffixes, 0, 0, 0) for stem, suffixes in found.items()]
+    return found
 
 
 def sid_of(root: str | os.PathLike[str], session: StoredSession) -> str | None:

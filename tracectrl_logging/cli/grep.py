@@ -170,7 +170,7 @@ def _results(
         with progress(None, "Searching") as step:
             yield results, step
         return
-    stock = Stock(path, with_times=search.selection.since is not None)
+    stock = Stock(path, with_times=search.selection.since is not None, parallel=True)
     with progress(len(stock.sessions), "Searching sessions") as step:
         yield (
             search_all(search, stock, problems, counting=counting, step=step, parallel=True),

@@ -98,7 +98,7 @@ def sessions(
         limit=limit,
     )
     problems = Problems()
-    stock = Stock(path)
+    stock = Stock(path, parallel=True)
     is_empty = not stock.sessions
     with progress(len(stock.sessions), "Reading sessions") as step:
         found = overview(stock, query, problems, step=step, parallel=True)
