@@ -3,6 +3,8 @@
     for line in read("a1b2c3d4-e5f6-7890-abcd-ef1234567890"):
         print(line.time, line.row.get("message", line.row.get("name")))
 
+:func:`sessions` says which there are, :func:`grep` searches all of them.
+
 Damaged lines never hide the others. Each is reported to *on_damage*, which is called with a
 :class:`Damage`; without one it is a :class:`DamagedLineWarning`.
 """
@@ -38,6 +40,7 @@ __all__ = [
     "Node",
     "SessionSummary",
     "UnknownSessionError",
+    "grep",
     "nest",
     "read",
     "sessions",
@@ -130,6 +133,81 @@ def read(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     return merged(find.find(sid, root), sid, on_damage or _warn)
+
+
+def grep(
+    pattern: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    literal: bool = False,
+    ignore_case: bool = False,
+    invert: bool = False,
+    session_ids: Iterable[str] = (),
+    since: str | None = None,
+    until: str | None = None,
+    level: str | None = None,
+    logger: str | None = None,
+    trace_id: str | None = None,
+    where: Iterable[str | Condition] = (),
+    on_damage: Report | None = None,
+) -> Iterator[Line]:
+    """Return the log lines that match *pattern* and meet all of this, as an iterator.
+
+        grep("timeout", where=["tool=search", "duration>1s"])
+
+    They come by the IDs of their sessions, and in each session in the order of writing. Files that
+    cannot hold a match are read, but not line by line.
+
+    Args:
+        pattern: a regular expression as :mod:`re` reads it. It is searched in the line as it is
+            stored, and in its message and its exception as they read, without JSON's escapes.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        literal: *pattern* is plain text.
+        ignore_case: letters match in either case.
+        invert: the lines that do not match *pattern* are meant.
+        session_ids: the sessions to search; none for all.
+        since: lines at this moment or later, as :func:`sessions` reads it.
+        until: lines at this moment or earlier.
+        level: lines at this level or above.
+        logger: lines of this logger, or of one below it.
+        trace_id: lines of this trace; its beginning is enough.
+        where: conditions such as ``level>=WARNING``; a line has to meet all of them.
+        on_damage: called for each line or file that cannot be read and might have matched.
+
+    Raises:
+        re.error: *pattern* is no regular expression.
+        ValueError: a moment, a condition or the level cannot be understood.
+        UnknownSessionError: no file under the root belongs to one of *session_ids*.
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    # Reading one session, as most programs do, needs none of this.
+    from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
+    from tracectrl_logging.reader.query import Hit, Query, Search, hits  # noqa: PLC0415
+    from tracectrl_logging.reader.search import search_all  # noqa: PLC0415
+    from tracectrl_logging.reader.selection import Selection  # noqa: PLC0415
+    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
+    from tracectrl_logging.reader.times import moment  # noqa: PLC0415
+
+    search = Search(
+        query=Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
+        selection=Selection(
+            since=None if since is None else moment(since),
+            until=None if until is None else moment(until),
+            level=level,
+            logger=logger,
+            trace_id=trace_id,
+            where=conditions(where),
+        ),
+    )
+    search.wanted()  # raises where the level is not known
+    report = on_damage or _warn
+    ids = (session_ids,) if isinstance(session_ids, str) else session_ids
+    meant = {sid: find.find(sid, root) for sid in sorted(ids)}
+    if meant:
+        found = (hits(search, files, sid, report) for sid, files in meant.items())
+        return (hit.line for several in found for hit in several)
+    stock = Stock(root, with_times=since is not None)
+    return (hit.line for hit in search_all(search, stock, report) if isinstance(hit, Hit))
 
 
 def _warn(damage: Damage) -> None:
