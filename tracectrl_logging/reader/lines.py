@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is damage: a file without newlines must not fill the memory."""
+
+_SKIPPED_BYTES = 1024 * 1024
 
 TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
 
@@ -54,6 +56,7 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
             return
         number += 1
         if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            raw = b""
             report(Damage(path, number, f"longer than {MAX_LINE_BYTES} bytes"))
             if not _skip_line(file, number, report):
                 return
@@ -177,7 +180,7 @@ def time_of(value: object) -> str | None:
 def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
     """Read to the end of an overlong line; return whether the file goes on being readable."""
     try:
-        while (raw := file.stream.readline(MAX_LINE_BYTES)) and not raw.endswith(b"\n"):
+        while (raw := file.stream.readline(_SKIPPED_BYTES)) and not raw.endswith(b"\n"):
             pass
     except UNREADABLE as error:
         report(Damage(file.path, number, f"the file cannot be read from here on: {error}"))
