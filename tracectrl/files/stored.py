@@ -189,9 +189,9 @@ def _parts(name: str) -> tuple[str, _End] | None:
 
     What :func:`parse_name` says, in half the time.
     """
-    for live, end in _LIVE_ENDS:  # nearly all of them
+    for live, usual in _LIVE_ENDS:  # nearly all of them
         if name.endswith(live) and len(name) > len(live):
-            return name[: -len(live)], end
+            return name[: -len(live)], usual
     for live in LIVE_SUFFIXES:
         stem, found, rest = name.rpartition(live)
         if found and stem and (end := _end(live, rest)) is not None:
