@@ -6,6 +6,7 @@ thousands of sessions.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from functools import lru_cache
@@ -22,6 +23,7 @@ from tracectrl.files.names import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 TEMPORARY_PREFIX: Final = ".compressing-"
@@ -74,14 +76,14 @@ def scan(root: str | os.PathLike[str]) -> Stored:
     """
     found: dict[str, StoredSession] = {}
     temporary: list[str] = []
-    with os.scandir(root) as entries:
+    with _entries(root) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(TEMPORARY_PREFIX):
                 temporary.append(name)
                 continue
-            parsed = parse_name(name)
-            if parsed is None:
+            parts = _parts(name)
+            if parts is None:
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -89,22 +91,43 @@ def scan(root: str | os.PathLike[str]) -> Stored:
                 continue
             if not stat.S_ISREG(status.st_mode):
                 continue
-            stem = parsed.stem
-            suffix = _shared(name[len(stem) :])
+            stem, (suffix, alone, is_packed) = parts
             size = status.st_size
-            plain = 0 if parsed.packed else size
+            plain = 0 if is_packed else size
+            known = found.get(stem)
+            if known is None:
+                if _is_stem(stem):
+                    found[stem] = StoredSession(stem, alone, status.st_mtime_ns, size, plain)
+                continue
+            stem, suffixes, last_write_ns, known_size, known_plain = known
+            found[stem] = StoredSession(
+                stem,
+                _joined(suffixes, suffix),
+                max(last_write_ns, status.st_mtime_ns),
+                known_size + size,
+                known_plain + plain,
+            )
+    return Stored(list(found.values()), temporary)
+
+
+def scan_names(root: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
+    """Return the stems of the sessions stored under *root*, and what follows them in files' names.
+
+    That takes a third of the time of :func:`scan`, which says what counts, and what is raised.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    with _entries(root) as entries:
+        for entry in entries:
+            parts = _parts(entry.name)
+            if parts is None or not entry.is_file(follow_symlinks=False):
+                continue
+            stem, (suffix, alone, _) = parts
             known = found.get(stem)
             if known is not None:
-                found[stem] = StoredSession(
-                    known.stem,
-                    (*known.suffixes, suffix),
-                    max(known.last_write_ns, status.st_mtime_ns),
-                    known.size_bytes + size,
-                    known.plain_bytes + plain,
-                )
+                found[stem] = _joined(known, suffix)
             elif _is_stem(stem):
-                found[stem] = StoredSession(stem, _alone(suffix), status.st_mtime_ns, size, plain)
-    return Stored(list(found.values()), temporary)
+                found[stem] = alone
+    return found
 
 
 def sid_of(root: str | os.PathLike[str], session: StoredSession) -> str | None:
@@ -138,16 +161,60 @@ def live_suffix(suffix: str) -> str:
     return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
 
 
-@lru_cache(maxsize=4096)
-def _shared(suffix: str) -> str:
-    """Return one string for all equal ones."""
-    return suffix
+@contextlib.contextmanager
+def _entries(root: str | os.PathLike[str]) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """List *root* in the way in which asking for the status of its files is quickest."""
+    if os.scandir not in os.supports_fd:
+        with os.scandir(root) as entries:
+            yield entries
+        return
+    fd = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        with os.scandir(fd) as entries:
+            yield entries
+    finally:
+        os.close(fd)
+
+
+class _End(NamedTuple):
+    """The end of file names, the same object for all that end alike."""
+
+    suffix: str
+    alone: tuple[str, ...]
+    is_packed: bool
+
+
+def _parts(name: str) -> tuple[str, _End] | None:
+    """Return the stem and the end of a session file's *name*, ``None`` for a file of another kind.
+
+    What :func:`parse_name` says, in half the time.
+    """
+    for live, usual in _LIVE_ENDS:  # nearly all of them
+        if name.endswith(live) and len(name) > len(live):
+            return name[: -len(live)], usual
+    for live in LIVE_SUFFIXES:
+        stem, found, rest = name.rpartition(live)
+        if found and stem and (end := _end(live, rest)) is not None:
+            return stem, end
+    return None
 
 
 @lru_cache(maxsize=4096)
-def _alone(suffix: str) -> tuple[str, ...]:
-    """Return one tuple for all sessions with one file of this kind."""
-    return (suffix,)
+def _end(live: str, rest: str) -> _End | None:
+    suffix = live + rest
+    parsed = parse_name(f"x{suffix}")
+    if parsed is None or len(parsed.stem) > 1:
+        return None
+    return _End(suffix, (suffix,), parsed.packed is not None)
+
+
+_LIVE_ENDS: Final = tuple((live, _End(live, (live,), is_packed=False)) for live in LIVE_SUFFIXES)
+
+
+@lru_cache(maxsize=4096)
+def _joined(suffixes: tuple[str, ...], suffix: str) -> tuple[str, ...]:
+    """Return one tuple for all sessions with the same files."""
+    return (*suffixes, suffix)
 
 
 def _is_stem(stem: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -15,117 +18,195 @@ from tracectrl_logging.cli.common import (
     root_option,
     session_meant,
     shown,
-    write_line,
 )
-from tracectrl_logging.reader.find import find_all, id_of
-from tracectrl_logging.reader.query import Query
-from tracectrl_logging.reader.query import grep as grep_lines
+from tracectrl_logging.cli.matches import Lines, Stored, Totals
+from tracectrl_logging.cli.options import (
+    condition,
+    line_options,
+    moment_of,
+    since_options,
+    tz_option,
+    where_option,
+)
+from tracectrl_logging.cli.progress import Progress, progress
+from tracectrl_logging.reader.query import Hit, Query, Search
+from tracectrl_logging.reader.search import Count, search_all, search_session
+from tracectrl_logging.reader.selection import Selection
+from tracectrl_logging.reader.stock import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import tzinfo
 
-    from tracectrl_logging.reader import Line
+    from tracectrl_logging.cli.matches import Put
+    from tracectrl_logging.reader.conditions import Condition
+
+_NUMBER = click.IntRange(min=0)
 
 
 @click.command(short_help="Print the log lines that match a pattern.")
 @click.argument("pattern")
-@click.option("--session", "given", metavar="ID", help="Search this session alone.")
+@click.argument("conditions", metavar="[CONDITION]...", nargs=-1, type=condition)
+@click.option(
+    "--session", "given", metavar="ID", multiple=True, help="Search this session; may be repeated."
+)
 @click.option("-F", "--fixed-strings", "literal", is_flag=True, help="PATTERN is plain text.")
 @click.option("-i", "--ignore-case", is_flag=True, help="Letters match in either case.")
 @click.option("-v", "--invert-match", "invert", is_flag=True, help="The lines that do not match.")
 @click.option("-c", "--count", "only_count", is_flag=True, help="Print how many lines match.")
 @click.option("-l", "--session-ids", "only_ids", is_flag=True, help="Print session IDs alone.")
-@json_option("the stored log lines as they are")
+@click.option("-C", "--context", type=_NUMBER, metavar="N", help="N lines around each match, too.")
+@click.option("-B", "--before-context", "before", type=_NUMBER, metavar="N", help="N before it.")
+@click.option("-A", "--after-context", "after", type=_NUMBER, metavar="N", help="N after it.")
+@click.option(
+    "-m",
+    "--max-count",
+    "most",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="N matches of each session at most.",
+)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="N matches in all at most."
+)
+@where_option("Log lines")
+@line_options
+@since_options
+@tz_option
+@json_option("the stored log lines that match, as they are")
 @root_option
 def grep(
     root: str | None,
     pattern: str,
-    given: str | None,
+    conditions: tuple[Condition, ...],
+    given: tuple[str, ...],
     *,
     literal: bool,
     ignore_case: bool,
     invert: bool,
     only_count: bool,
     only_ids: bool,
+    context: int | None,
+    before: int | None,
+    after: int | None,
+    most: int | None,
+    limit: int | None,
+    where: tuple[Condition, ...],
+    level: str | None,
+    logger: str | None,
+    trace_id: str | None,
+    since: str | None,
+    until: str | None,
+    tz: tzinfo | None,
     as_json: bool,
 ) -> None:
     """Print the log lines that match PATTERN, a regular expression (Python's re).
 
     It is searched in the line as it is stored, which finds any key or value, and in its message and
-    its exception as they read, without JSON's escapes. The ID of a session, or the start of one
-    where no other begins alike, limits the search to it.
+    its exception as they read, without JSON's escapes. Each CONDITION has to be met as well, as
+    with --where; "" is a PATTERN that matches every line. -v is about the PATTERN alone.
+
+    The lines come by the IDs of their sessions, and in each session in the order of writing. The ID
+    of a session, or the start of one where no other begins alike, limits the search to it.
 
     With --json, -c prints {"session_id", "count"} and -l prints {"session_id"} for each session
-    with a match.
-    """
+    with a match; the lines around a match are left out.
+
+    \b
+    Examples:
+      tracectrl-logs grep timeout
+      tracectrl-logs grep -F 'rate limit (429)' --since -3h -C 2
+      tracectrl-logs grep timeout 'level>=WARNING' tool=search
+      tracectrl-logs grep '' 'duration>1s' --json
+      tracectrl-logs grep -l timeout
+
+    Exit status: 0 a line matches, 1 none does, 2 wrong use or unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     path = checked_root(root)
+    is_short = only_count or only_ids
+    around = 0 if is_short or as_json else context or 0
+    search = Search(
+        query=_query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
+        selection=Selection(
+            since=moment_of(since, "--since", tz),
+            until=moment_of(until, "--until", tz),
+            level=level,
+            logger=logger,
+            trace_id=trace_id,
+            where=where + conditions,
+        ),
+        before=around if before is None or is_short or as_json else before,
+        after=around if after is None or is_short or as_json else after,
+        most=1 if only_ids else most,
+    )
     problems = Problems()
-    try:
-        query = Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert)
-    except (re.error, OverflowError, RecursionError) as error:
-        text = f"PATTERN is no regular expression: {shown(str(error))}; -F takes it as plain text"
-        raise UnusableError(text) from error
-    if given is None:
-        everything = [(id_of(files, problems), files) for files in find_all(path)]
-        everything.sort(key=lambda item: item[0])
+    put: Put
+    if is_short:
+        put = Totals(only_ids=only_ids, as_json=as_json)
+    elif as_json:
+        put = Stored()
     else:
-        everything = [session_meant(given, path)]
-    matches = 0
-    put = _line_printer(query, invert=invert, as_json=as_json)
-    for sid, files in everything:
-        count = 0
-        for line in grep_lines(query, files, sid, problems):
-            count += 1
-            if only_ids:
-                break
-            if not only_count:
-                put(sid, line)
-        matches += count
-        if count and (only_ids or (only_count and as_json)):
-            _print_session(sid, None if only_ids else count, as_json=as_json)
-    if only_count and not only_ids and not as_json:
-        click.echo(matches)
+        grouped = bool(search.before or search.after)
+        put = Lines(tz, None if invert else search.query.regex, grouped=grouped)
+    with _results(search, path, given, problems, counting=is_short) as (results, step):
+        matches = _put_all(results, put, limit, step.stop if sys.stdout.isatty() else None)
+    put.end()
+    if not matches and not literal:
+        _hint(pattern)
     problems.exit(found=matches > 0)
 
 
-def _print_session(sid: str, count: int | None, *, as_json: bool) -> None:
-    if not as_json:
-        click.echo(shown(sid))
+@contextlib.contextmanager
+def _results(
+    search: Search, path: str, given: tuple[str, ...], problems: Problems, *, counting: bool
+) -> Iterator[tuple[Iterator[Hit | Count], Progress]]:
+    """Yield the results from the sessions that are *given*, or all, and how far they have come."""
+    if given:
+        meant = dict(session_meant(start, path) for start in given)
+        results = itertools.chain.from_iterable(
+            search_session(search, files, sid, problems, counting=counting)
+            for sid, files in sorted(meant.items())
+        )
+        with progress(None, "Searching") as step:
+            yield results, step
         return
-    from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
-
-    row = {"session_id": sid} if count is None else {"session_id": sid, "count": count}
-    write_line(encode_line(row)[:-1])
-
-
-def _line_printer(query: Query, *, invert: bool, as_json: bool) -> Callable[[str, Line], None]:
-    if as_json:
-        return lambda _, line: write_line(line.raw)
-    from tracectrl_logging.cli import looks  # noqa: PLC0415 - not for ``--json``
-    from tracectrl_logging.cli.screen import Screen  # noqa: PLC0415 - as above
-
-    screen = Screen()
-    marked = None if invert else query.regex
-    before: list[str] = []
-
-    def put(sid: str, line: Line) -> None:
-        body = looks.log(line.row, full=False, with_service=False)
-        time = (line.time or "-").replace("T", " ")
-        if not screen.is_terminal:  # each match on a line of its own, for the next program
-            joined = shown("".join(text for text, _ in body))
-            level, _ = looks.level(line.row)
-            screen.line([(f"{shown(sid)}  {time}  {level}  {joined}", "")])
-            return
-        if before != [sid]:
-            if before:
-                screen.line([])
-            before[:] = [sid]
-            screen.line([(shown(sid), "bold cyan")])
-        screen.line(
-            body,
-            [(f"{time[:23]}  ", "dim"), looks.level(line.row), ("  ", "")],
-            [("    ", "")],
-            marked=marked,
+    stock = Stock(path, with_times=search.selection.since is not None, parallel=True)
+    with progress(len(stock.sessions), "Searching sessions") as step:
+        yield (
+            search_all(search, stock, problems, counting=counting, step=step, parallel=True),
+            step,
         )
 
-    return put
+
+def _put_all(
+    results: Iterator[Hit | Count], put: Put, limit: int | None, before: Callable[[], object] | None
+) -> int:
+    """Put out *results* up to the *limit*; return how many lines match. Call *before* the first."""
+    matches = 0
+    for result in results:
+        if before is not None:
+            before()
+            before = None
+        put(result)
+        matches += result.lines if isinstance(result, Count) else result.is_match
+        if limit is not None and matches >= limit:
+            break
+    return matches
+
+
+def _query(pattern: str, *, literal: bool, ignore_case: bool, invert: bool) -> Query:
+    try:
+        return Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert)
+    except (re.error, OverflowError, RecursionError) as error:
+        text = f"PATTERN is no regular expression: {shown(str(error))}; -F takes it as plain text"
+        raise UnusableError(text) from error
+
+
+def _hint(pattern: str) -> None:
+    """Say what may be meant where nothing matches *pattern* and it reads like a condition."""
+    try:
+        condition(pattern)
+    except click.BadParameter:
+        return
+    text = f"nothing matches; if '{shown(pattern)}' is a condition, write it after a PATTERN, which may be ''"
+    click.echo(text, err=True)

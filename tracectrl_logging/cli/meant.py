@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, id_of_stem, parse_name
 from tracectrl_logging.cli.common import NotFoundError, UnusableError, shown
 from tracectrl_logging.reader.find import find, find_all, id_of
-from tracectrl_logging.reader.listing import SessionFiles
+from tracectrl_logging.reader.listing import SessionFiles, suffixes_of
 from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import UnknownSessionError
 
@@ -72,7 +72,7 @@ def _known(root: str) -> dict[str, str]:
             if sid is not None:
                 known[sid] = stem
             continue
-        known[id_of(SessionFiles(root, stem, tuple(names_in(root, stem))))] = stem
+        known[id_of(SessionFiles(root, stem, suffixes_of(stem, names_in(root, stem))))] = stem
     return known
 
 

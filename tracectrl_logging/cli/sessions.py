@@ -14,103 +14,110 @@ from tracectrl_logging.cli.common import (
     shown,
     write_line,
 )
-from tracectrl_logging.reader import SessionSummary
-from tracectrl_logging.reader import sessions as all_sessions
+from tracectrl_logging.cli.options import moment_of, since_options, tz_option, where_option
+from tracectrl_logging.cli.progress import progress
+from tracectrl_logging.reader.overview import SORTS, SessionQuery, best, overview
+from tracectrl_logging.reader.spool import Spool
+from tracectrl_logging.reader.stock import Stock
 
 if TYPE_CHECKING:
-    from tracectrl_logging.cli.screen import Screen
+    from collections.abc import Iterable
+    from datetime import tzinfo
 
-_TITLES = ("SESSION", "FIRST (UTC)", "LAST (UTC)", "LOGS", "SPANS", "ERRORS", "SERVICES")
-_NUMBERS = slice(3, 6)
-_WIDEST_ID = 48
+    from tracectrl_logging.reader import SessionSummary
+    from tracectrl_logging.reader.conditions import Condition
+    from tracectrl_logging.reader.overview import Sort
 
 
-@click.command()
+@click.command(short_help="List the sessions, the latest first.")
+@since_options
+@click.option("--errors", is_flag=True, help="Sessions with a log line at ERROR or above.")
+@click.option(
+    "--service",
+    "services",
+    metavar="NAME",
+    multiple=True,
+    help="Sessions with a line of this service; given again, of any of them.",
+)
+@where_option("Sessions with lines")
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default=SORTS[0],
+    show_default=True,
+    help="The latest first, the longest, or those with the most errors.",
+)
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show N at most.")
-@json_option("session_id, first_time, last_time, logs, spans, errors, services")
+@tz_option
+@json_option(
+    "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message"
+)
 @root_option
-def sessions(root: str | None, *, as_json: bool, limit: int | None) -> None:
+def sessions(
+    root: str | None,
+    *,
+    as_json: bool,
+    limit: int | None,
+    since: str | None,
+    until: str | None,
+    errors: bool,
+    services: tuple[str, ...],
+    where: tuple[Condition, ...],
+    sort: Sort,
+    tz: tzinfo | None,
+) -> None:
     """List the sessions, the latest first.
 
     Errors are log lines at ERROR or above. Records written outside any session are in the session
-    "unknown".
-    """
+    "unknown". A session is listed where it was going on at any time between --since and --until.
+
+    Each --where must be met by a line of the session, log or span, not all by the same one. On the
+    keys duration, logs, spans and errors it is about the session as a whole. The services, too, are
+    of any line.
+
+    The latest few of many sessions are found by the times of their files, without reading all.
+
+    \b
+    Examples:
+      tracectrl-logs sessions -n 20
+      tracectrl-logs sessions --since -3h --errors
+      tracectrl-logs sessions --where tool=search --where 'duration>30s' --sort duration
+      tracectrl-logs sessions --json --since 2026-11-21 --until 2026-11-22 | jq .session_id
+
+    Exit status: 0 there are such sessions, 1 there are none, 2 wrong use or unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     path = checked_root(root)
+    query = SessionQuery(
+        since=moment_of(since, "--since", tz),
+        until=moment_of(until, "--until", tz),
+        errors=errors,
+        services=frozenset(services),
+        where=where,
+        sort=sort,
+        limit=limit,
+    )
     problems = Problems()
-    summaries = all_sessions(path, on_damage=problems)
+    stock = Stock(path, parallel=True)
+    is_empty = not stock.sessions
+    with progress(len(stock.sessions), "Reading sessions") as step:
+        found = overview(stock, query, problems, step=step, parallel=True)
+        summaries: list[SessionSummary] | Spool[SessionSummary]
+        summaries = Spool(found, query.key) if limit is None else best(found, query)
     problems.flush()
-    if as_json:
-        from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
-
-        for summary in summaries[:limit]:
-            write_line(encode_line(summary._asdict())[:-1])
-    elif summaries:
-        from tracectrl_logging.cli.screen import Screen  # noqa: PLC0415 - one of two ways
-
-        _print(summaries[:limit], Screen())
     if not summaries:
-        click.echo(f"no sessions in {shown(path)}", err=True)
+        what = "no sessions" if is_empty else "no such sessions"
+        click.echo(f"{what} in {shown(path)}", err=True)
+    elif as_json:
+        _print_json(summaries)
+    else:
+        from tracectrl_logging.cli.overview import print_table  # noqa: PLC0415 - one of two ways
+
+        print_table(summaries, tz)
     problems.exit(found=bool(summaries))
 
 
-def _print(summaries: list[SessionSummary], screen: Screen) -> None:
-    rows = [_cells(summary) for summary in summaries]
-    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
-    widths[0] = min(widths[0], _WIDEST_ID)
-    needed = sum(widths) + 2 * (len(widths) - 1)
-    if screen.width is not None and needed > screen.width:
-        for summary, cells in zip(summaries, rows, strict=True):
-            _print_block(summary, cells, screen)
-        return
-    screen.line([("  ".join(_aligned(_TITLES, widths)), "bold")])
-    for summary, cells in zip(summaries, rows, strict=True):
-        sid, first, last, logs, spans, errors, services = _aligned(cells, widths)
-        screen.line(
-            [
-                (sid, "cyan"),
-                (f"  {first}  {last}  {logs}  {spans}  ", ""),
-                (errors, "red" if summary.errors else "dim"),
-                (f"  {services}", ""),
-            ]
-        )
+def _print_json(summaries: Iterable[SessionSummary]) -> None:
+    from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
 
-
-def _print_block(summary: SessionSummary, cells: tuple[str, ...], screen: Screen) -> None:
-    """Print one session on two lines, for a narrow terminal."""
-    from tracectrl_logging.cli.looks import count  # noqa: PLC0415 - not for ``--json``
-
-    sid, first, last, *_, services = cells
-    screen.line([(sid, "cyan"), (f"  {services}", "")])
-    until = last[11:] if last[:10] == first[:10] else last
-    screen.line(
-        [
-            (f"{first} - {until}  " if summary.first_time else "no lines  ", ""),
-            (f"{count(summary.logs, 'log')}  {count(summary.spans, 'span')}  ", ""),
-            (count(summary.errors, "error"), "red" if summary.errors else "dim"),
-        ],
-        [("  ", "")],
-    )
-
-
-def _cells(summary: SessionSummary) -> tuple[str, ...]:
-    return (
-        shown(summary.session_id),
-        _second(summary.first_time),
-        _second(summary.last_time),
-        str(summary.logs),
-        str(summary.spans),
-        str(summary.errors),
-        ", ".join(map(shown, summary.services)),
-    )
-
-
-def _second(time: str | None) -> str:
-    return "-" if time is None else time[:19].replace("T", " ")
-
-
-def _aligned(cells: tuple[str, ...], widths: list[int]) -> list[str]:
-    numbers = range(len(cells))[_NUMBERS]
-    return [
-        cell.rjust(width) if index in numbers else cell.ljust(width)
-        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
+    for summary in summaries:
+        write_line(encode_line(summary._asdict())[:-1])

@@ -3,6 +3,8 @@
     for line in read("a1b2c3d4-e5f6-7890-abcd-ef1234567890"):
         print(line.time, line.row.get("message", line.row.get("name")))
 
+:func:`sessions` says which there are, :func:`grep` searches all of them.
+
 Damaged lines never hide the others. Each is reported to *on_damage*, which is called with a
 :class:`Damage`; without one it is a :class:`DamagedLineWarning`.
 
@@ -17,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from tracectrl_logging.reader.conditions import Condition
+    from tracectrl_logging.reader.overview import Sort
     from tracectrl_logging.reader.records import (
         Damage,
         DamagedLineWarning,
@@ -36,6 +40,7 @@ __all__ = [
     "Node",
     "SessionSummary",
     "UnknownSessionError",
+    "grep",
     "nest",
     "read",
     "sessions",
@@ -56,29 +61,67 @@ _MODULE_OF = {
 
 
 def sessions(
-    root: str | os.PathLike[str] | None = None, *, on_damage: Report | None = None
+    root: str | os.PathLike[str] | None = None,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    errors: bool = False,
+    services: Iterable[str] = (),
+    where: Iterable[str | Condition] = (),
+    sort: Sort = "last",
+    limit: int | None = None,
+    on_damage: Report | None = None,
 ) -> list[SessionSummary]:
-    """Return every session under *root*, the one with the latest line first.
+    """Return the sessions under *root* that meet all of this, the one with the latest line first.
+
+        sessions(since="-3h", errors=True, where=["tool=search"], limit=20)
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        since: sessions with a line at this moment or later: ``-3h``, ``2026-11-21``, ``10:05``,
+            whatever :func:`~tracectrl_logging.reader.times.moment` reads.
+        until: sessions with a line at this moment or earlier.
+        errors: sessions with a log line at ERROR or above.
+        services: sessions with a line of one of these services; none for all.
+        where: conditions such as ``level>=WARNING``. Each must be met by a line of the session, log
+            or span, not all by the same one; ``duration``, ``logs``, ``spans`` and ``errors`` are
+            those of the session.
+        sort: ``"last"``, ``"duration"`` for the longest first, ``"errors"`` for the most first.
+        limit: how many at most; the latest few are found without reading everything. It goes by
+            the files' times of modification, as far as they agree with the lines.
         on_damage: called for each line or file that cannot be read.
 
     Raises:
+        ValueError: a moment, a condition, the order or the limit cannot be understood.
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    from tracectrl_logging.reader import find  # noqa: PLC0415 - loaded when it is first used
-    from tracectrl_logging.reader.summary import summarize  # noqa: PLC0415 - as above
+    # Reading one session, as most programs do, needs none of this.
+    from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
+    from tracectrl_logging.reader.overview import (  # noqa: PLC0415
+        SORTS,
+        SessionQuery,
+        best,
+        overview,
+    )
+    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
+    from tracectrl_logging.reader.times import moment  # noqa: PLC0415
 
-    report = on_damage or _warn
-    summaries = [
-        summary
-        for found in find.find_all(root)
-        if (summary := summarize(found, report)).logs or summary.spans or not found.is_gone()
-    ]
-    summaries.sort(key=lambda summary: summary.session_id)
-    summaries.sort(key=lambda summary: summary.last_time or "", reverse=True)
-    return summaries
+    if sort not in SORTS:
+        msg = f"sort must be one of {', '.join(map(repr, SORTS))}, not {sort!r}"
+        raise ValueError(msg)
+    if limit is not None and limit < 1:
+        msg = f"limit must be at least 1, or None for all sessions, not {limit!r}"
+        raise ValueError(msg)
+    query = SessionQuery(
+        since=None if since is None else moment(since),
+        until=None if until is None else moment(until),
+        errors=errors,
+        services=frozenset((services,) if isinstance(services, str) else services),
+        where=conditions(where),
+        sort=sort,
+        limit=limit,
+    )
+    return best(overview(Stock(root), query, on_damage or _warn), query)
 
 
 def read(
@@ -105,6 +148,82 @@ def read(
     from tracectrl_logging.reader.merge import merged  # noqa: PLC0415 - as above
 
     return merged(find.find(sid, root), sid, on_damage or _warn)
+
+
+def grep(
+    pattern: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    literal: bool = False,
+    ignore_case: bool = False,
+    invert: bool = False,
+    session_ids: Iterable[str] = (),
+    since: str | None = None,
+    until: str | None = None,
+    level: str | None = None,
+    logger: str | None = None,
+    trace_id: str | None = None,
+    where: Iterable[str | Condition] = (),
+    on_damage: Report | None = None,
+) -> Iterator[Line]:
+    """Return the log lines that match *pattern* and meet all of this, as an iterator.
+
+        grep("timeout", where=["tool=search", "duration>1s"])
+
+    They come by the IDs of their sessions, and in each session in the order of writing. Files that
+    cannot hold a match are read, but not line by line.
+
+    Args:
+        pattern: a regular expression as :mod:`re` reads it. It is searched in the line as it is
+            stored, and in its message and its exception as they read, without JSON's escapes.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        literal: *pattern* is plain text.
+        ignore_case: letters match in either case.
+        invert: the lines that do not match *pattern* are meant.
+        session_ids: the sessions to search; none for all.
+        since: lines at this moment or later, as :func:`sessions` reads it.
+        until: lines at this moment or earlier.
+        level: lines at this level or above.
+        logger: lines of this logger, or of one below it.
+        trace_id: lines of this trace; its beginning is enough.
+        where: conditions such as ``level>=WARNING``; a line has to meet all of them.
+        on_damage: called for each line or file that cannot be read and might have matched.
+
+    Raises:
+        re.error: *pattern* is no regular expression.
+        ValueError: a moment, a condition or the level cannot be understood.
+        UnknownSessionError: no file under the root belongs to one of *session_ids*.
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    # Reading one session, as most programs do, needs none of this.
+    from tracectrl_logging.reader import find  # noqa: PLC0415
+    from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
+    from tracectrl_logging.reader.query import Hit, Query, Search, hits  # noqa: PLC0415
+    from tracectrl_logging.reader.search import search_all  # noqa: PLC0415
+    from tracectrl_logging.reader.selection import Selection  # noqa: PLC0415
+    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
+    from tracectrl_logging.reader.times import moment  # noqa: PLC0415
+
+    search = Search(
+        query=Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
+        selection=Selection(
+            since=None if since is None else moment(since),
+            until=None if until is None else moment(until),
+            level=level,
+            logger=logger,
+            trace_id=trace_id,
+            where=conditions(where),
+        ),
+    )
+    search.wanted()  # raises where the level is not known
+    report = on_damage or _warn
+    ids = (session_ids,) if isinstance(session_ids, str) else session_ids
+    meant = {sid: find.find(sid, root) for sid in sorted(ids)}
+    if meant:
+        found = (hits(search, files, sid, report) for sid, files in meant.items())
+        return (hit.line for several in found for hit in several)
+    stock = Stock(root, with_times=since is not None)
+    return (hit.line for hit in search_all(search, stock, report) if isinstance(hit, Hit))
 
 
 def _warn(damage: Damage) -> None:

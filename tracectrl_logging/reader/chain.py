@@ -27,13 +27,15 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 
 _SUFFIX = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _KIND: dict[str, Kind] = {"logs": "log", "spans": "span"}
-_FLAGS = (
+FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+"""With which a session's file is opened for reading."""
+
 _BUFFER_BYTES = 128 * 1024
 _PEEK_BYTES = 64 * 1024
 _ATTEMPTS = 10
@@ -77,6 +79,18 @@ def close_all(files: list[OpenFile]) -> None:
     """Close *files*."""
     for file in files:
         file.stream.close()
+
+
+def is_as_named(found: SessionFiles, kind: Kind, read: dict[str, tuple[int, int]]) -> bool:
+    """Tell whether the files of one *kind* that were *read* are still all there are.
+
+    Args:
+        found: the files as they were listed.
+        kind: which of them.
+        read: the device and the inode of what was read at each path.
+    """
+    names = _of_kind(found.names, kind)
+    return all(_is_at(*item) for item in read.items()) and not _is_rotated(found, kind, names)
 
 
 def _of_kind(names: Iterable[StoredName], kind: Kind) -> list[StoredName]:
@@ -139,7 +153,7 @@ def _is_at(path: str, identity: tuple[int, int]) -> bool:
 
 
 def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
-    fd = os.open(path, _FLAGS)
+    fd = os.open(path, FLAGS)
     raw = open(fd, "rb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - the caller closes it
     status = os.fstat(fd)
     stream: IO[bytes] = raw

@@ -162,6 +162,16 @@ def find(row: Mapping[str, Any], key: str) -> Any:
     return MISSING
 
 
+def conditions(given: str | Condition | Iterable[str | Condition]) -> tuple[Condition, ...]:
+    """Return the conditions that are *given*, some or all of them as texts.
+
+    Raises:
+        ValueError: a text is no condition.
+    """
+    several = (given,) if isinstance(given, (str, Condition)) else given
+    return tuple(Condition(one) if isinstance(one, str) else one for one in several)
+
+
 def all_of(conditions: Iterable[Condition]) -> Callable[[Mapping[str, Any]], bool] | None:
     """Return what tells whether a row meets all *conditions*; ``None`` where there are none."""
     wanted = tuple(conditions)

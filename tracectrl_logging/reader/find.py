@@ -18,11 +18,12 @@ from tracectrl.files.names import (
     stem_of,
 )
 from tracectrl_logging.reader.chain import UNREADABLE
-from tracectrl_logging.reader.listing import SessionFiles, StoredName, listed
+from tracectrl_logging.reader.listing import SessionFiles, suffixes_of
 from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage, UnknownSessionError
 
 if TYPE_CHECKING:
+    from tracectrl_logging.reader.listing import StoredName
     from tracectrl_logging.reader.overflow import Overflow
     from tracectrl_logging.reader.records import Report
 
@@ -37,18 +38,10 @@ def find_all(root: str | os.PathLike[str] | None = None) -> list[SessionFiles]:
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    directory = root_dir(root)
-    by_stem = listed(directory)
-    overflow = _overflow(directory, by_stem.pop(OVERFLOW_STEM, None))
-    found = [
-        SessionFiles(directory, stem, tuple(names), overflow)
-        for stem, names in by_stem.items()
-        if _is_stem(stem)
-    ]
-    if overflow is not None:
-        others = overflow.stems - by_stem.keys()
-        found += [SessionFiles(directory, stem, (), overflow) for stem in others]
-    return found
+    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415 - not for one session
+
+    stock = Stock(root)
+    return [stock.files(session) for session in stock.sessions]
 
 
 def find(sid: str, root: str | os.PathLike[str] | None = None) -> SessionFiles:
@@ -100,14 +93,6 @@ def id_of(found: SessionFiles, report: Report | None = None) -> str:
     return found.stem
 
 
-def _is_stem(stem: str) -> bool:
-    try:
-        id_of_stem(stem)
-    except ValueError:
-        return False
-    return True
-
-
 def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles | None:
     directory = root_dir(root)
     names = names_in(directory, stem)
@@ -116,7 +101,7 @@ def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles |
         overflow = None
     if not names and overflow is None:
         return None
-    return SessionFiles(directory, stem, tuple(names), overflow)
+    return SessionFiles(directory, stem, suffixes_of(stem, names), overflow)
 
 
 def _overflow(directory: str, names: list[StoredName] | None) -> Overflow | None:
@@ -125,4 +110,4 @@ def _overflow(directory: str, names: list[StoredName] | None) -> Overflow | None
     # Only where there is such a file.
     from tracectrl_logging.reader.overflow import Overflow  # noqa: PLC0415
 
-    return Overflow(SessionFiles(directory, OVERFLOW_STEM, tuple(names)))
+    return Overflow(SessionFiles(directory, OVERFLOW_STEM, suffixes_of(OVERFLOW_STEM, names)))

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Kind, Report
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is damage: a file without newlines must not fill the memory."""
+
+_SKIPPED_BYTES = 1024 * 1024
 
 TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
 
@@ -56,6 +58,7 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
         number += 1
         at += len(raw)
         if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            raw = b""
             report(Damage(path, number, f"longer than {MAX_LINE_BYTES} bytes"))
             if not _skip_line(file, number, report):
                 return
@@ -182,7 +185,7 @@ def time_of(value: object) -> str | None:
 def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
     """Read to the end of an overlong line; return whether the file goes on being readable."""
     try:
-        while (raw := file.stream.readline(MAX_LINE_BYTES)) and not raw.endswith(b"\n"):
+        while (raw := file.stream.readline(_SKIPPED_BYTES)) and not raw.endswith(b"\n"):
             pass
     except UNREADABLE as error:
         report(Damage(file.path, number, f"the file cannot be read from here on: {error}"))
@@ -219,4 +222,15 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
     except ValueError:
         msg = "not JSON" if raw.endswith(b"\n") else "cut off: not JSON, and no newline at its end"
         raise ValueError(msg) from None
-    return row, json.dumps(row).encode() if constants else raw
+    return row, _strict(row) if constants else raw
+
+
+def _strict(row: Any) -> bytes:
+    """Return *row* as strict JSON, its texts spelt as they most likely were."""
+    import json  # noqa: PLC0415 - as above
+
+    compact = (",", ":")
+    try:
+        return json.dumps(row, ensure_ascii=False, separators=compact).encode()
+    except UnicodeEncodeError:  # lone surrogates
+        return json.dumps(row, separators=compact).encode()

@@ -11,13 +11,18 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import ParsedName, parse_name
+from tracectrl.files.stored import parsed_suffix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tracectrl_logging.reader.overflow import Overflow
 
-_LISTINGS = 3
-# Two changes of a directory within one tick of the kernel's clock have one time.
-_TICK_NS = 20_000_000
+LISTINGS = 3
+"""How often a root is listed that changes all the time."""
+
+TICK_NS = 20_000_000
+"""Two changes of a directory within one tick of the kernel's clock have one time."""
 
 
 class StoredName(NamedTuple):
@@ -32,9 +37,20 @@ class SessionFiles(NamedTuple):
 
     root: str
     stem: str
-    names: tuple[StoredName, ...]
+    suffixes: tuple[str, ...]
+    """What follows the stem in the names; without any, its lines are all among those of others."""
     overflow: Overflow | None = None
     """Where more of its lines may be, among those of others."""
+
+    @property
+    def names(self) -> list[StoredName]:
+        """The names, and what they say."""
+        names = []
+        for suffix in self.suffixes:
+            _, kind, backup, packed = parsed_suffix(suffix)
+            parsed = ParsedName(self.stem, kind, backup, packed)
+            names.append(StoredName(self.stem + suffix, parsed))
+        return names
 
     def is_gone(self) -> bool:
         """Tell whether none of the files is there any more."""
@@ -49,9 +65,9 @@ def listed(directory: str, starts: tuple[str, ...] = ("",)) -> dict[str, list[St
     """
     by_stem: dict[str, list[StoredName]] = {}
     known: set[str] = set()
-    for _ in range(_LISTINGS):
+    for _ in range(LISTINGS):
         before_ns = os.stat(directory).st_mtime_ns
-        was_quiet = time.time_ns() - before_ns > _TICK_NS
+        was_quiet = time.time_ns() - before_ns > TICK_NS
         with os.scandir(directory) as entries:
             for entry in entries:
                 name = entry.name
@@ -65,3 +81,8 @@ def listed(directory: str, starts: tuple[str, ...] = ("",)) -> dict[str, list[St
             break
         known = {stored.name for names in by_stem.values() for stored in names}
     return by_stem
+
+
+def suffixes_of(stem: str, names: Iterable[StoredName]) -> tuple[str, ...]:
+    """Return what follows *stem* in each of *names*."""
+    return tuple(it.name[len(stem) :] for it in names)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl_logging.reader.lines import lines
+from tracectrl_logging.reader.needle import needle_for
+from tracectrl_logging.reader.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Line, Report
@@ -42,6 +46,9 @@ class Query:
             re.escape(pattern) if literal else pattern, re.IGNORECASE if ignore_case else 0
         )
         self._invert = invert
+        self.needle = (
+            None if invert else needle_for(pattern, literal=literal, ignore_case=ignore_case)
+        )
 
     def matches(self, raw: bytes, row: dict[str, Any]) -> bool:
         """Tell whether a line is meant: *raw* as it is stored, *row* as it reads."""
@@ -52,9 +59,67 @@ class Query:
         return found is not self._invert
 
 
-def grep(query: Query, found: SessionFiles, sid: str, report: Report) -> Iterator[Line]:
-    """Yield the log lines of the session *sid* that *query* means, in the order of writing."""
-    return lines(found, "log", sid, report, wanted=query.matches)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which log lines are meant, and what is wanted of them."""
+
+    query: Query
+    selection: Selection = field(default_factory=Selection)
+    """What the lines have to meet besides; *invert* is about the pattern alone."""
+    before: int = 0
+    """How many lines of the same session to return from before each match."""
+    after: int = 0
+    most: int | None = None
+    """The search of a session ends with so many matches."""
+
+    def wanted(self) -> Callable[[bytes, dict[str, Any]], bool]:
+        """Return what tells whether a line is meant."""
+        matches, is_selected = self.query.matches, self.selection.predicate("log")
+        if is_selected is None:
+            return matches
+        return lambda raw, row: is_selected(row) and matches(raw, row)
+
+
+class Hit(NamedTuple):
+    """A line that is meant, or one near it."""
+
+    sid: str
+    line: Line
+    is_match: bool
+    is_next: bool
+    """It follows the hit before in the session."""
+
+
+def hits(search: Search, found: SessionFiles, sid: str, report: Report) -> Iterator[Hit]:
+    """Yield the log lines of the session *sid* that *search* means, in the order of writing."""
+    wanted, most = search.wanted(), search.most
+    matches = 0
+    if not search.before and not search.after:
+        for line in lines(found, "log", sid, report, wanted=wanted):
+            matches += 1
+            yield Hit(sid, line, is_match=True, is_next=False)
+            if matches == most:
+                return
+        return
+    earlier: deque[Line] = deque(maxlen=search.before)
+    left, last, at = 0, -1, -1
+    for at, line in enumerate(lines(found, "log", sid, report)):
+        if matches != most and wanted(line.raw, line.row):
+            matches += 1
+            for place, one in enumerate(earlier, at - len(earlier)):
+                yield Hit(sid, one, is_match=False, is_next=place == last + 1)
+                last = place
+            earlier.clear()
+            yield Hit(sid, line, is_match=True, is_next=at == last + 1)
+            left, last = search.after, at
+        elif left:
+            left -= 1
+            yield Hit(sid, line, is_match=False, is_next=True)
+            last = at
+        elif matches == most:
+            return
+        else:
+            earlier.append(line)
 
 
 def _texts(row: dict[str, Any]) -> Iterator[str]:

@@ -50,6 +50,10 @@ class SessionSummary(NamedTuple):
     """Log lines at ERROR or above. A level with a name of its own is not known to be one."""
     services: tuple[str, ...]
     """The services that wrote the lines, sorted."""
+    duration_ns: int | None
+    """From the first time to the last, in nanoseconds."""
+    first_message: str | None
+    """The message of the earliest log line; ``None`` where there is no such text."""
 
 
 class Damage(NamedTuple):

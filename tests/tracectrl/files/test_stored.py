@@ -9,7 +9,7 @@ import pytest
 
 from tracectrl.files import log_path, span_path
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.files.stored import live_suffix, parsed_suffix, scan, sid_of
+from tracectrl.files.stored import live_suffix, parsed_suffix, scan, scan_names, sid_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,3 +85,28 @@ def test_no_root(root: Path) -> None:
     """A root that is not there raises."""
     with pytest.raises(FileNotFoundError):
         scan(root)
+
+
+def test_names_alone(root: Path) -> None:
+    """The names tell the same sessions as the whole scan, whatever else is there."""
+    root.mkdir()
+    names = ["s.logs.jsonl", "s.logs.jsonl.1", "s.spans.jsonl.2.zst", "a.logs.jsonl.spans.jsonl"]
+    others = [
+        ".logs.jsonl",
+        "%zz.logs.jsonl",
+        "s.logs.jsonl.bak",
+        "s.logs.jsonl.01",
+        ".compressing-1",
+    ]
+    for name in (*names, *others, "%overflow.logs.jsonl", "b.logs.jsonl.spans.jsonl.3.gz"):
+        (root / name).write_bytes(b"x")
+    (root / "d.logs.jsonl").mkdir()
+    (root / "l.logs.jsonl").symlink_to(root / names[0])
+    found = {stem: set(suffixes) for stem, suffixes in scan_names(root).items()}
+    assert {
+        "s": {".logs.jsonl", ".logs.jsonl.1", ".spans.jsonl.2.zst"},
+        "a.logs.jsonl": {".spans.jsonl"},
+        "b.logs.jsonl": {".spans.jsonl.3.gz"},
+        "%overflow": {".logs.jsonl"},
+    } == found
+    assert found == {session.stem: set(session.suffixes) for session in scan(root).sessions}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,3 +146,135 @@ def test_sessions_past_the_limit(command: Command, write: Write) -> None:
     assert [("s", 2), ("t", 1)] == [tuple(json.loads(line).values()) for line in counts]
     assert "1\n" == command("grep", "-c", "--session", "t", "").stdout
     assert 0 == command("show", "u").exit_code
+
+
+@pytest.fixture
+def _steps(write: Write) -> None:
+    """Write two sessions of several steps each."""
+    for sid in "ab":
+        rows = [
+            {
+                "timestamp": f"2025-01-01T10:00:0{number}.000000Z",
+                "level": "WARNING" if number == 5 else "INFO",
+                "logger": "app.db" if number % 2 else "app",
+                "message": f"step {number} of {sid}",
+                "trace_id": f"{number}{sid}" * 16,
+                "took_ms": number * 500,
+            }
+            for number in range(7)
+        ]
+        write(f"{sid}.logs.jsonl", *(json.dumps(row).encode() for row in rows))
+
+
+def steps(result: Result) -> str:
+    """Return the numbers and sessions of the rows of *result*."""
+    rows = map(json.loads, result.stdout_bytes.splitlines())
+    return " ".join(row["message"][5:].replace(" of ", "") for row in rows)
+
+
+@pytest.mark.usefixtures("_steps")
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["step", "level>=WARNING"], "5a 5b"),
+        (["step", "took>2s", "--session", "a"], "5a 6a"),
+        (["step", "took_ms>=2000", "--where", "took_ms<3000", "--session", "a"], "4a 5a"),
+        (["", "logger=app.db", "--session", "b"], "1b 3b 5b"),
+        (["step [56]", "--level", "warning"], "5a 5b"),
+        (["", "--logger", "app.db", "-m", "1"], "1a 1b"),
+        (["", "--logger", "app", "-n", "3"], "0a 1a 2a"),
+        (["", "--trace", "3b3"], "3b"),
+        (["of b", "--since", "2025-01-01T10:00:05"], "5b 6b"),
+        (["", "--until", "2025-01-01T11:00:01", "--tz", "Etc/GMT-1", "--session", "a"], "0a 1a"),
+        (["-v", "step [0-4]", "level=INFO"], "6a 6b"),
+        (["step 3", "--session", "b", "--session", "a"], "3a 3b"),
+        (["-m", "2", "of"], "0a 1a 0b 1b"),
+        (["step 4", "-C", "1"], "4a 4b"),
+    ],
+)
+def test_which(args: list[str], expected: str, command: Command) -> None:
+    """Conditions, options and the pattern must all be met; -v is about the pattern alone."""
+    result = command("grep", "--json", *args)
+    assert (0, expected) == (result.exit_code, steps(result))
+
+
+@pytest.mark.usefixtures("_steps")
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["-A", "1"], "2a 3a -- 5a 6a -- 2b 3b -- 5b 6b"),
+        (["-B", "1"], "1a 2a -- 4a 5a -- 1b 2b -- 4b 5b"),
+        (["-C", "1"], "1a 2a 3a 4a 5a 6a -- 1b 2b 3b 4b 5b 6b"),
+        (["-C", "1", "-A", "0"], "1a 2a -- 4a 5a -- 1b 2b -- 4b 5b"),
+        (["-C", "9", "--session", "a"], "0a 1a 2a 3a 4a 5a 6a"),
+        (["-C", "1", "-m", "1"], "1a 2a 3a -- 1b 2b 3b"),
+        (["-C", "1", "-n", "3"], "1a 2a 3a 4a 5a 6a -- 1b 2b"),
+    ],
+)
+def test_lines_around(args: list[str], expected: str, command: Command) -> None:
+    """-A, -B and -C add the lines around a match, each once, and a mark where some are left out."""
+    lines = command("grep", "step [25]", *args).stdout.splitlines()
+    shown = (re.sub(r".*step (.) of (.).*", r"\1\2", line) for line in lines)
+    assert expected == " ".join(shown)
+
+
+@pytest.mark.usefixtures("_steps")
+def test_lines_around_on_a_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the session's ID stands before its groups."""
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    lines = command("grep", "step [25]", "-B", "1", NO_COLOR="1").stdout.splitlines()
+    assert ["a", "--", "", "b", "--"] == [line for line in lines if "step" not in line]
+    coloured = command("grep", "step 2 of a", "-B", "1", TERM="xterm").stdout
+    assert "\x1b[2mstep 1 of a\x1b[0m" in coloured
+
+
+@pytest.mark.usefixtures("_steps")
+def test_totals(command: Command) -> None:
+    """-c and -l go by what is met besides the pattern, too."""
+    assert "4\n" == command("grep", "-c", "step", "took>2s").stdout
+    assert ["a", "b"] == command("grep", "-l", "step", "took>2s").stdout.split()
+    assert "2\n" == command("grep", "-c", "-m", "1", "step").stdout
+    assert ["a"] == command("grep", "-l", "-n", "1", "step").stdout.split()
+
+
+@pytest.mark.usefixtures("_steps")
+def test_time_zone(command: Command) -> None:
+    """Times are of the zone that is asked for."""
+    text = command("grep", "step 1", "--session", "a", "--tz", "Asia/Tokyo").stdout
+    assert "a  2025-01-01 19:00:01.000000+09:00  INFO" in text
+
+
+@pytest.mark.usefixtures("_steps")
+def test_a_condition_as_pattern(command: Command) -> None:
+    """Who writes a condition in the pattern's place is told."""
+    result = command("grep", "level>=WARNING")
+    assert (1, "", True) == (
+        result.exit_code,
+        result.stdout,
+        "nothing matches; if 'level>=WARNING' is a condition" in result.stderr,
+    )
+    assert not command("grep", "-F", "level>=WARNING").stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["x", "noon"], ["x", "--since", "noon"], ["x", "--level", "noon"], ["x", "-w", "noon"]],
+)
+def test_wrong_use(args: list[str], command: Command, write: Write) -> None:
+    """What cannot be understood ends with 2 and is named."""
+    write("s.logs.jsonl", b'{"message":"x"}')
+    result = command("grep", *args)
+    assert (2, "", True) == (result.exit_code, result.stdout, "'noon'" in result.stderr)
+
+
+def test_damage_where_nothing_matches(command: Command, write: Write) -> None:
+    """Damaged lines are named, also in files that do not hold what is searched for."""
+    path = write("s.logs.jsonl", b'{"message":"a"}', b'{"message', b'{"message":"b"}')
+    write("t.logs.jsonl", b'{"message":"word"}')
+    result = command("grep", "word", "-l")
+    assert (0, "t\n", f"Warning: {path}: line 2: not JSON\n") == (
+        result.exit_code,
+        result.stdout,
+        result.stderr,
+    )
+    assert 2 == command("grep", "nowhere").exit_code

@@ -130,7 +130,7 @@ def test_not_a_number(write: Write, root: Path) -> None:
     """NaN of a careless writer is read as null, and the line's bytes become strict JSON."""
     write("s.logs.jsonl", b'{"a":NaN,"b":-Infinity,"c":1}')
     found, damages = read(root)
-    assert ([b'{"a": null, "b": null, "c": 1}'], []) == ([line.raw for line in found], damages)
+    assert ([b'{"a":null,"b":null,"c":1}'], []) == ([line.raw for line in found], damages)
 
 
 def test_big_integers() -> None:

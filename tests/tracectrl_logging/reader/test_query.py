@@ -9,7 +9,7 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging.reader import find
-from tracectrl_logging.reader.query import Query, grep
+from tracectrl_logging.reader.query import Query, Search, hits
 
 if TYPE_CHECKING:
     import logging
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def found(root: Path, pattern: str, **options: bool) -> list[str]:
     """Return the messages of the lines of the session ``s`` that match."""
-    query = Query(pattern, **options)
-    return [line.row["message"] for line in grep(query, find.find("s", root), "s", print)]
+    search = Search(query=Query(pattern, **options))
+    return [hit.line.row["message"] for hit in hits(search, find.find("s", root), "s", print)]
 
 
 @pytest.fixture

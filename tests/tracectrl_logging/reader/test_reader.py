@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tracectrl.session import session
 from tracectrl_logging import reader
+from tracectrl_logging.reader.overview import SessionQuery, best, overview
+from tracectrl_logging.reader.stock import Stock
 
 if TYPE_CHECKING:
     import logging
@@ -26,6 +29,7 @@ def test_public_names() -> None:
         "Node",
         "SessionSummary",
         "UnknownSessionError",
+        "grep",
         "nest",
         "read",
         "sessions",
@@ -44,16 +48,15 @@ def test_root_of_the_environment(
     assert ["hello"] == [line.row["message"] for line in reader.read("s")]
 
 
-def test_a_session_that_was_removed(
-    write: Write, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_that_was_removed(write: Write, root: Path) -> None:
     """A session that was removed after the root was listed is not listed; an empty file is."""
     write("gone.logs.jsonl", b"{}")
     write("empty.logs.jsonl")
-    found = reader.find.find_all(root)
+    stock = Stock(root)
     (root / "gone.logs.jsonl").unlink()
-    monkeypatch.setattr(reader.find, "find_all", lambda _: found)
-    assert ["empty"] == [summary.session_id for summary in reader.sessions(root)]
+    query = SessionQuery()
+    found = best(overview(stock, query, print), query)
+    assert ["empty"] == [summary.session_id for summary in found]
 
 
 def test_errors_come_at_once(root: Path) -> None:
@@ -76,3 +79,39 @@ def test_a_file_as_damage() -> None:
     """Damage names the line where there is one."""
     assert "f: line 3: why" == str(reader.Damage("f", 3, "why"))
     assert "f: why" == str(reader.Damage("f", None, "why"))
+
+
+def test_grep(write: Write, root: Path) -> None:
+    """The lines of all sessions, or of some, that match and meet all conditions."""
+    for sid in "ba":
+        write(
+            f"{sid}.logs.jsonl",
+            b'{"message":"a word","level":"ERROR","logger":"app.db","trace_id":"%s"}' % (b"a" * 32),
+            b'{"message":"A WORD","level":"INFO","timestamp":"2025-01-01T10:00:00.000000Z"}',
+        )
+
+    def found(pattern: str, **options: Any) -> list[tuple[str, int]]:
+        lines = reader.grep(pattern, root, **options)
+        return [(line.path.rpartition("/")[2][0], line.number) for line in lines]
+
+    assert [("a", 1), ("b", 1)] == found("w.rd")
+    assert [] == found("w.rd", literal=True)
+    assert [("a", 1), ("a", 2)] == found("w.rd", ignore_case=True, session_ids="a")
+    assert [("a", 2), ("b", 2)] == found("word", invert=True, session_ids=["b", "a"])
+    assert [("b", 1)] == found("", level="warning", where="level!=INFO", session_ids=["b"])
+    assert [("b", 1)] == found("", logger="app", trace_id="aaa", session_ids=["b"])
+    assert [("a", 2), ("b", 2)] == found("", since="2025-01-01", until="2025-01-02")
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": "noon"}, {"since": "noon"}, {"until": "noon"}, {"where": ["noon"]}]
+)
+def test_grep_wrong_use(options: dict[str, Any], root: Path) -> None:
+    """What cannot be understood raises when ``grep`` is called, not at the first line."""
+    root.mkdir()
+    with pytest.raises(ValueError, match="'noon'"):
+        reader.grep("", root, **options)
+    with pytest.raises(reader.UnknownSessionError):
+        reader.grep("", root, session_ids=["s"])
+    with pytest.raises(re.error):
+        reader.grep("(", root)

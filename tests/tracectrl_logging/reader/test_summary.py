@@ -70,8 +70,32 @@ def test_strange_values(write: Write, root: Path) -> None:
             spans=0,
             errors=2,
             services=("a", "b"),
+            duration_ns=3600 * 1_000_000_000,
+            first_message=None,
         )
     ] == sessions(root)
+
+
+def test_first_message(write: Write, root: Path) -> None:
+    """The first message is that of the earliest log line, not of the first in the file."""
+    write(
+        "s.logs.jsonl",
+        b'{"message":"without a time"}',
+        b'{"message":"later","timestamp":"2025-01-02T00:00:00.000000Z"}',
+        b'{"message":"first","timestamp":"2025-01-01T00:00:00Z"}',
+        b'{"message":"as early","timestamp":"2025-01-01T00:00:00.000000Z"}',
+    )
+    write("s.spans.jsonl", b'{"start_time":"2024-01-01T00:00:00.000000Z","message":"no log"}')
+    write("t.logs.jsonl", b'{"message":"without a time"}', b'{"message":"another"}')
+    write("u.logs.jsonl", b'{"message":{"no":"text"}}')
+    messages = {summary.session_id: summary.first_message for summary in sessions(root)}
+    assert {"s": "first", "t": "without a time", "u": None} == messages
+
+
+def test_no_day_of_any_year(write: Write, root: Path) -> None:
+    """A time that only looks like one leaves the duration unknown."""
+    write("s.logs.jsonl", b'{"timestamp":"2025-13-01T00:00:00.000000Z"}')
+    assert [None] == [summary.duration_ns for summary in sessions(root)]
 
 
 def test_damage(write: Write, root: Path) -> None:
