@@ -18,8 +18,8 @@ from tracectrl_logging.cli.common import (
     write_line,
 )
 from tracectrl_logging.reader.find import find_all, id_of
-from tracectrl_logging.reader.query import Query
-from tracectrl_logging.reader.query import grep as grep_lines
+from tracectrl_logging.reader.grep import Query
+from tracectrl_logging.reader.grep import grep as grep_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

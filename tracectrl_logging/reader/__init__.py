@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracectrl_logging.reader.records import Report
+    from tracectrl_logging.reader.sql import Rows
 
 __all__ = [
     "Damage",
@@ -38,6 +39,7 @@ __all__ = [
     "SessionSummary",
     "UnknownSessionError",
     "nest",
+    "query",
     "read",
     "sessions",
     "walk",
@@ -88,6 +90,36 @@ def read(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     return merged(find.find(sid, root), sid, on_damage or _warn)
+
+
+def query(
+    sql: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    memory_mb: int = 100,
+    on_damage: Report | None = None,
+) -> Rows:
+    """Run *sql* over the lines of all sessions, by DuckDB; return the rows, which are streamed.
+
+    There are three views: ``logs``, ``spans`` and ``sessions``; the columns of the first two are the
+    keys of the lines, with the extras of a log line as JSON in ``extras`` and the file's path in
+    ``file``. The query sees nothing else, and can write nothing. Needs the extra ``sql``.
+
+    Args:
+        sql: one query.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        memory_mb: what DuckDB may use, in MB; what needs more waits on disk, where it can.
+        on_damage: called for each line or file that cannot be read, by the end of the rows.
+
+    Raises:
+        tracectrl_logging.reader.sql.QueryError: the SQL is wrong or needs more memory; a
+            :class:`ValueError`. Reading the rows may raise it, too.
+        MissingExtraError: DuckDB is not installed.
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
+
+    return database.query(sql, root, memory_mb=memory_mb, on_damage=on_damage or _warn)
 
 
 def _warn(damage: Damage) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging.reader import find
-from tracectrl_logging.reader.query import Query, grep
+from tracectrl_logging.reader.grep import Query, grep
 
 if TYPE_CHECKING:
     import logging
