@@ -43,6 +43,7 @@ SEPARATOR = b"\x01"
 _SUFFIX: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _UNKNOWN = "unknown"
 _BLOCK_BYTES = 1024 * 1024
+_SMALL_BYTES = 32 * 1024
 _WRITE_BYTES = 256 * 1024
 _PIPE_BYTES = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -179,7 +180,8 @@ class Feed:
         except OSError as error:
             self._report(Damage(path, None, error.strerror or str(error)))
             return
-        with open(fd, "rb", buffering=0) as stream:
+        # Lines are read through a buffer, blocks are not.
+        with open(fd, "rb", buffering=_BLOCK_BYTES if self._careful else 0) as stream:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 self._report(Damage(path, None, "not a regular file"))
@@ -196,12 +198,9 @@ class Feed:
 
     def _lines(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
         if self._careful:
-            stream = file.stream
-            if isinstance(stream, io.RawIOBase):  # lines are read through a buffer
-                file = OpenFile(file.path, io.BufferedReader(stream, _BLOCK_BYTES))
             blocks = self._parsed(file, stem, 0)
         else:
-            blocks = self._unparsed(file, stem, min(size + 1, _BLOCK_BYTES))
+            blocks = self._unparsed(file, stem, size)
         if not self._with_place:
             yield from blocks
             return
@@ -211,13 +210,16 @@ class Feed:
         for block in blocks:
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
 
-    def _unparsed(self, file: OpenFile, stem: str, block_bytes: int) -> Iterator[bytes]:
+    def _unparsed(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
         path, stream = file
+        read, block_bytes, next_bytes = stream.read, min(size, _BLOCK_BYTES) + 1, _BLOCK_BYTES
+        if hasattr(stream, "read1"):  # a block of a damaged file is lost as a whole: small ones
+            read, block_bytes, next_bytes = stream.read1, _SMALL_BYTES, _SMALL_BYTES
         rest = b""
         number = 0
         while True:
             try:
-                data = stream.read(block_bytes)
+                data = read(block_bytes)
             except UNREADABLE as error:
                 reason = f"the file cannot be read from here on: {error}"
                 self._report(Damage(path, number + 1, reason))
@@ -233,7 +235,7 @@ class Feed:
                 yield from self._checked(path, stem, data[:end] if rest else data, number)
             if len(rest) > self._max_line_bytes:
                 raise TooLongError
-            block_bytes = _BLOCK_BYTES
+            block_bytes = next_bytes
         if rest:
             yield from self._checked(path, stem, rest + b"\n", number + 1)
 
