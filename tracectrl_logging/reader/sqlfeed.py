@@ -197,10 +197,7 @@ class Feed:
             close_all(files)
 
     def _lines(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
-        if self._careful:
-            blocks = self._parsed(file, stem, 0)
-        else:
-            blocks = self._unparsed(file, stem, size)
+        blocks = self._parsed(file, stem, 0) if self._careful else self._unparsed(file, stem, size)
         if not self._with_place:
             yield from blocks
             return
