@@ -389,6 +389,8 @@ def _is_plain(duckdb: ModuleType, con: Any, sql: str) -> bool:
         statements = con.extract_statements(sql)
     except duckdb.Error as error:
         raise QueryError(_one_line(str(error))) from error
+    if len(statements) > 1 and not statements[0].query:
+        return False  # PIVOT before DuckDB 2: it makes a type of what it finds first
     if len(statements) != 1:
         msg = "there is no SQL" if not statements else f"one query at a time, not {len(statements)}"
         raise QueryError(msg)
