@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.errors import MissingExtraError
@@ -160,7 +163,7 @@ class _Run:
             try:
                 cursor = attempt.start()
                 columns = [(item[0], item[1]) for item in cursor.description]
-                held, is_all = _fetched(cursor)
+                held, is_all = _fetched(attempt)
                 if is_all:
                     attempt.finish()
             except self._duckdb.Error as error:
@@ -182,7 +185,7 @@ class _Run:
         except self._duckdb.Error as error:
             raise self._error(error) from error
         columns = [(item[0], item[1]) for item in cursor.description]
-        return Rows(columns, self._streamed(attempt, cursor, on_damage), self.close)
+        return Rows(columns, self._streamed(attempt, on_damage), self.close)
 
     def save(self, on_damage: Report) -> int:
         """Write the answer to the target."""
@@ -243,11 +246,9 @@ class _Run:
             text = f"{self._memory_mb} MB are too little memory for this query: {text}"
         return QueryError(text)
 
-    def _streamed(
-        self, attempt: _Attempt, cursor: Any, on_damage: Report
-    ) -> Iterator[tuple[Any, ...]]:
+    def _streamed(self, attempt: _Attempt, on_damage: Report) -> Iterator[tuple[Any, ...]]:
         try:
-            while rows := cursor.fetchmany(_FETCHED):
+            while rows := attempt.fetch():
                 yield from rows
             attempt.finish()
         except self._duckdb.Error as error:
@@ -295,12 +296,17 @@ class _Attempt:
     def start(self) -> Any:
         """Run the query and return its cursor."""
         self._prepare()
-        return self._con.execute(self._sql)
+        return self._wait(lambda: self._con.execute(self._sql))
+
+    def fetch(self) -> list[tuple[Any, ...]]:
+        """Return the next rows; none at the end."""
+        rows: list[tuple[Any, ...]] = self._wait(lambda: self._con.fetchmany(_FETCHED))
+        return rows
 
     def save(self, path: str) -> int:
         """Run the query into the Parquet file at *path*; return how many rows it has."""
         self._prepare()
-        self._con.sql(self._sql).write_parquet(path)
+        self._wait(lambda: self._con.sql(self._sql).write_parquet(path))
         (row,) = self._con.execute(
             f"SELECT sum(num_rows) FROM parquet_file_metadata({sqlviews.literal(path)})"  # noqa: S608
         ).fetchall()
@@ -344,7 +350,29 @@ class _Attempt:
             feed.start()
         if is_held:
             for kind in self._feeds:
-                sqlviews.load(con, kind)
+                self._wait(partial(sqlviews.load, con, kind))
+
+    def _wait(self, work: Callable[[], Any]) -> Any:
+        """Return what *work* does; a signal, like that of Ctrl-C, ends the query at once.
+
+        DuckDB does not hand control back to the interpreter before it is done.
+        """
+        done: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="tracectrl-query", daemon=True).start()
+        try:
+            return done.result()
+        except BaseException:
+            if not done.done():
+                self._con.interrupt()
+                wait([done])
+            raise
 
     def _create_views(self, used: dict[Kind, set[str]] | None) -> None:
         for kind, columns in sqlviews.COLUMNS.items():
@@ -401,11 +429,11 @@ def _is_plain(duckdb: ModuleType, con: Any, sql: str) -> bool:
     return bool(kind == "SELECT")
 
 
-def _fetched(cursor: Any) -> tuple[list[tuple[Any, ...]], bool]:
+def _fetched(attempt: _Attempt) -> tuple[list[tuple[Any, ...]], bool]:
     """Return the first rows, and whether these are all."""
     held: list[tuple[Any, ...]] = []
     characters = 0
-    while rows := cursor.fetchmany(_FETCHED):
+    while rows := attempt.fetch():
         held += rows
         characters += sum(len(cell) for row in rows for cell in row if isinstance(cell, str))
         if len(held) > _HELD_ROWS or characters > _HELD_CHARACTERS:
