@@ -7,10 +7,8 @@ import io
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -195,25 +193,6 @@ def test_status(command: Command) -> None:
     assert "--memory" in result.stderr
     assert 2 == command("query").exit_code
     assert 2 == command("query", "SELECT 1", "--json", "--format", "csv").exit_code
-
-
-def test_interrupt(root: Path, write: Write) -> None:
-    """Ctrl-C ends a query that would take for ever, as the shell expects."""
-    write("s.logs.jsonl", b'{"message":"m"}')
-    sql = "SELECT count(*) FROM logs, range(1000000) a, range(1000000) b WHERE a.range < b.range"
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "tracectrl_logging.cli", "query", sql],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TRACECTRL_TRACE_DIR": str(root)},
-    )
-    assert process.stderr is not None
-    seen = b""
-    while b"duckdb" not in seen:  # it is about to begin
-        seen = process.stderr.readline()
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert (130, False) == (process.returncode, b"Traceback" in said)
 
 
 def test_damage(command: Command, write: Write) -> None:

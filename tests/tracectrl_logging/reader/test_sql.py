@@ -7,7 +7,10 @@ import json
 import logging
 import os
 import random
+import signal
 import sys
+import threading
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +325,22 @@ def test_closing_early(root: Path, write: Write) -> None:
     assert next(rows)
     rows.close()
     rows.close()
+
+
+def test_interrupt(root: Path, write: Write) -> None:
+    """Ctrl-C ends a query that would take for ever."""
+    write("s.logs.jsonl", LINE % b"1")
+
+    def interrupt() -> None:
+        while "tracectrl-query" not in {thread.name for thread in threading.enumerate()}:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        reader.query("SELECT count(*) FROM logs, range(9999999) a, range(9999999) b", root)
+    thread.join()
 
 
 def test_missing_root(root: Path) -> None:
