@@ -29,7 +29,7 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.progress import Progress, progress
-from tracectrl_logging.reader.query import Hit, Query, Search
+from tracectrl_logging.reader.matching import Hit, Query, Search
 from tracectrl_logging.reader.search import Count, search_all, search_session
 from tracectrl_logging.reader.selection import Selection
 from tracectrl_logging.reader.stock import Stock

@@ -19,6 +19,8 @@ _COMMANDS = {
     "sessions": "tracectrl_logging.cli.sessions:sessions",
     "show": "tracectrl_logging.cli.show:show",
     "grep": "tracectrl_logging.cli.grep:grep",
+    "query": "tracectrl_logging.cli.query:query",
+    "export": "tracectrl_logging.cli.export:export",
     "prune": "tracectrl_logging.cli.prune:prune",
     "compress": "tracectrl_logging.cli.compress:compress",
     "run": "tracectrl_logging.cli.run:run",

@@ -9,7 +9,7 @@ import click
 
 from tracectrl_logging.cli.common import shown, write_line
 from tracectrl_logging.reader.lines import parse
-from tracectrl_logging.reader.query import Hit
+from tracectrl_logging.reader.matching import Hit
 from tracectrl_logging.reader.search import Count
 
 if TYPE_CHECKING:

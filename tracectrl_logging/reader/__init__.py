@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SessionSummary,
         UnknownSessionError,
     )
+    from tracectrl_logging.reader.sql import Rows
     from tracectrl_logging.reader.timeline import Node, nest, walk
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "UnknownSessionError",
     "grep",
     "nest",
+    "query",
     "read",
     "sessions",
     "walk",
@@ -198,7 +200,7 @@ def grep(
     # Reading one session, as most programs do, needs none of this.
     from tracectrl_logging.reader import find  # noqa: PLC0415
     from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
-    from tracectrl_logging.reader.query import Hit, Query, Search, hits  # noqa: PLC0415
+    from tracectrl_logging.reader.matching import Hit, Query, Search, hits  # noqa: PLC0415
     from tracectrl_logging.reader.search import search_all  # noqa: PLC0415
     from tracectrl_logging.reader.selection import Selection  # noqa: PLC0415
     from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
@@ -224,6 +226,36 @@ def grep(
         return (hit.line for several in found for hit in several)
     stock = Stock(root, with_times=since is not None)
     return (hit.line for hit in search_all(search, stock, report) if isinstance(hit, Hit))
+
+
+def query(
+    sql: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    memory_mb: int = 100,
+    on_damage: Report | None = None,
+) -> Rows:
+    """Run *sql* over the lines of all sessions, by DuckDB; return the rows, which are streamed.
+
+    There are three views: ``logs``, ``spans`` and ``sessions``; the columns of the first two are the
+    keys of the lines, with the extras of a log line as JSON in ``extras`` and the file's path in
+    ``file``. The query sees nothing else, and can write nothing. Needs the extra ``sql``.
+
+    Args:
+        sql: one query.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        memory_mb: what DuckDB may use, in MB; what needs more waits on disk, where it can.
+        on_damage: called for each line or file that cannot be read, by the end of the rows.
+
+    Raises:
+        tracectrl_logging.reader.sql.QueryError: the SQL is wrong or needs more memory; a
+            :class:`ValueError`. Reading the rows may raise it, too.
+        MissingExtraError: DuckDB is not installed.
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
+
+    return database.query(sql, root, memory_mb=memory_mb, on_damage=on_damage or _warn)
 
 
 def _warn(damage: Damage) -> None:

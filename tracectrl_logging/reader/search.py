@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.find import id_of
-from tracectrl_logging.reader.query import Hit, hits
+from tracectrl_logging.reader.matching import Hit, hits
 from tracectrl_logging.reader.records import Damage, Line
 from tracectrl_logging.reader.sieve import Sieve
 from tracectrl_logging.reader.workers import spread
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.stored import StoredSession
     from tracectrl_logging.reader.listing import SessionFiles
-    from tracectrl_logging.reader.query import Search
+    from tracectrl_logging.reader.matching import Search
     from tracectrl_logging.reader.records import Report
     from tracectrl_logging.reader.stock import Stock
     from tracectrl_logging.reader.workers import Step

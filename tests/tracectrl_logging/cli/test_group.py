@@ -29,7 +29,18 @@ def test_help(command: Command) -> None:
     """Every command is named in the help, and has its own."""
     result = command("--help")
     assert 0 == result.exit_code
-    for name in ("sessions", "show", "grep", "prune", "compress", "run", "demo", "completion"):
+    for name in (
+        "sessions",
+        "show",
+        "grep",
+        "query",
+        "export",
+        "prune",
+        "compress",
+        "run",
+        "demo",
+        "completion",
+    ):
         assert f"\n  {name} " in result.stdout
         assert 0 == command(name, "--help").exit_code
     assert callable(cli.main)

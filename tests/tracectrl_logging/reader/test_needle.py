@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tracectrl_logging.reader.lines import parse
 from tracectrl_logging.reader.needle import Needle, needle_for
-from tracectrl_logging.reader.query import Query
+from tracectrl_logging.reader.matching import Query
 
 
 @pytest.mark.parametrize(

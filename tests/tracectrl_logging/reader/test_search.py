@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl_logging.reader import search as module
-from tracectrl_logging.reader.query import Hit, Query, Search
+from tracectrl_logging.reader.matching import Hit, Query, Search
 from tracectrl_logging.reader.search import Count, search_all
 from tracectrl_logging.reader.selection import Selection
 from tracectrl_logging.reader.stock import Stock
@@ -53,7 +53,7 @@ def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatc
 PROGRAM = """
 import sys
 from tracectrl_logging.reader import workers
-from tracectrl_logging.reader.query import Hit, Query, Search
+from tracectrl_logging.reader.matching import Hit, Query, Search
 from tracectrl_logging.reader.search import search_all
 from tracectrl_logging.reader.stock import Stock
 workers.MUCH = 0

@@ -9,7 +9,7 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging.reader import find
-from tracectrl_logging.reader.query import Query, Search, hits
+from tracectrl_logging.reader.matching import Query, Search, hits
 
 if TYPE_CHECKING:
     import logging

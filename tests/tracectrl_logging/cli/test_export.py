@@ -1,0 +1,109 @@
+"""``export``: one session as one file."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+from tracectrl.session import session
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+    from click.testing import Result
+
+    Command = Callable[..., Result]
+    Write = Callable[..., Path]
+
+
+def test_default_name(
+    command: Command,
+    logger: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The file is named after the session, whatever its ID, and its name is printed."""
+    monkeypatch.chdir(tmp_path)
+    with session("../a b"):
+        logger.info("hello")
+    for form, end in (("zip", ".zip"), ("otlp", ".otlp.jsonl")):
+        result = command("export", "../a", "--format", form)
+        assert (0, f"%2E.%2Fa%20b{end}\n", "") == (result.exit_code, result.stdout, result.stderr)
+        assert (tmp_path / f"%2E.%2Fa%20b{end}").stat().st_size
+    assert {"traces", "%2E.%2Fa%20b.zip", "%2E.%2Fa%20b.otlp.jsonl"} == {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
+def test_no_overwriting(command: Command, write: Write, tmp_path: Path) -> None:
+    """A file that is there stays, unless ``--force`` says otherwise."""
+    write("s.logs.jsonl", b'{"message":"m"}')
+    target = tmp_path / "x.zip"
+    target.write_bytes(b"mine")
+    result = command("export", "s", "-o", str(target))
+    assert (2, "", b"mine") == (result.exit_code, result.stdout, target.read_bytes())
+    assert "--force" in result.stderr
+    assert 0 == command("export", "s", "-o", str(target), "--force").exit_code
+    assert zipfile.is_zipfile(target)
+
+
+def test_stdout(command: Command, write: Write) -> None:
+    """``-o -`` writes to stdout, and nothing else goes there."""
+    write("s.logs.jsonl", b'{"message":"m","level":"INFO","logger":"l","x":[1]}')
+    result = command("export", "s", "-o", "-")
+    with zipfile.ZipFile(io.BytesIO(result.stdout_bytes)) as archive:
+        row = json.loads(archive.read("timeline.jsonl"))
+        text = archive.read("timeline.txt").decode()
+    assert {"type": "log", "message": "m", "level": "INFO", "logger": "l", "x": [1]} == row
+    assert ["-", "INFO", "l:", "m", "x=[1]"] == text.split()
+    otlp = command("export", "s", "--format", "otlp", "-o", "-").stdout_bytes
+    assert ["resourceLogs"] == list(json.loads(otlp))
+
+
+def test_timeline_text(command: Command, write: Write) -> None:
+    """The text has everything, escaped, what follows a line's first below it."""
+    write(
+        "s.logs.jsonl",
+        b'{"timestamp":"2026-01-01T00:00:01Z","level":"ERROR","logger":"l","message":"\\u001b[2Jm\\nn",'
+        b'"exception":{"type":"E","stacktrace":"Traceback\\nE: no"},"stack":"Stack"}',
+    )
+    write("s.spans.jsonl", b'{"name":"s\\n","start_time":"2026-01-01T00:00:00Z","duration_ns":5}')
+    result = command("export", "s", "-o", "-")
+    with zipfile.ZipFile(io.BytesIO(result.stdout_bytes)) as archive:
+        text = archive.read("timeline.txt").decode()
+    assert text == (
+        "2026-01-01T00:00:00.000000Z  SPAN      s\\n  5 ns\n"
+        "2026-01-01T00:00:01.000000Z  ERROR     l: \\x1b[2Jm\n    n\n    Traceback\n    E: no\n    Stack\n"
+    )
+
+
+def test_nothing_to_export(command: Command, write: Write, tmp_path: Path) -> None:
+    """An unknown session, or one without lines, is 1; one with nothing but damage is 2."""
+    write("s.logs.jsonl")
+    write("bad.logs.jsonl", b"bad")
+    target = tmp_path / "x"
+    for sid, status in (("nope", 1), ("s", 1), ("bad", 2)):
+        for form in ("zip", "otlp"):
+            result = command("export", sid, "--format", form, "-o", str(target))
+            assert (status, "") == (result.exit_code, result.stdout)
+            assert result.stderr
+    assert not target.exists()
+    assert 2 == command("export", "bad", "-o", str(tmp_path / "no" / "directory")).exit_code
+
+
+def test_missing_extra(
+    command: Command, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without OpenTelemetry's encoder the error holds the line that installs it."""
+    write("s.logs.jsonl", b"{}")
+    for name in ("_log_encoder", "trace_encoder"):
+        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.json.common.{name}", None)
+    result = command("export", "s", "--format", "otlp", "-o", str(tmp_path / "x"))
+    assert 2 == result.exit_code
+    assert "pip install 'tracectrl-logging[otlp]'" in result.stderr

@@ -1,0 +1,371 @@
+"""SQL over all sessions: what the views hold, whatever state the files are in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from tracectrl.errors import MissingExtraError
+from tracectrl.exporter import FileSpanExporter
+from tracectrl.files import log_path
+from tracectrl.files.compress import compress
+from tracectrl.processor import SessionSpanProcessor
+from tracectrl.session import session
+from tracectrl_logging import SessionFileHandler, reader
+from tracectrl_logging.reader import sql as database
+from tracectrl_logging.reader.ready import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from opentelemetry import trace
+
+    Write = Callable[..., Path]
+
+LINE = b'{"timestamp":"2026-01-01T10:00:00.000001Z","level":"INFO","logger":"a","message":"%s","session_id":"s"}'
+
+
+@pytest.fixture
+def ask(root: Path) -> Callable[..., list[tuple[Any, ...]]]:
+    """Return the function that runs SQL on ``root``; damage fails, unless it goes to a list."""
+
+    def run(sql: str, damages: list[str] | None = None, **options: Any) -> list[tuple[Any, ...]]:
+        found: list[str] = []
+        with reader.query(sql, root, on_damage=lambda it: found.append(str(it)), **options) as rows:
+            answer = list(rows)
+        if damages is None:
+            assert [] == found
+        else:
+            damages += found
+        return answer
+
+    return run
+
+
+def test_logs(ask: Any, logger: logging.Logger, tracer: trace.Tracer, root: Path) -> None:
+    """A log line's keys are columns with types, its extras are JSON."""
+    with session("s"), tracer.start_as_current_span("span") as span:
+        try:
+            raise ValueError("no")  # noqa: EM101, TRY301 - for its traceback
+        except ValueError:
+            logger.exception("broken", extra={"tool": "search", "n": {"deep": [1, None]}})
+    context = span.get_span_context()
+    with reader.query("FROM logs", root) as rows:
+        columns = rows.columns
+        (row,) = rows
+    found = dict(zip(columns, row, strict=True))
+    assert f"{context.trace_id:032x}" == found["trace_id"]
+    assert f"{context.span_id:016x}" == found["span_id"]
+    assert ("ERROR", "app", "broken", "s") == tuple(
+        found[key] for key in ("level", "logger", "message", "session_id")
+    )
+    assert datetime.now(timezone.utc) - found["timestamp"] < timedelta(minutes=1)
+    assert {"type", "message", "stacktrace"} == found["exception"].keys()
+    assert ("ValueError", "no") == (found["exception"]["type"], found["exception"]["message"])
+    assert {"tool": "search", "n": {"deep": [1, None]}} == json.loads(found["extras"])
+    assert str(log_path("s", root)) == found["file"]
+    assert [("search",)] == ask("SELECT extras->>'tool' FROM logs WHERE exception.type LIKE 'V%'")
+
+
+@pytest.mark.parametrize("form", ["flat", "otlp"])
+def test_spans(form: Any, ask: Any, root: Path) -> None:
+    """A span's keys are columns, however it is stored."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(root, format=form)))
+    start = provider.get_tracer("t").start_as_current_span
+    with session("s"), start("parent"), start("child") as child:
+        child.set_attribute("k", [1, 2])
+        child.add_event("e", {"x": True})
+    provider.shutdown()
+    expected = [("child", True, "t", "[1,2]", "e", "s"), ("parent", False, "t", None, None, "s")]
+    assert expected == ask(
+        "SELECT name, parent_span_id IS NOT NULL, scope, attributes->>'k', events->0->>'name', "
+        "session_id FROM spans WHERE duration_ns > 0 AND end_time >= start_time ORDER BY name"
+    )
+
+
+def test_sessions(ask: Any, logger: logging.Logger, file_tracer: trace.Tracer, root: Path) -> None:
+    """The view of sessions has the numbers that the reader has."""
+    for sid in ("a", "../b"):
+        with session(sid), file_tracer.start_as_current_span("span"):
+            logger.error("broken")
+            logger.info("mended")
+    form = "%Y-%m-%dT%H:%M:%S.%fZ"
+    expected = {
+        it.session_id: (it.first_time, it.last_time, it.logs, it.spans, it.errors, [*it.services])
+        for it in reader.sessions(root)
+    }
+    assert expected == {
+        sid: (first.strftime(form), last.strftime(form), *rest)
+        for sid, first, last, *rest in ask(
+            "SELECT session_id, first_time, last_time, logs, spans, errors, services FROM sessions"
+        )
+    }
+    assert [(True,), (True,)] == ask(
+        "SELECT duration_ns = epoch_ns(last_time) - epoch_ns(first_time) FROM sessions"
+    )
+
+
+@pytest.mark.parametrize("packed", [None, "gz", "zst"])
+def test_rotated_and_compressed(packed: Any, ask: Any, root: Path) -> None:
+    """Each line is there once, whichever of a session's files it is in."""
+    handler = SessionFileHandler(root, max_bytes=2000, backup_count=99)
+    for index in range(100):
+        record = logging.makeLogRecord({"msg": f"{index}", "session_id": f"s{index % 2}"})
+        handler.handle(record)
+    handler.close()
+    if packed is not None:
+        compress(root, packed=packed)
+    assert [(100, 100, 2)] == ask(
+        "SELECT count(*), count(DISTINCT message), count(DISTINCT session_id) FROM logs"
+    )
+
+
+def test_damage(ask: Any, write: Write) -> None:
+    """Damaged lines are left out and reported with their places; the others are all there."""
+    lone = b'{"message":"\\ud800","level":"L"}'
+    path = write("s.logs.jsonl", LINE % b"1", b"bad", b"[1]", b"", b"null", lone, LINE % b"2")
+    garbage = write("g.logs.jsonl", bytes(range(256)) * 100)
+    cut = write("c.logs.jsonl", LINE % b"3", b'{"level":"cut')
+    nul = write("n.logs.jsonl", LINE % b"4", b"\0" * 100, LINE % b"5\\r")
+    write("r.logs.jsonl", LINE % b"6" + b"\r")
+    for sql in (
+        "SELECT message FROM logs WHERE level = 'INFO' ORDER BY 1",
+        "SELECT message FROM logs, range(3000) WHERE level = 'INFO' GROUP BY 1 ORDER BY 1",
+    ):
+        damages: list[str] = []
+        assert [("1",), ("2",), ("3",), ("4",), ("5\r",), ("6",)] == ask(sql, damages)
+        assert f"{cut}: line 2: not JSON" in damages
+        assert {
+            f"{path}: line 2: not JSON",
+            f"{path}: line 3: not a JSON object",
+            f"{path}: line 5: not a JSON object",
+            f"{nul}: line 2: holds NUL bytes",
+        } <= {*damages}
+        assert any(it.startswith(str(garbage)) for it in damages)
+    assert [(7,)] == ask("SELECT count(*) FROM logs", [])
+
+
+def test_truncated_gzip(ask: Any, root: Path, write: Write) -> None:
+    """What is left of a truncated file is there, and the rest is reported."""
+    write("s.logs.jsonl", LINE % b"1")
+    lines = b"".join(LINE % random.randbytes(20).hex().encode() + b"\n" for _ in range(20_000))  # noqa: S311
+    data = gzip.compress(lines)
+    (root / "t.logs.jsonl.1.gz").write_bytes(data[: len(data) // 2])
+    damages: list[str] = []
+    ((count,),) = ask("SELECT count(*) FROM logs", damages)
+    assert 8000 < count < 12_000
+    assert any("t.logs.jsonl.1.gz" in it and "cannot be read" in it for it in damages)
+
+
+def test_large_answers_are_streamed(ask: Any, write: Write) -> None:
+    """An answer too large to be held back is whole, and each line is in it once, damage or not."""
+    lines = [LINE % str(index).encode() for index in range(5000)]
+    path = write("s.logs.jsonl", *lines[:4000], b"bad", *lines[4000:])
+    damages: list[str] = []
+    assert [str(index) for index in range(5000)] == [
+        message for (message,) in ask("SELECT message FROM logs", damages)
+    ]
+    assert [f"{path}: line 4001: not JSON"] == damages
+
+
+@pytest.mark.parametrize("megabytes", [1, 3, 10, 13])
+def test_long_lines(megabytes: int, ask: Any, write: Write) -> None:
+    """A line of many megabytes is a line like the others."""
+    long = b"x" * (megabytes * 1_000_000)
+    write("s.logs.jsonl", LINE % b"1", LINE % long, LINE % b"2")
+    assert [(1,), (1,), (len(long),)] == ask(
+        "SELECT length(message) FROM logs ORDER BY 1", memory_mb=500
+    )
+
+
+def test_hostile_names(ask: Any, root: Path, write: Write, tmp_path: Path) -> None:
+    """Nothing but regular files counts, and no name means another file."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(LINE % b"secret")
+    write("s.logs.jsonl", LINE % b"1")
+    for name in ("[s]*.logs.jsonl", "it's.logs.jsonl", "a\nb.logs.jsonl", "*.logs.jsonl"):
+        write(name, LINE % b"not a session's file")
+    (root / "link.logs.jsonl").symlink_to(elsewhere)
+    os.mkfifo(root / "fifo.logs.jsonl")
+    (root / "directory.logs.jsonl").mkdir()
+    assert [("1",)] == ask("SELECT message FROM logs")
+
+
+def test_hostile_root(tmp_path: Path) -> None:
+    """The root's own name may hold anything."""
+    root = tmp_path / "it's [a] *\n\x01"
+    handler = SessionFileHandler(root)
+    handler.handle(logging.makeLogRecord({"msg": "m", "session_id": "s"}))
+    handler.close()
+    with reader.query("SELECT file, message FROM logs", root) as rows:
+        assert [(str(log_path("s", root)), "m")] == list(rows)
+
+
+@pytest.mark.parametrize("sid", ["../x", "a b", "übung", "x" * 300, "\x1b[2Ja\nb\x01", "'", "con"])
+def test_sessions_of_lines_without_an_id(sid: str, ask: Any, root: Path) -> None:
+    """A line that names no session is its file's."""
+    root.mkdir()
+    line = json.dumps({"message": "m", "session_id": sid}).encode()
+    log_path(sid, root).write_bytes(
+        line + b'\n{"message":"n"}\n{"message":"o","session_id":null}\n'
+    )
+    assert [(sid, 3)] == ask("SELECT session_id, count(*) FROM logs GROUP BY 1")
+
+
+def test_overflow(ask: Any, root: Path) -> None:
+    """Lines of sessions past the limit count for their own sessions."""
+    handler = SessionFileHandler(root, max_sessions_per_minute=1)
+    for index in range(5):
+        handler.handle(logging.makeLogRecord({"msg": "m", "session_id": f"s{index}"}))
+    handler.close()
+    assert [(f"s{index}", 1) for index in range(5)] == ask(
+        "SELECT session_id, count(*) FROM logs GROUP BY 1 ORDER BY 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM logs a JOIN logs b USING (message)",
+        (
+            "WITH l AS (SELECT * FROM logs) SELECT (SELECT count(*) FROM l WHERE message < '5') +"
+            " (SELECT count(*) FROM logs WHERE message >= '5')"
+        ),
+        (
+            "WITH RECURSIVE r AS (SELECT '0' AS m UNION SELECT message FROM r JOIN logs ON"
+            " message::int = m::int + 1) SELECT count(*) FROM r"
+        ),
+        "SELECT count(*) FROM (SELECT * FROM logs UNION ALL BY NAME SELECT * FROM logs)",
+        "SELECT count(*) FROM logs NATURAL JOIN (SELECT session_id, count(*) FROM logs GROUP BY 1)",
+        "SELECT sum(n) FROM (PIVOT logs ON level USING count(*) AS n GROUP BY message) t(m, n)",
+    ],
+)
+def test_lines_read_more_than_once(sql: str, ask: Any, write: Write) -> None:
+    """A query may use a view any number of times; each time it is whole."""
+    write("s.logs.jsonl", *(LINE % str(index).encode() for index in range(10)))
+    assert [(20 if "UNION ALL" in sql else 10,)] == ask(sql)
+
+
+def test_statements_about_the_views(ask: Any, write: Write) -> None:
+    """DESCRIBE, SUMMARIZE, EXPLAIN and PIVOT are queries, too."""
+    write("s.logs.jsonl", LINE % b"1", LINE % b"2")
+    assert ("level", "VARCHAR") == ask("DESCRIBE logs")[1][:2]
+    assert {"level", "message"} < {row[0] for row in ask("SUMMARIZE logs")}
+    assert ask("EXPLAIN SELECT * FROM logs")
+    assert [("s", 2)] == ask("PIVOT logs ON level USING count(*) GROUP BY session_id")
+    assert [] == ask("SELECT * FROM logs WHERE false")
+    assert [(1,)] == ask("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "-- nothing",
+        "nonsense",
+        "SELECT nope FROM logs",
+        "SELECT * FROM nope",
+        "SELECT 1; SELECT 2",
+        "SELECT message::INT FROM logs",
+        "DROP VIEW logs",
+        "INSERT INTO logs SELECT * FROM logs",
+        "CREATE TABLE t (i INT)",
+        "COPY (SELECT 1) TO '{target}'",
+        "ATTACH '{target}'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SELECT * FROM read_text('{secret}')",
+        "SELECT * FROM '{secret}'",
+        "SELECT * FROM read_csv('/dev/fd/0')",
+        "SELECT * FROM 'https://127.0.0.1/x.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{target}'",
+    ],
+)
+def test_wrong_or_harmful(sql: str, ask: Any, write: Write, tmp_path: Path) -> None:
+    """SQL that is wrong, or wants more than the views, raises one line; nothing is written."""
+    write("s.logs.jsonl", LINE % b"x")
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n", encoding="utf-8")
+    target = tmp_path / "target"
+    with pytest.raises(database.QueryError) as raised:
+        ask(sql.format(secret=secret, target=target))
+    assert "\n" not in str(raised.value)
+    assert str(raised.value)
+    assert not target.exists()
+
+
+def test_too_little_memory(ask: Any, write: Write) -> None:
+    """A query that needs more than it may use says so."""
+    write("s.logs.jsonl", *(LINE % (b"%d" % index * 40) for index in range(20_000)))
+    with pytest.raises(database.QueryError, match="too little memory"):
+        ask("SELECT list(message) FROM logs", memory_mb=10)
+
+
+def test_closing_early(root: Path, write: Write) -> None:
+    """Rows need not be read to the end."""
+    write("s.logs.jsonl", *(LINE % str(index).encode() for index in range(50_000)))
+    rows = reader.query("SELECT * FROM logs, range(10)", root)
+    assert next(rows)
+    rows.close()
+    rows.close()
+
+
+def test_interrupt(root: Path, write: Write) -> None:
+    """Ctrl-C ends a query that would take for ever."""
+    write("s.logs.jsonl", LINE % b"1")
+
+    def interrupt() -> None:
+        while "tracectrl-query" not in {thread.name for thread in threading.enumerate()}:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        reader.query("SELECT count(*) FROM logs, range(9999999) a, range(9999999) b", root)
+    thread.join()
+
+
+def test_missing_root(root: Path) -> None:
+    """A root that cannot be read is an OSError."""
+    with pytest.raises(FileNotFoundError):
+        reader.query("FROM logs", root)
+
+
+def test_empty_root(ask: Any, root: Path) -> None:
+    """Where nothing is stored the views are empty."""
+    root.mkdir()
+    assert [(0,)] == ask("SELECT count(*) FROM sessions")
+
+
+@pytest.mark.parametrize("name", READY)
+def test_ready(name: str, ask: Any, write: Write) -> None:
+    """The ready-made queries find errors and slow spans."""
+    write("s.logs.jsonl", LINE % b"1", (LINE % b"2").replace(b"INFO", b"ERROR"))
+    write("s.spans.jsonl", b'{"name":"2","start_time":"2026-01-01T00:00:00Z","duration_ns":5}')
+    ((*_, last),) = ask(READY[name].sql)
+    assert "2" == last
+
+
+def test_missing_extra(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DuckDB the error holds the line that installs it."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tracectrl-logging\[sql\]'"):
+        reader.query("FROM logs", root)

@@ -1,0 +1,114 @@
+"""What a database answers, as JSON and as text."""
+
+from __future__ import annotations
+
+import datetime as dt
+from base64 import b64encode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
+
+    Convert: TypeAlias = Callable[[Any], Any]
+
+_INT64 = range(-(2**63), 2**64)
+
+
+def converter(form: Any) -> Convert:
+    """Return what turns a value of the type *form*, one of DuckDB's, into one that JSON has.
+
+    Timestamps become RFC 3339 in UTC, JSON columns the JSON itself, intervals seconds, bytes base64;
+    integers and decimals keep all their digits.
+    """
+    if str(form) == "JSON":
+        return _present(_embedded)
+    make = _NESTED.get(form.id)
+    return _present(_plain if make is None else make(dict(form.children)))
+
+
+def dumps(row: dict[str, Any]) -> bytes:
+    """Return *row*, whose values a :func:`converter` has made, as one line of JSON."""
+    return orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS)
+
+
+def text_of(value: Any) -> str:
+    """Return a value that a :func:`converter` has made as text: a string as it is."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def unique(names: tuple[str, ...]) -> list[str]:
+    """Return the names of columns, the second of one name with a number behind it."""
+    found: list[str] = []
+    for name in names:
+        own, number = name, 1
+        while own in found:
+            own, number = f"{name}_{number}", number + 1
+        found.append(own)
+    return found
+
+
+def _present(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _embedded(value: str) -> Any:
+    return orjson.Fragment(value)
+
+
+def _plain(value: Any) -> Any:
+    convert = _BY_TYPE.get(type(value))
+    return value if convert is None else convert(value)
+
+
+def _list(children: dict[str, Any]) -> Convert:
+    item = converter(children["child"])
+    return lambda values: [item(value) for value in values]
+
+
+def _struct(children: dict[str, Any]) -> Convert:
+    fields = {name: converter(form) for name, form in children.items()}
+    return lambda value: {name: convert(value[name]) for name, convert in fields.items()}
+
+
+def _map(children: dict[str, Any]) -> Convert:
+    key, item = converter(children["key"]), converter(children["value"])
+    return lambda value: {text_of(key(name)): item(held) for name, held in value.items()}
+
+
+def _timestamp(value: dt.datetime) -> str:
+    if value.tzinfo is not None:
+        value = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    return f"{value.isoformat(timespec='microseconds')}Z"
+
+
+def _digits(value: int | Decimal) -> Any:
+    if isinstance(value, int) and value in _INT64:
+        return value
+    return orjson.Fragment(f"{value:f}" if isinstance(value, Decimal) else str(value))
+
+
+_NESTED: Final[dict[str, Callable[[dict[str, Any]], Convert]]] = {
+    "list": _list,
+    "array": _list,
+    "struct": _struct,
+    "map": _map,
+}
+_BY_TYPE: Final[dict[type, Convert]] = {
+    int: _digits,
+    Decimal: _digits,
+    dt.datetime: _timestamp,
+    dt.date: dt.date.isoformat,
+    dt.time: dt.time.isoformat,
+    dt.timedelta: dt.timedelta.total_seconds,
+    bytes: lambda value: b64encode(value).decode(),
+    UUID: str,
+    list: lambda values: [_plain(value) for value in values],
+    tuple: lambda values: [_plain(value) for value in values],
+}

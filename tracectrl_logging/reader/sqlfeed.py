@@ -1,0 +1,302 @@
+"""The lines of a whole root as one stream, for a database that reads JSON Lines.
+
+What the database is not good at happens here: names and links, compressed and damaged files, OTLP.
+Most files are passed on as they are, unparsed; one with anything unusual in it is looked at again,
+line by line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import re
+import stat
+import threading
+from typing import TYPE_CHECKING
+
+import orjson
+
+from tracectrl._json import encode_line
+from tracectrl.files.names import (
+    LOG_SUFFIX,
+    OVERFLOW_STEM,
+    SPAN_SUFFIX,
+    id_of_stem,
+    parse_name,
+    session_id_of,
+)
+from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
+from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
+from tracectrl_logging.reader.listing import SessionFiles, StoredName, names_of
+from tracectrl_logging.reader.records import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracectrl_logging.reader.records import Kind, Report
+
+SEPARATOR = b"\x01"
+"""Stands between the columns: no JSON holds it."""
+
+_SUFFIX: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
+_UNKNOWN = "unknown"
+_BLOCK_BYTES = 1024 * 1024
+_SMALL_BYTES = 32 * 1024
+_WRITE_BYTES = 256 * 1024
+_PIPE_BYTES = 1024 * 1024
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_UNUSUAL = (b"\r", b"\0", SEPARATOR)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class NeedsCareError(Exception):
+    """The lines cannot be passed on unparsed."""
+
+
+class TooLongError(Exception):
+    """A line is longer than the database was told to expect."""
+
+
+class Feed:
+    """Writes the lines of one *kind* into a pipe, on a thread of its own.
+
+    Args:
+        root: the trace directory.
+        kind: log lines or spans.
+        with_place: put the file's name and the session's ID, as JSON, in front of each line.
+        careful: parse each line; a damaged one is reported and left out. Otherwise damage is the
+            database's to find, and :class:`NeedsCareError` is the failure where it could not.
+        max_line_bytes: the length of the longest line that is passed on.
+        skips_long: report longer ones, instead of failing with :class:`TooLongError`.
+        report: hears of damage, on the thread.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        kind: Kind,
+        report: Report,
+        *,
+        with_place: bool,
+        careful: bool,
+        max_line_bytes: int,
+        skips_long: bool = False,
+    ) -> None:
+        self.failure: Exception | None = None
+        """Why what was written is not all."""
+        self._root, self._kind, self._report = root, kind, report
+        self._with_place, self._careful = with_place, careful
+        self._max_line_bytes, self._skips_long = max_line_bytes, skips_long
+        self.fd, self._target = os.pipe()
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # more than this user may have
+                fcntl.fcntl(self._target, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread = threading.Thread(target=self._run, name="tracectrl-feed", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it; whoever reads the pipe must have ended."""
+        os.close(self.fd)
+        if self._thread is None:
+            os.close(self._target)
+        else:
+            self._thread.join()
+
+    def _run(self) -> None:
+        waiting: list[bytes] = []
+        size = 0
+        try:
+            for block in self.blocks():
+                waiting.append(block)
+                size += len(block)
+                if size >= _WRITE_BYTES:
+                    self._write(b"".join(waiting))
+                    waiting.clear()
+                    size = 0
+            self._write(b"".join(waiting))
+        except BrokenPipeError:  # the database has seen enough
+            pass
+        except Exception as error:  # noqa: BLE001 - raised where the result is used
+            self.failure = error
+        finally:
+            os.close(self._target)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._target, view) :]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield whole lines, any number in one block."""
+        live, others = self._listed()
+        live_suffix = _SUFFIX[self._kind]
+        for stem in sorted(live | others.keys()):
+            names = others.get(stem)
+            if names is None:
+                path = os.path.join(self._root, stem + live_suffix)
+                try:
+                    yield from self._plain(path, stem)
+                    continue
+                except FileNotFoundError:  # rotated, compressed or removed just now
+                    names = names_of(SessionFiles(self._root, stem, ()))
+            elif stem in live:
+                name = stem + live_suffix
+                parsed = parse_name(name)
+                names = [*names, *([StoredName(name, parsed)] if parsed is not None else ())]
+            yield from self._chain(SessionFiles(self._root, stem, tuple(names)))
+
+    def _listed(self) -> tuple[set[str], dict[str, list[StoredName]]]:
+        """Return the stems with a live file, and the other files by their stems."""
+        suffix = _SUFFIX[self._kind]
+        live: set[str] = set()
+        others: dict[str, list[StoredName]] = {}
+        with os.scandir(self._root) as entries:
+            for entry in entries:
+                name = entry.name
+                if suffix not in name or not entry.is_file(follow_symlinks=False):
+                    continue
+                if name.endswith(suffix):
+                    stem = name[: -len(suffix)]
+                    if _is_stem(stem):
+                        live.add(stem)
+                    continue
+                parsed = parse_name(name)
+                if parsed is not None and parsed.kind in suffix and _is_stem(parsed.stem):
+                    others.setdefault(parsed.stem, []).append(StoredName(name, parsed))
+        return live, others
+
+    def _plain(self, path: str, stem: str) -> Iterator[bytes]:
+        """Yield the lines of the one file of a session, which is not compressed."""
+        try:
+            fd = os.open(path, _FLAGS)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self._report(Damage(path, None, error.strerror or str(error)))
+            return
+        # Lines are read through a buffer, blocks are not.
+        with open(fd, "rb", buffering=_BLOCK_BYTES if self._careful else 0) as stream:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                self._report(Damage(path, None, "not a regular file"))
+                return
+            yield from self._lines(OpenFile(path, stream), stem, status.st_size)
+
+    def _chain(self, found: SessionFiles) -> Iterator[bytes]:
+        files = open_chain(found, self._kind, self._report)
+        try:
+            for file in files:
+                yield from self._lines(file, found.stem, _BLOCK_BYTES)
+        finally:
+            close_all(files)
+
+    def _lines(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
+        blocks = self._parsed(file, stem, 0) if self._careful else self._unparsed(file, stem, size)
+        if not self._with_place:
+            yield from blocks
+            return
+        place = SEPARATOR.join(
+            (os.path.basename(file.path).encode(), orjson.dumps(_sid(file.path, stem)), b"")
+        )
+        for block in blocks:
+            yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
+
+    def _unparsed(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
+        path, stream = file
+        read, block_bytes, next_bytes = stream.read, min(size, _BLOCK_BYTES) + 1, _BLOCK_BYTES
+        if hasattr(stream, "read1"):  # a block of a damaged file is lost as a whole: small ones
+            read, block_bytes, next_bytes = stream.read1, _SMALL_BYTES, _SMALL_BYTES
+        rest = b""
+        number = 0
+        while True:
+            try:
+                data = read(block_bytes)
+            except UNREADABLE as error:
+                reason = f"the file cannot be read from here on: {error}"
+                self._report(Damage(path, number + 1, reason))
+                data = b""
+            if not data:
+                break
+            if rest:
+                data = rest + data
+            end = data.rfind(b"\n") + 1
+            rest = data[end:]
+            if end:
+                number += data.count(b"\n", 0, end)
+                yield from self._checked(path, stem, data[:end] if rest else data, number)
+            if len(rest) > self._max_line_bytes:
+                raise TooLongError
+            block_bytes = next_bytes
+        if rest:
+            yield from self._checked(path, stem, rest + b"\n", number + 1)
+
+    def _checked(self, path: str, stem: str, block: bytes, last: int) -> Iterator[bytes]:
+        for sign in _UNUSUAL:
+            if sign in block:
+                raise NeedsCareError
+        if self._kind == "span" and OTLP_KEY.encode() in block:
+            first = last - block.count(b"\n")
+            yield from self._parsed(OpenFile(path, io.BytesIO(block)), stem, first)
+            return
+        yield block
+
+    def _parsed(self, file: OpenFile, stem: str, before: int) -> Iterator[bytes]:
+        """Yield the lines of *file*, of which *before* lines were read already, each by itself."""
+        path = file.path
+
+        def report(damage: Damage) -> None:
+            if not self._careful:
+                raise NeedsCareError
+            line = None if damage.line is None else damage.line + before
+            self._report(Damage(damage.path, line, damage.reason))
+
+        for number, raw, row in rows(file, report):
+            if self._kind == "span" and OTLP_KEY in row:
+                for span in spans_of(path, number + before, row, _sid(path, stem), report):
+                    yield encode_line(span)
+                continue
+            line = _acceptable(raw, row)
+            if len(line) > self._max_line_bytes:
+                if not self._skips_long:
+                    raise TooLongError
+                report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
+                continue
+            yield line + b"\n"
+
+
+def _sid(path: str, stem: str) -> str:
+    """Return the session of the lines that name none, in the file at *path*."""
+    if stem == OVERFLOW_STEM:
+        return _UNKNOWN
+    sid = id_of_stem(stem)
+    if sid is None:
+        try:
+            return session_id_of(path)
+        except (*UNREADABLE, ValueError, ImportError):
+            return stem
+    return sid
+
+
+def _acceptable(raw: bytes, row: dict[str, object]) -> bytes:
+    """Return *raw* so that the database takes it: on one line, and without lone surrogates."""
+    if _SURROGATE.search(raw) is not None:
+        import json  # noqa: PLC0415 - for few lines only
+
+        return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+    return raw.replace(b"\r", b" ")
+
+
+def _is_stem(stem: str) -> bool:
+    if stem == OVERFLOW_STEM:
+        return True
+    try:
+        id_of_stem(stem)
+    except ValueError:
+        return False
+    return True
