@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import math
 import os
 import re
 import stat
@@ -29,7 +30,8 @@ from tracectrl.files.names import (
 )
 from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
 from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
-from tracectrl_logging.reader.listing import SessionFiles, StoredName, names_of
+from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
+from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
 
 if TYPE_CHECKING:
@@ -144,12 +146,12 @@ class Feed:
                     yield from self._plain(path, stem)
                     continue
                 except FileNotFoundError:  # rotated, compressed or removed just now
-                    names = names_of(SessionFiles(self._root, stem, ()))
+                    names = names_in(self._root, stem)
             elif stem in live:
                 name = stem + live_suffix
                 parsed = parse_name(name)
                 names = [*names, *([StoredName(name, parsed)] if parsed is not None else ())]
-            yield from self._chain(SessionFiles(self._root, stem, tuple(names)))
+            yield from self._chain(SessionFiles(self._root, stem, suffixes_of(stem, names)))
 
     def _listed(self) -> tuple[set[str], dict[str, list[StoredName]]]:
         """Return the stems with a live file, and the other files by their stems."""
@@ -186,7 +188,7 @@ class Feed:
             if not stat.S_ISREG(status.st_mode):
                 self._report(Damage(path, None, "not a regular file"))
                 return
-            yield from self._lines(OpenFile(path, stream), stem, status.st_size)
+            yield from self._lines(OpenFile(path, stream, status.st_size), stem, status.st_size)
 
     def _chain(self, found: SessionFiles) -> Iterator[bytes]:
         files = open_chain(found, self._kind, self._report)
@@ -208,13 +210,15 @@ class Feed:
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
 
     def _unparsed(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
-        path, stream = file
+        path, stream, present_bytes = file
+        end_bytes = math.inf if present_bytes is None else present_bytes
+        at = 0
         read, block_bytes, next_bytes = stream.read, min(size, _BLOCK_BYTES) + 1, _BLOCK_BYTES
         if hasattr(stream, "read1"):  # a block of a damaged file is lost as a whole: small ones
             read, block_bytes, next_bytes = stream.read1, _SMALL_BYTES, _SMALL_BYTES
         rest = b""
         number = 0
-        while True:
+        while at < end_bytes:  # what is written faster than it is read has no end of its own
             try:
                 data = read(block_bytes)
             except UNREADABLE as error:
@@ -223,6 +227,7 @@ class Feed:
                 data = b""
             if not data:
                 break
+            at += len(data)
             if rest:
                 data = rest + data
             end = data.rfind(b"\n") + 1

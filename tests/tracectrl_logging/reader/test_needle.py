@@ -11,8 +11,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tracectrl_logging.reader.lines import parse
-from tracectrl_logging.reader.needle import Needle, needle_for
 from tracectrl_logging.reader.matching import Query
+from tracectrl_logging.reader.needle import Needle, needle_for
 
 
 @pytest.mark.parametrize(

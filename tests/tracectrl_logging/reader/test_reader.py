@@ -31,6 +31,7 @@ def test_public_names() -> None:
         "UnknownSessionError",
         "grep",
         "nest",
+        "query",
         "read",
         "sessions",
         "walk",
