@@ -19,6 +19,7 @@ _COMMANDS = {
     "sessions": "tracectrl_logging.cli.sessions:sessions",
     "show": "tracectrl_logging.cli.show:show",
     "grep": "tracectrl_logging.cli.grep:grep",
+    "tail": "tracectrl_logging.cli.tail:tail",
     "prune": "tracectrl_logging.cli.prune:prune",
     "compress": "tracectrl_logging.cli.compress:compress",
     "run": "tracectrl_logging.cli.run:run",

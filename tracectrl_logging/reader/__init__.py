@@ -10,7 +10,7 @@ Damaged lines never hide the others. Each is reported to *on_damage*, which is c
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracectrl_logging.reader import find
 from tracectrl_logging.reader.merge import merged
@@ -28,18 +28,25 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from tracectrl_logging.reader.follower import Follower
     from tracectrl_logging.reader.records import Report
+    from tracectrl_logging.reader.tailing import follow, tail
+
+_LATER = {"Follower": "follower", "follow": "tailing", "tail": "tailing"}
 
 __all__ = [
     "Damage",
     "DamagedLineWarning",
+    "Follower",
     "Line",
     "Node",
     "SessionSummary",
     "UnknownSessionError",
+    "follow",
     "nest",
     "read",
     "sessions",
+    "tail",
     "walk",
 ]
 
@@ -88,6 +95,16 @@ def read(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     return merged(find.find(sid, root), sid, on_damage or _warn)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what not every reader needs when it is asked for."""
+    if name not in _LATER:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415 - where it is asked for
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
 
 
 def _warn(damage: Damage) -> None:

@@ -27,7 +27,7 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 
 _SUFFIX = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _KIND: dict[str, Kind] = {"logs": "log", "spans": "span"}
-_FLAGS = (
+OPEN_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
@@ -134,7 +134,7 @@ def _is_at(path: str, identity: tuple[int, int]) -> bool:
 
 
 def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
-    fd = os.open(path, _FLAGS)
+    fd = os.open(path, OPEN_FLAGS)
     raw = open(fd, "rb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - the caller closes it
     status = os.fstat(fd)
     stream: IO[bytes] = raw

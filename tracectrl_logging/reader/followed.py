@@ -1,0 +1,288 @@
+"""One file that is being followed: how far it has been read, and what comes next.
+
+A file is known by its number (inode), not by its name, which changes. Its descriptor is no more than
+a help: it can be closed at any time, and what has been read stays known. What a file began with and
+what stood before the place that was reached tell whether the number is somebody else's by now, and
+whether a compressed file is a copy of this one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from tracectrl._json import timestamp_ns
+from tracectrl_logging.reader.chain import OPEN_FLAGS, UNREADABLE
+from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracectrl.files.names import ParsedName
+
+_HEAD_BYTES = 64 * 1024
+_TAIL_BYTES = 256
+_CHUNK_BYTES = 256 * 1024
+# The kernel's clock for files lags behind the one that lines are stamped with.
+_LAG_NS = 50_000_000
+
+
+class Followed:
+    """A log file, and how far it has been read."""
+
+    __slots__ = (
+        "changed_at",
+        "drained",
+        "fd",
+        "head",
+        "ino",
+        "mtime_ns",
+        "name",
+        "offset",
+        "parsed",
+        "pending",
+        "pending_bytes",
+        "reached",
+        "size",
+        "skipping",
+        "stream",
+        "tail",
+    )
+
+    def __init__(
+        self, name: str, parsed: ParsedName, ino: int, *, offset: int = 0, mtime_ns: int = 0
+    ) -> None:
+        self.name = name
+        self.parsed = parsed
+        self.ino = ino
+        self.offset = offset
+        """Where the next line starts: all before it has been read."""
+        self.size = offset
+        """How large the file was when it was read last."""
+        self.mtime_ns = mtime_ns
+        self.head: bytes | None = None
+        """The first line, ``None`` where nobody has looked."""
+        self.tail: bytes | None = None
+        """What stands before :attr:`offset`, ``None`` where nobody has looked."""
+        self.fd = -1
+        self.stream: IO[bytes] | None = None
+        self.drained = True
+        self.skipping = False
+        self.changed_at = 0.0
+        self.pending: list[tuple[str, str, bytes]] = []
+        """Lines that were read and are still to be handed out: by what to sort, the time, the line."""
+        self.pending_bytes = 0
+        self.reached = ""
+        """The earliest time in what was read last."""
+
+    def open(self, directory: str) -> bool:
+        """Open the file; ``False`` where the name is another file's by now, or nobody's.
+
+        Raises:
+            OSError: it cannot be opened.
+            ImportError: nothing that is installed can read it.
+        """
+        if self.fd >= 0:
+            return True
+        try:
+            fd = os.open(os.path.join(directory, self.name), OPEN_FLAGS)
+        except FileNotFoundError:
+            return False
+        status = os.fstat(fd)
+        if status.st_ino != self.ino or not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            return False
+        self.fd = fd
+        if self.parsed.packed is None:
+            self._recognise(status)
+        else:
+            self._unpack(self.parsed.packed)
+        return True
+
+    def close(self) -> None:
+        """Close the descriptor; what has been read stays known."""
+        if self.fd < 0:
+            return
+        if self.parsed.packed is None:
+            start = max(0, self.offset - _TAIL_BYTES)
+            self.tail = os.pread(self.fd, self.offset - start, start)
+        if self.stream is not None:
+            self.stream.close()
+        else:
+            os.close(self.fd)
+        self.fd, self.stream = -1, None
+
+    def status(self) -> os.stat_result:
+        """Return the status of the open file."""
+        status = os.fstat(self.fd)
+        if self.parsed.packed is None and status.st_size < self.offset:  # somebody has emptied it
+            self.offset, self.head, self.tail, self.skipping = 0, None, None, False
+        return status
+
+    def read(
+        self, budget_bytes: int, report: Callable[[str], object], end: int | None = None
+    ) -> list[bytes]:
+        """Return the next complete lines; :attr:`drained` says whether these are all.
+
+        Args:
+            budget_bytes: about how much of the file.
+            report: is told what is wrong with it.
+            end: the place in the file up to which it is meant; ``None`` for all of it.
+        """
+        size = budget_bytes
+        while True:
+            try:
+                data = self._at(self.offset, size)
+            except UNREADABLE as error:
+                report(f"the file cannot be read from here on: {error}")
+                self.drained = True
+                return []
+            if end is not None:
+                data = data[: end - self.offset]
+            self.drained = len(data) < size
+            end = data.rfind(b"\n") + 1
+            if end or self.drained or size >= MAX_LINE_BYTES:
+                break
+            size = min(size * 4, MAX_LINE_BYTES)
+        if not end and (self.skipping or not self.drained):
+            if not self.skipping:
+                report(f"a line longer than {MAX_LINE_BYTES} bytes, at byte {self.offset}")
+            self.skipping = True
+            self.offset += len(data)
+            return []
+        if self.head is None:
+            self.head = self._first_line()
+        self.offset += end
+        lines = data[:end].split(b"\n")[:-1]
+        if lines and self.skipping:  # the rest of the overlong one
+            self.skipping = False
+            del lines[0]
+        return lines
+
+    def rest(self, end: int | None = None) -> bytes:
+        """Return what stands after the last newline, up to *end*: of a file nobody writes any more."""
+        if self.skipping:
+            return b""
+        try:
+            data = self._at(self.offset, MAX_LINE_BYTES)
+        except UNREADABLE:  # which read() has reported
+            return b""
+        if end is not None:
+            data = data[: end - self.offset]
+        self.offset += len(data)
+        return data
+
+    def _at(self, offset: int, size: int) -> bytes:
+        if self.stream is None:
+            return os.pread(self.fd, size, offset)
+        self.stream.seek(offset)
+        return self.stream.read(size)
+
+    def _first_line(self) -> bytes | None:
+        line, newline, _ = self._at(0, _HEAD_BYTES).partition(b"\n")
+        return line if newline or len(line) == _HEAD_BYTES else None
+
+    def _recognise(self, status: os.stat_result) -> None:
+        """Look whether this is the file that was read up to :attr:`offset`, and at a line's start."""
+        if not self.offset:
+            return
+        if self.head is None:
+            self.head = self._first_line()
+        if status.st_size < self.offset or not self._is_read_up_to(self.offset):
+            self.offset, self.head, self.tail = 0, None, None
+            return
+        while self.offset and os.pread(self.fd, 1, self.offset - 1) != b"\n":
+            # Noted in the middle of a line, which is not complete before its newline is there.
+            start = max(0, self.offset - _CHUNK_BYTES)
+            before = os.pread(self.fd, self.offset - start, start)
+            self.offset = start + before.rfind(b"\n") + 1
+
+    def _is_read_up_to(self, offset: int) -> bool:
+        if self.tail is not None:
+            return self._at(offset - len(self.tail), len(self.tail)) == self.tail
+        return _began_by(self.head, self.mtime_ns)
+
+    def _unpack(self, packed: str) -> None:
+        from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
+
+        raw = open(self.fd, "rb")  # noqa: SIM115 - closed with the stream
+        try:
+            self.stream = unpacked(raw, packed)
+        except BaseException:
+            raw.close()
+            self.fd = -1
+            raise
+
+
+class _Content(NamedTuple):
+    """What a compressed file holds."""
+
+    head: bytes
+    size: int
+    tail: bytes
+
+
+def place_in_copy(copy: Followed, mtime_ns: int, known: list[Followed]) -> int | None:
+    """Return up to where the compressed file *copy* has been read as one of the *known* plain ones.
+
+    A plain file that is still open is read to its end by itself, so that its copy is read already.
+
+    Args:
+        copy: the compressed file, open.
+        mtime_ns: its time of modification, which is that of the plain file.
+        known: what may be the plain file, the likeliest first.
+
+    Returns:
+        Where to go on, ``None`` where there is nothing to come.
+    """
+    for plain in known:
+        if plain.fd < 0 and plain.mtime_ns == mtime_ns and plain.offset == plain.size:
+            return None
+    content = _content_of(copy)
+    for plain in known:
+        differs = plain.head is not None and plain.head != content.head
+        if differs or plain.parsed.packed is not None:
+            continue
+        if plain.fd >= 0:
+            size = os.fstat(plain.fd).st_size
+            start = max(0, size - _TAIL_BYTES)
+            tail = os.pread(plain.fd, size - start, start)
+            if size and size == content.size and content.tail == tail:
+                return None
+        elif 0 < plain.offset <= content.size and _continues(copy, plain, content):
+            return plain.offset if plain.offset < content.size else None
+    return 0
+
+
+def _continues(copy: Followed, plain: Followed, content: _Content) -> bool:
+    """Tell whether *copy* holds what was read of *plain*, and perhaps more."""
+    if plain.tail is None:
+        return _began_by(content.head, plain.mtime_ns)
+    return copy._at(plain.offset - len(plain.tail), len(plain.tail)) == plain.tail  # noqa: SLF001
+
+
+def _content_of(copy: Followed) -> _Content:
+    """Read *copy* to its end, or as far as that can be done."""
+    head = tail = b""
+    size = 0
+    try:
+        while chunk := copy._at(size, _CHUNK_BYTES):  # noqa: SLF001 - of this module
+            if not size:
+                head = chunk[:_HEAD_BYTES].partition(b"\n")[0]
+            tail = (tail + chunk)[-_TAIL_BYTES:]
+            size += len(chunk)
+    except UNREADABLE:  # which is reported when it is read
+        pass
+    return _Content(head, size, tail)
+
+
+def _began_by(head: bytes | None, mtime_ns: int) -> bool:
+    """Tell whether a file whose first line is *head* can be one that was written at *mtime_ns*."""
+    row: dict[str, Any]
+    try:
+        row, _ = parse(head or b"")
+    except ValueError:
+        return True
+    time = time_of(row.get("timestamp"))
+    return time is None or time <= timestamp_ns(mtime_ns + _LAG_NS)
