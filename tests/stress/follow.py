@@ -42,10 +42,11 @@ ROUNDS = ("rotation", "rotation and compress", "new sessions and compress")
 def main() -> int:
     """Run it all; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="6,400 lines instead of 100,000")
-    lines = 800 if parser.parse_args().short else 12_500
+    parser.add_argument("--short", action="store_true", help="6,400 lines, the last time only")
+    short = parser.parse_args().short
+    lines = 800 if short else 12_500
     wrong = []
-    for name in ROUNDS:
+    for name in ROUNDS[-1:] if short else ROUNDS:
         start = time.monotonic()
         found = run(name, lines)
         took = time.monotonic() - start

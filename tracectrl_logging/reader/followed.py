@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 64 * 1024
 _TAIL_BYTES = 256
 _CHUNK_BYTES = 256 * 1024
+_PART_BYTES = 64 * 1024  # what is asked for in one piece is lost where the file breaks off in it
 # The kernel's clock for files lags behind the one that lines are stamped with.
 _LAG_NS = 50_000_000
 
@@ -33,7 +34,9 @@ class Followed:
 
     __slots__ = (
         "changed_at",
+        "ctime_ns",
         "drained",
+        "error",
         "fd",
         "head",
         "ino",
@@ -51,7 +54,14 @@ class Followed:
     )
 
     def __init__(
-        self, name: str, parsed: ParsedName, ino: int, *, offset: int = 0, mtime_ns: int = 0
+        self,
+        name: str,
+        parsed: ParsedName,
+        ino: int,
+        *,
+        offset: int = 0,
+        mtime_ns: int = 0,
+        ctime_ns: int = 0,
     ) -> None:
         self.name = name
         self.parsed = parsed
@@ -61,6 +71,8 @@ class Followed:
         self.size = offset
         """How large the file was when it was read last."""
         self.mtime_ns = mtime_ns
+        self.ctime_ns = ctime_ns
+        """When the file was last known to be this one; unlike the other time nobody can set it."""
         self.head: bytes | None = None
         """The first line, ``None`` where nobody has looked."""
         self.tail: bytes | None = None
@@ -68,6 +80,7 @@ class Followed:
         self.fd = -1
         self.stream: IO[bytes] | None = None
         self.drained = True
+        self.error: Exception | None = None
         self.skipping = False
         self.changed_at = 0.0
         self.pending: list[tuple[str, str, bytes]] = []
@@ -132,15 +145,13 @@ class Followed:
         """
         size = budget_bytes
         while True:
-            try:
-                data = self._at(self.offset, size)
-            except UNREADABLE as error:
-                report(f"the file cannot be read from here on: {error}")
-                self.drained = True
-                return []
+            data = self._at(self.offset, size)
             if end is not None:
                 data = data[: end - self.offset]
             self.drained = len(data) < size
+            if self.error is not None:
+                report(f"the file cannot be read from here on: {self.error}")
+                self.error, self.drained = None, True
             end = data.rfind(b"\n") + 1
             if end or self.drained or size >= MAX_LINE_BYTES:
                 break
@@ -164,20 +175,26 @@ class Followed:
         """Return what stands after the last newline, up to *end*: of a file nobody writes any more."""
         if self.skipping:
             return b""
-        try:
-            data = self._at(self.offset, MAX_LINE_BYTES)
-        except UNREADABLE:  # which read() has reported
-            return b""
+        data = self._at(self.offset, MAX_LINE_BYTES)
         if end is not None:
             data = data[: end - self.offset]
         self.offset += len(data)
         return data
 
     def _at(self, offset: int, size: int) -> bytes:
-        if self.stream is None:
-            return os.pread(self.fd, size, offset)
-        self.stream.seek(offset)
-        return self.stream.read(size)
+        """Return what stands there, at most *size* bytes; :attr:`error` says why it is less."""
+        data = b""
+        try:
+            if self.stream is None:
+                return os.pread(self.fd, size, offset)
+            self.stream.seek(offset)
+            while len(data) < size and (
+                part := self.stream.read1(min(size - len(data), _PART_BYTES))  # type: ignore[attr-defined]
+            ):
+                data += part
+        except UNREADABLE as error:
+            self.error = error
+        return data
 
     def _first_line(self) -> bytes | None:
         line, newline, _ = self._at(0, _HEAD_BYTES).partition(b"\n")
@@ -201,7 +218,7 @@ class Followed:
     def _is_read_up_to(self, offset: int) -> bool:
         if self.tail is not None:
             return self._at(offset - len(self.tail), len(self.tail)) == self.tail
-        return _began_by(self.head, self.mtime_ns)
+        return _began_by(self.head, self.ctime_ns)
 
     def _unpack(self, packed: str) -> None:
         from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
@@ -258,7 +275,7 @@ def place_in_copy(copy: Followed, mtime_ns: int, known: list[Followed]) -> int |
 def _continues(copy: Followed, plain: Followed, content: _Content) -> bool:
     """Tell whether *copy* holds what was read of *plain*, and perhaps more."""
     if plain.tail is None:
-        return _began_by(content.head, plain.mtime_ns)
+        return _began_by(content.head, plain.ctime_ns)
     return copy._at(plain.offset - len(plain.tail), len(plain.tail)) == plain.tail  # noqa: SLF001
 
 
@@ -266,23 +283,21 @@ def _content_of(copy: Followed) -> _Content:
     """Read *copy* to its end, or as far as that can be done."""
     head = tail = b""
     size = 0
-    try:
-        while chunk := copy._at(size, _CHUNK_BYTES):  # noqa: SLF001 - of this module
-            if not size:
-                head = chunk[:_HEAD_BYTES].partition(b"\n")[0]
-            tail = (tail + chunk)[-_TAIL_BYTES:]
-            size += len(chunk)
-    except UNREADABLE:  # which is reported when it is read
-        pass
+    while chunk := copy._at(size, _CHUNK_BYTES):  # noqa: SLF001 - of this module
+        if not size:
+            head = chunk[:_HEAD_BYTES].partition(b"\n")[0]
+        tail = (tail + chunk)[-_TAIL_BYTES:]
+        size += len(chunk)
+    copy.error = None  # it is met again where the file is read
     return _Content(head, size, tail)
 
 
-def _began_by(head: bytes | None, mtime_ns: int) -> bool:
-    """Tell whether a file whose first line is *head* can be one that was written at *mtime_ns*."""
+def _began_by(head: bytes | None, ctime_ns: int) -> bool:
+    """Tell whether a file whose first line is *head* can be one that was there at *ctime_ns*."""
     row: dict[str, Any]
     try:
         row, _ = parse(head or b"")
     except ValueError:
         return True
     time = time_of(row.get("timestamp"))
-    return time is None or time <= timestamp_ns(mtime_ns + _LAG_NS)
+    return time is None or time <= timestamp_ns(ctime_ns + _LAG_NS)

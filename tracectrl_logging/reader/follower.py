@@ -38,7 +38,7 @@ _ROUND_BYTES = 8 * 1024 * 1024
 _AHEAD = 4
 _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
-_LATE = timedelta(seconds=10)
+_LATE = timedelta(minutes=10)
 
 
 class Follower:
@@ -148,7 +148,7 @@ class Follower:
             return False
         if file.parsed.packed is None:
             status = file.status()
-            file.mtime_ns = status.st_mtime_ns
+            file.mtime_ns, file.ctime_ns = status.st_mtime_ns, status.st_ctime_ns
             if file.size == status.st_size and file.drained:
                 return False
             file.size = status.st_size
@@ -178,7 +178,7 @@ class Follower:
         moment = time_of(row.get("timestamp")) or ""
         if self._wanted.means(file, row):
             pending = file.pending
-            # A line that is late by little was late on its way to the file, not before.
+            # A line that is late by little was late on its way to the file; else a clock was set.
             order = moment
             if pending and moment < pending[-1][0] and not _is_near(moment, pending[-1][0]):
                 order = pending[-1][0]
@@ -228,7 +228,7 @@ def _stems(sids: Iterable[str]) -> frozenset[str]:
 
 
 def _is_near(moment: str, other: str) -> bool:
-    """Tell whether two times, or texts that are none, are no more than some seconds apart."""
+    """Tell whether two times, or texts that are none, are not far apart."""
     try:
         apart = datetime.fromisoformat(other[:-1]) - datetime.fromisoformat(moment[:-1])
     except ValueError:

@@ -7,6 +7,7 @@ of thousands) no more is kept than how far they have been read.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import os
 import stat
@@ -73,6 +74,7 @@ class Tracked:
                 status.st_ino,
                 offset=status.st_size,
                 mtime_ns=status.st_mtime_ns,
+                ctime_ns=status.st_ctime_ns,
             )
             self._files[file.ino] = file
             if seen.parsed.packed is None and now_s - status.st_mtime < QUIET_S:
@@ -93,9 +95,8 @@ class Tracked:
                 raise
             return
         for ino in changes.gone:
-            file = self._files.pop(ino, None)
-            if file is not None:
-                self._gone.setdefault(file.parsed.stem, []).append((time.monotonic(), file))
+            if (file := self._files.pop(ino, None)) is not None:
+                self._miss(file)
         for seen in changes.appeared:
             self._meet(seen)
         self._copies = [file for file in self._copies if not self._has_placed(file)]
@@ -107,6 +108,7 @@ class Tracked:
         if file.fd >= 0:
             self._open.move_to_end(file)
             return True
+        before = copy.copy(file)
         try:
             file.open(self.directory)
         except (OSError, ImportError) as error:
@@ -119,6 +121,8 @@ class Tracked:
         if file.fd < 0:
             self._watch.forget()
             return False
+        if file.offset < before.offset:  # another file has the number by now
+            self._miss(before)
         self._open[file] = None
         while len(self._open) > self._max_open:
             self.shut(next(iter(self._open)))
@@ -177,6 +181,8 @@ class Tracked:
             if file not in self.active and not self.is_unchanged(file):
                 self._activate(file)
             return
+        if file is not None:  # the number has gone over to another
+            self._miss(file)
         file = Followed(seen.name, parsed, status.st_ino, mtime_ns=mtime_ns)
         self._files[file.ino] = file
         if parsed.packed is None:
@@ -185,23 +191,27 @@ class Tracked:
         else:
             self._copies.append(file)
 
-    def _has_placed(self, copy: Followed) -> bool:
-        """Find out what of the compressed file *copy* is to be read; ``False`` for not yet."""
-        if not self.opened(copy):
-            return self.is_gone(copy)
-        start = place_in_copy(copy, copy.mtime_ns, list(self._originals(copy)))
+    def _miss(self, file: Followed) -> None:
+        """Remember *file*, which is gone: a copy of it may be found."""
+        self._gone.setdefault(file.parsed.stem, []).append((time.monotonic(), file))
+
+    def _has_placed(self, packed: Followed) -> bool:
+        """Find out what of the compressed file *packed* is to be read; ``False`` for not yet."""
+        if not self.opened(packed):
+            return self.is_gone(packed)
+        start = place_in_copy(packed, packed.mtime_ns, list(self._originals(packed)))
         if start is None:
-            self.shut(copy)
+            self.shut(packed)
         else:
-            copy.offset, copy.drained = start, False
-            self._activate(copy)
+            packed.offset, packed.drained = start, False
+            self._activate(packed)
         return True
 
-    def _originals(self, copy: Followed) -> Iterator[Followed]:
-        """Yield the files that *copy* may have been made from."""
-        stem = copy.parsed.stem
+    def _originals(self, packed: Followed) -> Iterator[Followed]:
+        """Yield the files that *packed* may have been made from."""
+        stem = packed.parsed.stem
         yield from (file for _, file in reversed(self._gone.get(stem, ())))
-        for number in range(copy.parsed.backup, -1, -1):
+        for number in range(packed.parsed.backup, -1, -1):
             name = f"{stem}{LOG_SUFFIX}.{number}" if number else f"{stem}{LOG_SUFFIX}"
             ino = self._watch[name]
             file = None if ino is None else self._files.get(ino)

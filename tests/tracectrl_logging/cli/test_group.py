@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Result]
     Write = Callable[..., Path]
 
-ALL = [("sessions",), ("show", "s"), ("grep", "x")]
+ALL = [("sessions",), ("show", "s"), ("grep", "x"), ("tail",)]
 CHANGING = [("prune", "--keep", "0"), ("compress",)]
 
 
@@ -27,7 +27,7 @@ def test_help(command: Command) -> None:
     """Every command is named in the help, and has its own."""
     result = command("--help")
     assert 0 == result.exit_code
-    for name in ("sessions", "show", "grep", "prune", "compress", "run", "demo"):
+    for name in ("sessions", "show", "grep", "tail", "prune", "compress", "run", "demo"):
         assert f"\n  {name} " in result.stdout
         assert 0 == command(name, "--help").exit_code
     assert callable(cli.main)
