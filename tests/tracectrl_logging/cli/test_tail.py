@@ -92,7 +92,7 @@ def test_text(command: Command, write: Write) -> None:
     result = command("tail", "-n", "1")
     assert 1 == result.stdout.count("\n")
     sid, date, time, level, *said = result.stdout.split()
-    assert ["b", "INFO", "tests:", "line", "9", "number=9"] == [sid, level, *said]
+    assert ["b", "INFO", "app:", "line", "9", "number=9"] == [sid, level, *said]
     assert (10, 16) == (len(date), len(time))
     write("c.logs.jsonl", b'{"timestamp":"2999-01-01T00:00:00Z","message":"\\u001b[2J\\nx"}')
     shown = command("tail", "-n1").stdout
@@ -146,12 +146,11 @@ def test_follow(start: Start, logger: logging.Logger) -> None:
     assert said.startswith(b"Waiting: no session 'later'")
 
 
-def test_follow_before_the_root(start: Start, logger: logging.Logger, root: Path) -> None:
+def test_follow_before_the_root(start: Start, write: Write, root: Path) -> None:
     """A root that is not there yet is waited for, and said."""
     tail = start("tail", "-f", "--json")
     assert f"Waiting for the trace directory {root}\n" == stream(tail.stderr).readline().decode()
-    with session("a"):
-        logger.info("first")
+    write("a.logs.jsonl", b'{"message":"first"}')
     assert "first" == json.loads(stream(tail.stdout).readline())["message"]
 
 
