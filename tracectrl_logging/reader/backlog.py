@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracectrl._json import timestamp_ns
 from tracectrl.files.names import OVERFLOW_STEM, stem_of
 from tracectrl_logging.reader.chain import OpenFile
-from tracectrl_logging.reader.followed import Followed
+from tracectrl_logging.reader.followed import Followed, parse_whole
 from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, rows, time_of
 from tracectrl_logging.reader.merge import in_time_order
 from tracectrl_logging.reader.records import Damage, Line
@@ -200,7 +200,7 @@ class Backlog:
         if not line or line.isspace():
             return
         try:
-            row, raw = parse(line)
+            row, raw = parse_whole(line)
         except ValueError as damage:
             self._tell(file, f"a line that is {damage}")
         else:

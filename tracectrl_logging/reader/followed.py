@@ -232,6 +232,18 @@ class Followed:
             raise
 
 
+def parse_whole(line: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return what :func:`~tracectrl_logging.reader.lines.parse` does of a line that had its newline.
+
+    Raises:
+        ValueError: as there.
+    """
+    try:
+        return parse(line)
+    except ValueError:
+        return parse(line + b"\n")  # whose error does not call it cut off
+
+
 class _Content(NamedTuple):
     """What a compressed file holds."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.names import root_path, stem_of
 from tracectrl_logging.reader.backlog import Backlog, MovedError, Wanted
+from tracectrl_logging.reader.followed import parse_whole
 from tracectrl_logging.reader.lines import parse, time_of
 from tracectrl_logging.reader.records import Damage, DamagedLineWarning, Line
 from tracectrl_logging.reader.tracked import QUIET_S, Tracked
@@ -171,7 +172,7 @@ class Follower:
         if not raw or raw.isspace():
             return ""
         try:
-            row, raw = parse(raw)
+            row, raw = parse_whole(raw)
         except ValueError as damage:
             self._tell(file, f"a line that is {damage}, before byte {file.offset}")
             return ""
