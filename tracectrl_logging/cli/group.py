@@ -20,6 +20,7 @@ _COMMANDS = {
     "show": "tracectrl_logging.cli.show:show",
     "grep": "tracectrl_logging.cli.grep:grep",
     "tail": "tracectrl_logging.cli.tail:tail",
+    "doctor": "tracectrl_logging.cli.doctor:doctor",
     "prune": "tracectrl_logging.cli.prune:prune",
     "compress": "tracectrl_logging.cli.compress:compress",
     "run": "tracectrl_logging.cli.run:run",

@@ -39,6 +39,7 @@ _ROUND_BYTES = 8 * 1024 * 1024
 _AHEAD = 4
 _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
+_LOOKS = 20
 _LATE = timedelta(minutes=10)
 
 
@@ -97,9 +98,11 @@ class Follower:
         active = list(self._tracked.active)
         share = max(_LEAST_BYTES, _ROUND_BYTES // max(1, len(active)))
         has_read = False
-        for file in active:
+        step = self._tracked.max_open
+        parts = (active[at : at + step] for at in range(0, len(active), step))
+        for file, status in (item for part in parts for item in self._snapshot(part)):
             if file.pending_bytes < share * _AHEAD:
-                has_read |= self._read(file, share)
+                has_read |= self._read(file, status, share)
             else:
                 file.drained = False  # for all that is known
         behind = [file.reached for file in active if not file.drained] if has_read else []
@@ -136,27 +139,49 @@ class Follower:
     def _pending(self) -> Iterator[Followed]:
         return (file for file in self._tracked.active if file.pending)
 
-    def _read(self, file: Followed, budget_bytes: int) -> bool:
-        """Read on in *file*; return whether there was anything."""
+    def _snapshot(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
+        """Return those of *files* that may have something to read, as they are in one instant.
+
+        What is read ends there: else a line could be read whose process wrote another before it, to
+        a file that was read already. So all are looked at until two looks agree.
+        """
+        opened = [file for file in files if self._is_to_be_read(file)]
+        opened = [
+            file for file in opened if file.fd >= 0
+        ]  # there may be less room than was thought
+        before = now = [file.status() for file in opened]
+        for _ in range(_LOOKS):
+            now = [file.status() for file in opened]
+            if all(one.st_size == other.st_size for one, other in zip(before, now, strict=True)):
+                break
+            before = now
+        return list(zip(opened, now, strict=True))
+
+    def _is_to_be_read(self, file: Followed) -> bool:
         tracked = self._tracked
         if file.drained and (
             file.parsed.packed is not None or (file.fd < 0 and tracked.is_unchanged(file))
         ):
             return False
-        if not tracked.opened(file):
-            if tracked.is_gone(file):
-                file.drained = True  # what was not read of it is lost
-            return False
-        if file.parsed.packed is None:
-            status = file.status()
+        if tracked.opened(file):
+            return True
+        if tracked.is_gone(file):
+            file.drained = True  # what was not read of it is lost
+        return False
+
+    def _read(self, file: Followed, status: os.stat_result, budget_bytes: int) -> bool:
+        """Read on in *file* as it is said to be; return whether there was anything."""
+        is_plain = file.parsed.packed is None
+        if is_plain:
             file.mtime_ns, file.ctime_ns = status.st_mtime_ns, status.st_ctime_ns
             if file.size == status.st_size and file.drained:
                 return False
             file.size = status.st_size
         file.changed_at = time.monotonic()
-        lines = file.read(budget_bytes, lambda what: self._tell(file, what))
+        end = status.st_size if is_plain else None
+        lines = file.read(budget_bytes, lambda what: self._tell(file, what), end)
         file.reached = min(filter(None, [self._take(file, raw) for raw in lines]), default="")
-        if file.parsed.packed is not None and file.drained:
+        if not is_plain and file.drained:
             self._finish(file)
         return True
 

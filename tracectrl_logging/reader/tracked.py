@@ -59,7 +59,8 @@ class Tracked:
         self._tidy_at = 0.0
         self._copies: list[Followed] = []
         self._sweeping: Iterator[Followed] = iter(())
-        self._max_open = _MAX_OPEN
+        self.max_open = _MAX_OPEN
+        """How many files may be open at once."""
 
     def begin(self) -> list[Followed]:
         """Take what is there now as read, and return its files."""
@@ -124,7 +125,7 @@ class Tracked:
         if file.offset < before.offset:  # another file has the number by now
             self._miss(before)
         self._open[file] = None
-        while len(self._open) > self._max_open:
+        while len(self._open) > self.max_open:
             self.shut(next(iter(self._open)))
         return True
 
@@ -254,7 +255,7 @@ class Tracked:
             return False
         for file in list(self._open)[: 1 + len(self._open) // 2]:
             self.shut(file)
-        self._max_open = max(1, len(self._open))
+        self.max_open = max(1, len(self._open))
         return True
 
 
