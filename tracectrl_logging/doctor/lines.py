@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.listing import SessionFiles
     from tracectrl_logging.reader.records import Damage, Kind
 
-_SCRUBBED = re.compile(
-    r"[\[(<{]?\s*(?:redacted|filtered|masked|scrubbed|hidden|removed|secret)\s*[\])>}]?|[*x•█]{3,}",
-    re.IGNORECASE,
-)
+_WORDS = r"(?:redacted|filtered|masked|scrubbed|hidden|removed|secret)"
+_SCRUBBED = re.compile(rf"[\[(<{{]\s*{_WORDS}[^\])>}}]*[\])>}}]|[*•█]{{3,}}", re.IGNORECASE)
+# What a session may be called, too: it counts where the file's name says otherwise.
+_DOUBTFUL = re.compile(rf"{_WORDS}|x{{3,}}|-*", re.IGNORECASE)
 _LEAST_SKEW_S = 0.005
 _MOST_SPANS = 100_000
 
@@ -110,7 +110,7 @@ def _see_session(facts: Facts, place: str, row: dict[str, Any], sid: str) -> Non
     given = row.get("session_id")
     if not isinstance(given, str):
         return
-    if _SCRUBBED.fullmatch(given):
+    if _SCRUBBED.fullmatch(given) or (given != sid and _DOUBTFUL.fullmatch(given)):
         facts.scrubbed.setdefault(given, Places()).add(place)
     elif given != sid and UNKNOWN not in (given, sid):
         facts.strayed.add(place)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl._json import timestamp_ns
 from tracectrl.files.names import OVERFLOW_STEM, stem_of
 from tracectrl_logging.reader.chain import OpenFile
-from tracectrl_logging.reader.followed import Followed, parse_whole
+from tracectrl_logging.reader.followed import Followed, damaged_lines, parse_whole
 from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, rows, time_of
 from tracectrl_logging.reader.merge import in_time_order
 from tracectrl_logging.reader.records import Damage, Line
@@ -69,6 +69,7 @@ class Backlog:
         self._wanted = wanted
         self._report = report
         self._complete = complete
+        self._damaged: Counter[str] = Counter()
 
     def last(self, files: list[Followed], count: int | None) -> Iterator[Line]:
         """Yield the last *count* lines of *files* (``None``: all) in time order.
@@ -159,6 +160,9 @@ class Backlog:
             yield opened
         finally:
             opened.close()
+            for what, count in self._damaged.items():
+                self._tell(file, damaged_lines(count, what))
+            self._damaged.clear()
 
     def _rows(self, file: Followed, opened: Followed) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Yield the lines of a compressed file."""
@@ -177,7 +181,7 @@ class Backlog:
                 del lines[-1]  # what follows the last newline
                 is_last = False
             for line in reversed(lines):
-                yield from self._parsed(file, line)
+                yield from self._parsed(line)
             if lines:
                 size = _BLOCK_BYTES
             elif len(rest) < MAX_LINE_BYTES:
@@ -186,23 +190,23 @@ class Backlog:
                 self._tell(file, f"a line longer than {MAX_LINE_BYTES} bytes near its end")
                 return
         if not is_last:
-            yield from self._parsed(file, rest)
+            yield from self._parsed(rest)
 
     def _forwards(self, file: Followed, opened: Followed) -> Iterator[tuple[bytes, dict[str, Any]]]:
         opened.drained = False
         while not opened.drained:
             for line in opened.read(_CHUNK_BYTES, partial(self._tell, file), file.offset):
-                yield from self._parsed(file, line)
+                yield from self._parsed(line)
         if not self._complete:
-            yield from self._parsed(file, opened.rest(file.offset))
+            yield from self._parsed(opened.rest(file.offset))
 
-    def _parsed(self, file: Followed, line: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    def _parsed(self, line: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
         if not line or line.isspace():
             return
         try:
             row, raw = parse_whole(line)
         except ValueError as damage:
-            self._tell(file, f"a line that is {damage}")
+            self._damaged[str(damage)] += 1
         else:
             yield raw, row
 

@@ -244,6 +244,11 @@ def parse_whole(line: bytes) -> tuple[dict[str, Any], bytes]:
         return parse(line + b"\n")  # whose error does not call it cut off
 
 
+def damaged_lines(count: int, what: str) -> str:
+    """Return how a reader that does not count lines says that *count* of them are damaged."""
+    return f"a line: {what}" if count == 1 else f"{count} lines: {what}"
+
+
 class _Content(NamedTuple):
     """What a compressed file holds."""
 

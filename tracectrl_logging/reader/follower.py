@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import root_path, stem_of
 from tracectrl_logging.reader.backlog import Backlog, MovedError, Wanted
-from tracectrl_logging.reader.followed import parse_whole
+from tracectrl_logging.reader.followed import damaged_lines, parse_whole
 from tracectrl_logging.reader.lines import parse, time_of
 from tracectrl_logging.reader.records import Damage, DamagedLineWarning, Line
 from tracectrl_logging.reader.tracked import QUIET_S, Tracked
@@ -61,6 +62,7 @@ class Follower:
         predicate = None if selection is None else selection.predicate("log")
         self._wanted = Wanted(predicate, _stems(sids) if sids else None)
         self._report = on_damage or _warn
+        self._damaged: Counter[str] = Counter()
         self._tracked = self._new_tracked()
 
     def begin(self, count: int | None = DEFAULT_COUNT, *, complete: bool = True) -> Iterator[Line]:
@@ -181,6 +183,9 @@ class Follower:
         end = status.st_size if is_plain else None
         lines = file.read(budget_bytes, lambda what: self._tell(file, what), end)
         file.reached = min(filter(None, [self._take(file, raw) for raw in lines]), default="")
+        for what, count in self._damaged.items():
+            self._tell(file, damaged_lines(count, what))
+        self._damaged.clear()
         if not is_plain and file.drained:
             self._finish(file)
         return True
@@ -199,7 +204,7 @@ class Follower:
         try:
             row, raw = parse_whole(raw)
         except ValueError as damage:
-            self._tell(file, f"a line that is {damage}, before byte {file.offset}")
+            self._damaged[str(damage)] += 1
             return ""
         moment = time_of(row.get("timestamp")) or ""
         if self._wanted.means(file, row):

@@ -127,7 +127,7 @@ def test_damage(command: Command, root: Path) -> None:
         file.write(b"nonsense\n")
     result = command("tail", "--json", "-n", "2")
     assert (0, [8, 9]) == (result.exit_code, numbers(result))
-    assert "a.logs.jsonl: a line that is not JSON" in result.stderr
+    assert "a.logs.jsonl: a line: not JSON" in result.stderr
 
 
 @pytest.mark.usefixtures("_lines")
