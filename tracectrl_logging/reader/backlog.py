@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
+_RUN_BYTES = 8 * 1024 * 1024
 _SURE_AFTER = 64
 # So many files are all looked into: the times in their lines need not fit those of the files.
 _FEW_FILES = 2000
@@ -81,7 +82,8 @@ class Backlog:
         """
         if count is None:
             files = sorted(files, key=lambda file: (file.parsed.stem, -file.parsed.backup))
-            yield from in_time_order(line for file in files for line in self._all_of(file))
+            lines = (line for file in files for line in self._all_of(file))
+            yield from in_time_order(lines, _RUN_BYTES)
             return
         best: list[tuple[str, int, int, bytes, str]] = []
         files = sorted(files, key=lambda file: -file.mtime_ns)

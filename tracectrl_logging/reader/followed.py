@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.chain import OPEN_FLAGS, UNREADABLE
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
     from tracectrl.files.names import ParsedName
 
-_HEAD_BYTES = 64 * 1024
-_TAIL_BYTES = 256
-_CHUNK_BYTES = 256 * 1024
+HEAD_BYTES = 64 * 1024
+"""How much of a first line is kept."""
+
+TAIL_BYTES = 256
+"""How much is kept of what stands before the place that was reached."""
+
+CHUNK_BYTES = 256 * 1024
+"""How much is read at once."""
+
 _PART_BYTES = 64 * 1024  # what is asked for in one piece is lost where the file breaks off in it
 # The kernel's clock for files lags behind the one that lines are stamped with.
 _LAG_NS = 50_000_000
@@ -118,7 +124,7 @@ class Followed:
         if self.fd < 0:
             return
         if self.parsed.packed is None:
-            start = max(0, self.offset - _TAIL_BYTES)
+            start = max(0, self.offset - TAIL_BYTES)
             self.tail = os.pread(self.fd, self.offset - start, start)
         if self.stream is not None:
             self.stream.close()
@@ -145,7 +151,7 @@ class Followed:
         """
         size = budget_bytes
         while True:
-            data = self._at(self.offset, size)
+            data = self.at(self.offset, size)
             if end is not None:
                 data = data[: end - self.offset]
             self.drained = len(data) < size
@@ -175,13 +181,13 @@ class Followed:
         """Return what stands after the last newline, up to *end*: of a file nobody writes any more."""
         if self.skipping:
             return b""
-        data = self._at(self.offset, MAX_LINE_BYTES)
+        data = self.at(self.offset, MAX_LINE_BYTES)
         if end is not None:
             data = data[: end - self.offset]
         self.offset += len(data)
         return data
 
-    def _at(self, offset: int, size: int) -> bytes:
+    def at(self, offset: int, size: int) -> bytes:
         """Return what stands there, at most *size* bytes; :attr:`error` says why it is less."""
         data = b""
         try:
@@ -197,8 +203,8 @@ class Followed:
         return data
 
     def _first_line(self) -> bytes | None:
-        line, newline, _ = self._at(0, _HEAD_BYTES).partition(b"\n")
-        return line if newline or len(line) == _HEAD_BYTES else None
+        line, newline, _ = self.at(0, HEAD_BYTES).partition(b"\n")
+        return line if newline or len(line) == HEAD_BYTES else None
 
     def _recognise(self, status: os.stat_result) -> None:
         """Look whether this is the file that was read up to :attr:`offset`, and at a line's start."""
@@ -211,14 +217,14 @@ class Followed:
             return
         while self.offset and os.pread(self.fd, 1, self.offset - 1) != b"\n":
             # Noted in the middle of a line, which is not complete before its newline is there.
-            start = max(0, self.offset - _CHUNK_BYTES)
+            start = max(0, self.offset - CHUNK_BYTES)
             before = os.pread(self.fd, self.offset - start, start)
             self.offset = start + before.rfind(b"\n") + 1
 
     def _is_read_up_to(self, offset: int) -> bool:
         if self.tail is not None:
-            return self._at(offset - len(self.tail), len(self.tail)) == self.tail
-        return _began_by(self.head, self.ctime_ns)
+            return self.at(offset - len(self.tail), len(self.tail)) == self.tail
+        return began_by(self.head, self.ctime_ns)
 
     def _unpack(self, packed: str) -> None:
         from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
@@ -249,67 +255,7 @@ def damaged_lines(count: int, what: str) -> str:
     return f"a line: {what}" if count == 1 else f"{count} lines: {what}"
 
 
-class _Content(NamedTuple):
-    """What a compressed file holds."""
-
-    head: bytes
-    size: int
-    tail: bytes
-
-
-def place_in_copy(copy: Followed, mtime_ns: int, known: list[Followed]) -> int | None:
-    """Return up to where the compressed file *copy* has been read as one of the *known* plain ones.
-
-    A plain file that is still open is read to its end by itself, so that its copy is read already.
-
-    Args:
-        copy: the compressed file, open.
-        mtime_ns: its time of modification, which is that of the plain file.
-        known: what may be the plain file, the likeliest first.
-
-    Returns:
-        Where to go on, ``None`` where there is nothing to come.
-    """
-    for plain in known:
-        if plain.fd < 0 and plain.mtime_ns == mtime_ns and plain.offset == plain.size:
-            return None
-    content = _content_of(copy)
-    for plain in known:
-        differs = plain.head is not None and plain.head != content.head
-        if differs or plain.parsed.packed is not None:
-            continue
-        if plain.fd >= 0:
-            size = os.fstat(plain.fd).st_size
-            start = max(0, size - _TAIL_BYTES)
-            tail = os.pread(plain.fd, size - start, start)
-            if size and size == content.size and content.tail == tail:
-                return None
-        elif 0 < plain.offset <= content.size and _continues(copy, plain, content):
-            return plain.offset if plain.offset < content.size else None
-    return 0
-
-
-def _continues(copy: Followed, plain: Followed, content: _Content) -> bool:
-    """Tell whether *copy* holds what was read of *plain*, and perhaps more."""
-    if plain.tail is None:
-        return _began_by(content.head, plain.ctime_ns)
-    return copy._at(plain.offset - len(plain.tail), len(plain.tail)) == plain.tail  # noqa: SLF001
-
-
-def _content_of(copy: Followed) -> _Content:
-    """Read *copy* to its end, or as far as that can be done."""
-    head = tail = b""
-    size = 0
-    while chunk := copy._at(size, _CHUNK_BYTES):  # noqa: SLF001 - of this module
-        if not size:
-            head = chunk[:_HEAD_BYTES].partition(b"\n")[0]
-        tail = (tail + chunk)[-_TAIL_BYTES:]
-        size += len(chunk)
-    copy.error = None  # it is met again where the file is read
-    return _Content(head, size, tail)
-
-
-def _began_by(head: bytes | None, ctime_ns: int) -> bool:
+def began_by(head: bytes | None, ctime_ns: int) -> bool:
     """Tell whether a file whose first line is *head* can be one that was there at *ctime_ns*."""
     row: dict[str, Any]
     try:

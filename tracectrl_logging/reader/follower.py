@@ -41,6 +41,7 @@ _AHEAD = 4
 _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
 _LOOKS = 20
+_UPDATES = 4
 _LATE = timedelta(minutes=10)
 
 
@@ -96,13 +97,11 @@ class Follower:
     def poll(self) -> list[Line]:
         """Return what has come, in time order."""
         limit = max((time for file in self._pending() for time, _, _ in file.pending), default="")
-        self._tracked.update()
+        parts = self._looked_at()
         active = list(self._tracked.active)
         share = max(_LEAST_BYTES, _ROUND_BYTES // max(1, len(active)))
         has_read = False
-        step = self._tracked.max_open
-        parts = (active[at : at + step] for at in range(0, len(active), step))
-        for file, status in (item for part in parts for item in self._snapshot(part)):
+        for file, status in (item for part in parts for item in part):
             if file.pending_bytes < share * _AHEAD:
                 has_read |= self._read(file, status, share)
             else:
@@ -140,6 +139,24 @@ class Follower:
 
     def _pending(self) -> Iterator[Followed]:
         return (file for file in self._tracked.active if file.pending)
+
+    def _looked_at(self) -> Iterable[list[tuple[Followed, os.stat_result]]]:
+        """Return what there is to read, in parts as large as descriptors allow.
+
+        Where it is one part, no file has been made or renamed unseen meanwhile.
+        """
+        step = self._tracked.max_open
+        for _ in range(_UPDATES):
+            self._tracked.update()
+            active = list(self._tracked.active)
+            if len(active) > step:
+                return (
+                    self._snapshot(active[at : at + step]) for at in range(0, len(active), step)
+                )
+            part = self._snapshot(active)
+            if self._tracked.is_current():
+                break
+        return [part]
 
     def _snapshot(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
         """Return those of *files* that may have something to read, as they are in one instant.

@@ -40,10 +40,14 @@ def merge(streams: Iterable[Iterable[Line]]) -> Iterator[Line]:
     return heapq.merge(*streams, key=_time)
 
 
-def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
-    """Yield lines of one kind in time order; those of equal time stay as they are."""
+def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> Iterator[Line]:
+    """Yield lines of one kind in time order; those of equal time stay as they are.
+
+    Of *run_bytes* of lines, :data:`RUN_BYTES` where it is ``None``, a run is made.
+    """
+    run_bytes = RUN_BYTES if run_bytes is None else run_bytes
     stream = iter(unordered)
-    run = _run(stream)
+    run = _run(stream, run_bytes)
     following = next(stream, None)
     if following is None:
         yield from run
@@ -54,7 +58,7 @@ def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
         paths: dict[str, int] = {}
         runs = [_spill(run, spilled, paths)]
         while following is not None:
-            run = _run(itertools.chain((following,), stream))
+            run = _run(itertools.chain((following,), stream), run_bytes)
             runs.append(_spill(run, spilled, paths))
             following = next(stream, None)
         kind = run[0].kind
@@ -62,13 +66,13 @@ def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
         yield from merge(_spilled(spilled, start, end, kind, list(paths)) for start, end in runs)
 
 
-def _run(stream: Iterator[Line]) -> list[Line]:
+def _run(stream: Iterator[Line], run_bytes: int) -> list[Line]:
     run: list[Line] = []
     size_bytes = 0
     for line in stream:
         run.append(line)
         size_bytes += len(line.raw)
-        if size_bytes >= RUN_BYTES:
+        if size_bytes >= run_bytes:
             break
     run.sort(key=_time)
     return run

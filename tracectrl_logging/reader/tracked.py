@@ -16,7 +16,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl_logging.reader.followed import Followed, place_in_copy
+from tracectrl_logging.reader.copies import place_in_copy
+from tracectrl_logging.reader.followed import Followed
 from tracectrl_logging.reader.watch import Watch
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Tracked:
         self._gone: dict[str, list[tuple[float, Followed]]] = {}
         self._tidy_at = 0.0
         self._copies: list[Followed] = []
-        self._sweeping: Iterator[Followed] = iter(())
+        self._sweeping: list[Followed] = []
+        self._sweep_at = 0
         self.max_open = _MAX_OPEN
         """How many files may be open at once."""
 
@@ -139,6 +141,12 @@ class Tracked:
         """Take *file* as idle."""
         self.shut(file)
         del self.active[file]
+
+    def is_current(self) -> bool:
+        """Tell whether no name has changed since :meth:`update`, and all new files are open."""
+        return self._watch.is_current() and not any(
+            file.fd < 0 and file.size < 0 for file in self.active
+        )
 
     def is_gone(self, file: Followed) -> bool:
         """Tell whether *file* has no name any more."""
@@ -222,22 +230,30 @@ class Tracked:
     def _sweep(self) -> None:
         """Look whether idle files have grown: at all, or where that takes long at the next few."""
         deadline = time.monotonic() + _SWEEP_S
-        for count in range(len(self._files)):
-            file = next(self._sweeping, None)
-            if file is None:
-                self._sweeping = iter(list(self._files.values()))
-                file = next(self._sweeping)
-                if count:  # the next round begins there
-                    break
-            if file.parsed.backup or file.parsed.packed or file in self.active:
-                continue
-            status = self._stat(file.name)
-            if status is None or status.st_ino != file.ino:
-                self._watch.forget()
-            elif _state(status) != (file.ino, file.size, file.mtime_ns):
-                self._activate(file)
-            if count % _SWEEP_STEP == 0 and time.monotonic() > deadline:
-                return
+        prefix = os.path.join(self.directory, "")
+        lstat = os.lstat
+        if self._sweep_at >= len(self._sweeping):
+            self._sweep_at = 0
+            self._sweeping = [
+                file
+                for file in self._files.values()
+                if not (file.parsed.backup or file.parsed.packed)
+            ]
+        while self._sweep_at < len(self._sweeping) and time.monotonic() < deadline:
+            start = self._sweep_at
+            self._sweep_at += _SWEEP_STEP
+            for file in self._sweeping[start : self._sweep_at]:
+                try:
+                    status = lstat(prefix + file.name)
+                except OSError:
+                    self._watch.forget()
+                    continue
+                if status.st_size == file.size and status.st_mtime_ns == file.mtime_ns:
+                    continue
+                if status.st_ino != file.ino:
+                    self._watch.forget()
+                elif file not in self.active:
+                    self._activate(file)
 
     def _tidy(self) -> None:
         now = time.monotonic()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Two changes of a directory within one tick of the kernel's clock have one time.
 _TICK_NS = 20_000_000
+_LISTINGS = 3
 
 
 class Seen(NamedTuple):
@@ -53,6 +54,7 @@ class Watch:
         )
         self._names: dict[str, int] = {}
         self._listed: tuple[int, int, int] | None = None
+        self._looked: tuple[int, int, int] | None = None
 
     def __getitem__(self, name: str) -> int | None:
         """Return the number of the file called *name* at the last look, ``None`` for none."""
@@ -62,21 +64,24 @@ class Watch:
         """List the directory the next time, whatever its time is."""
         self._listed = None
 
+    def is_current(self) -> bool:
+        """Tell whether the directory's time is that of the last look."""
+        return self._time() == self._looked
+
     def look(self) -> Changes:
         """Return what has changed since the last call.
 
         Raises:
             OSError: the directory is there, but cannot be listed.
         """
-        now_ns = time.time_ns()
-        try:
-            status = os.stat(self.directory)
-            listed = (status.st_dev, status.st_ino, status.st_mtime_ns)
-            if listed == self._listed:
+        for _ in range(_LISTINGS):
+            now_ns = time.time_ns()
+            listed = self._looked = self._time()
+            if listed is not None and listed == self._listed:
                 return Changes([], [])
             found = self._list()
-        except FileNotFoundError:
-            listed, found = None, {}
+            if self._time() == listed:  # else a file that was renamed meanwhile may be missing
+                break
         # What changes in the very tick of the listing does not change the directory's time again.
         is_quiet = listed is not None and now_ns - listed[-1] > _TICK_NS
         self._listed = listed if is_quiet else None
@@ -94,14 +99,24 @@ class Watch:
         present = set(found.values())
         return Changes(appeared, [ino for ino in lost if ino not in present])
 
+    def _time(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self.directory)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino, status.st_mtime_ns
+
     def _list(self) -> dict[str, int]:
         starts = self._starts
-        with os.scandir(self.directory) as entries:
-            return {
-                entry.name: entry.inode()
-                for entry in entries
-                if LOG_SUFFIX in entry.name and entry.name.startswith(starts)
-            }
+        try:
+            with os.scandir(self.directory) as entries:
+                return {
+                    entry.name: entry.inode()
+                    for entry in entries
+                    if LOG_SUFFIX in entry.name and entry.name.startswith(starts)
+                }
+        except FileNotFoundError:
+            return {}
 
     def _means(self, stem: str) -> bool:
         return self._stems is None or stem in self._stems or stem == OVERFLOW_STEM
