@@ -41,7 +41,7 @@ _AHEAD = 4
 _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
 _LOOKS = 20
-_UPDATES = 4
+_UPDATES = 20
 _LATE = timedelta(minutes=10)
 
 

@@ -144,9 +144,9 @@ class Tracked:
 
     def is_current(self) -> bool:
         """Tell whether no name has changed since :meth:`update`, and all new files are open."""
-        return self._watch.is_current() and not any(
-            file.fd < 0 and file.size < 0 for file in self.active
-        )
+        if self._copies or any(file.fd < 0 and file.size < 0 for file in self.active):
+            return False
+        return self._watch.is_current()
 
     def is_gone(self, file: Followed) -> bool:
         """Tell whether *file* has no name any more."""

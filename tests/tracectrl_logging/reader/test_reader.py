@@ -22,13 +22,16 @@ def test_public_names() -> None:
     assert [
         "Damage",
         "DamagedLineWarning",
+        "Follower",
         "Line",
         "Node",
         "SessionSummary",
         "UnknownSessionError",
+        "follow",
         "nest",
         "read",
         "sessions",
+        "tail",
         "walk",
     ] == reader.__all__
 
