@@ -46,6 +46,7 @@ class Places:
 class Facts:
     """What was read."""
 
+    directory: str
     sessions: int = 0
     logs: int = 0
     spans: int = 0
@@ -68,7 +69,7 @@ class Facts:
 
 def read_all(directory: str) -> Facts:
     """Read every line under *directory*."""
-    facts = Facts()
+    facts = Facts(directory)
 
     def report(damage: Damage) -> None:
         where = (
@@ -164,7 +165,7 @@ def all_read(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         severity="ok",
         check="files",
-        subject="root",
+        subject=facts.directory,
         message=f"{facts.sessions} sessions, {facts.logs} lines and {facts.spans} spans were read",
         count=facts.logs + facts.spans,
     )

@@ -37,6 +37,8 @@ class Seen:
     """Records without a stamp by the queue handler that took them."""
     held_back: Counter[str] = field(default_factory=Counter)
     """Calls by logger that only the root logger's level stopped."""
+    is_root_level_meant: bool = False
+    """Whether the program has set the root logger's level."""
     structlog_bare: Counter[str] = field(default_factory=Counter)
     """Bound loggers by what they write to, whose processors are none of ours."""
     full: Counter[str] = field(default_factory=Counter)
@@ -63,6 +65,13 @@ def observe() -> Patches:
             SEEN.held_back[self.name] += 1
         return enabled
 
+    set_level = logging.Logger.setLevel
+
+    def tapped_set_level(self: logging.Logger, level: int | str) -> None:
+        set_level(self, level)
+        SEEN.is_root_level_meant |= self is logging.root
+
+    patches.replace(logging.Logger, "setLevel", tapped_set_level)
     patches.replace(logging.Logger, "callHandlers", tapped_call_handlers)
     patches.replace(logging.Logger, "isEnabledFor", tapped_is_enabled_for)
     _watch_structlog(patches)

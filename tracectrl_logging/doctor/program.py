@@ -125,11 +125,17 @@ def root_level() -> Iterator[Finding]:
     count = sum(SEEN.held_back.values())
     if count:
         level = logging.getLevelName(logging.root.level)
+        # Who sets both asks the handler for what the logger does not let through.
+        contradicts = any(
+            0 < handler.level < logging.root.level for handler in _own(SessionFileHandler)
+        )
+        is_meant = SEEN.is_root_level_meant and not contradicts
         yield Finding(
-            severity="warning",
+            severity="info" if is_meant else "warning",
             check="root-level",
             subject="root",
-            message=f"its level {level} held back {count} calls at INFO or above",
+            message=f"its level {level} held back {'a call' if count == 1 else f'{count} calls'} at INFO"
+            " or above",
             mend='logging.getLogger().setLevel("INFO")',
             count=count,
             positions=tuple(SEEN.held_back)[:MOST_POSITIONS],

@@ -144,6 +144,18 @@ def test_broken_environment(check: str, environment: dict[str, str], doctor: Doc
     assert check in [row["check"] for row in rows if row["severity"] == "warning"]
 
 
+@pytest.mark.parametrize(("level", "severity"), [("NOTSET", "info"), ("INFO", "warning")])
+def test_root_level_that_is_meant(level: str, severity: str, doctor: Doctor) -> None:
+    """A level that the program has set is no problem, unless its handler asks for more."""
+    rows = doctor(
+        "import logging, tracectrl_logging\n"
+        f"handler = tracectrl_logging.SessionFileHandler(level={level!r})\n"
+        "logging.basicConfig(level='WARNING', handlers=[handler])\n"
+        f"{IN_SESSION}logging.info('held back')\n"
+    )
+    assert [severity] == [row["severity"] for row in rows if row["check"] == "root-level"]
+
+
 def test_full_queue(doctor: Doctor) -> None:
     """A background handler whose queue is full is found."""
     source = (
