@@ -41,7 +41,7 @@ _AHEAD = 4
 _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
 _LOOKS = 20
-_UPDATES = 20
+_SETTLE_S = 0.1
 _LATE = timedelta(minutes=10)
 
 
@@ -143,10 +143,12 @@ class Follower:
     def _looked_at(self) -> Iterable[list[tuple[Followed, os.stat_result]]]:
         """Return what there is to read, in parts as large as descriptors allow.
 
-        Where it is one part, no file has been made or renamed unseen meanwhile.
+        Where it is one part, no file has been made or renamed unseen meanwhile; unless that never
+        stops.
         """
         step = self._tracked.max_open
-        for _ in range(_UPDATES):
+        deadline = time.monotonic() + _SETTLE_S
+        while True:
             self._tracked.update()
             active = list(self._tracked.active)
             if len(active) > step:
@@ -154,9 +156,8 @@ class Follower:
                     self._snapshot(active[at : at + step]) for at in range(0, len(active), step)
                 )
             part = self._snapshot(active)
-            if self._tracked.is_current():
-                break
-        return [part]
+            if self._tracked.is_current() or time.monotonic() > deadline:
+                return [part]
 
     def _snapshot(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
         """Return those of *files* that may have something to read, as they are in one instant.

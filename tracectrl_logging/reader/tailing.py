@@ -26,7 +26,9 @@ def tail(
 ) -> Iterator[Line]:
     """Return the last log lines of sessions, in time order, as an iterator.
 
-    Files are read from their ends backwards, those that were written last first.
+    Files are read from their ends backwards, those that were written last first; so
+    :attr:`Line.number` is 0. Of more than 2,000 files, those are left out whose time says that they
+    have nothing to add.
 
     Args:
         sids: the session IDs; none for all sessions.

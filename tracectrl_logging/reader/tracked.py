@@ -120,6 +120,7 @@ class Tracked:
             reason = error.strerror if isinstance(error, OSError) else None
             self._report(file, reason or str(error))
             self._files.pop(file.ino, None)
+            self.active.pop(file, None)
             return False
         if file.fd < 0:
             self._watch.forget()
