@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tracectrl_logging.reader.conditions import Condition
+    from tracectrl_logging.reader.follower import Follower
     from tracectrl_logging.reader.overview import Sort
     from tracectrl_logging.reader.records import (
         Damage,
@@ -32,20 +33,24 @@ if TYPE_CHECKING:
         UnknownSessionError,
     )
     from tracectrl_logging.reader.sql import Rows
+    from tracectrl_logging.reader.tailing import follow, tail
     from tracectrl_logging.reader.timeline import Node, nest, walk
 
 __all__ = [
     "Damage",
     "DamagedLineWarning",
+    "Follower",
     "Line",
     "Node",
     "SessionSummary",
     "UnknownSessionError",
+    "follow",
     "grep",
     "nest",
     "query",
     "read",
     "sessions",
+    "tail",
     "walk",
 ]
 
@@ -53,11 +58,14 @@ __all__ = [
 _MODULE_OF = {
     "Damage": "records",
     "DamagedLineWarning": "records",
+    "Follower": "follower",
     "Line": "records",
     "Node": "timeline",
     "SessionSummary": "records",
     "UnknownSessionError": "records",
+    "follow": "tailing",
     "nest": "timeline",
+    "tail": "tailing",
     "walk": "timeline",
 }
 

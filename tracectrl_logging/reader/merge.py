@@ -52,10 +52,14 @@ def merge(streams: Iterable[Iterable[Line]]) -> Iterator[Line]:
     return heapq.merge(*streams, key=_time)
 
 
-def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
-    """Yield lines of one kind in time order; those of equal time stay as they are."""
+def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> Iterator[Line]:
+    """Yield lines of one kind in time order; those of equal time stay as they are.
+
+    Of *run_bytes* of lines, :data:`RUN_BYTES` where it is ``None``, a run is made.
+    """
+    run_bytes = RUN_BYTES if run_bytes is None else run_bytes
     stream = iter(unordered)
-    run = _run(stream, _ROW_BYTES)
+    run = _run(stream, _ROW_BYTES, run_bytes)
     following = next(stream, None)
     if following is None:
         yield from run
@@ -69,24 +73,24 @@ def in_time_order(unordered: Iterable[Line]) -> Iterator[Line]:
         while following is not None:
             rest = itertools.chain((following,), stream)
             run.clear()
-            run = _run((line._replace(row=_NO_ROW) for line in rest), _PLACE_BYTES)
+            run = _run((line._replace(row=_NO_ROW) for line in rest), _PLACE_BYTES, run_bytes)
             runs.append(_spill(run, spilled, paths))
             following = next(stream, None)
         del run, following, rest
         spilled.flush()
         fd = spilled.fileno()
-        chunk_bytes = max(_LEAST_CHUNK_BYTES, RUN_BYTES // len(runs))
+        chunk_bytes = max(_LEAST_CHUNK_BYTES, run_bytes // len(runs))
         entries = (_entries(fd, start, end, chunk_bytes) for start, end in runs)
         yield from _lines(fd, kind, list(paths), heapq.merge(*entries, key=itemgetter(0)))
 
 
-def _run(stream: Iterator[Line], each_bytes: int) -> list[Line]:
+def _run(stream: Iterator[Line], each_bytes: int, run_bytes: int) -> list[Line]:
     run: list[Line] = []
     size_bytes = 0
     for line in stream:
         run.append(line)
         size_bytes += len(line.raw) + each_bytes
-        if size_bytes >= RUN_BYTES:
+        if size_bytes >= run_bytes:
             break
     run.sort(key=_time)
     return run

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Write = Callable[..., Path]
 
 ALL = [("sessions",), ("show", "s"), ("grep", "x")]
+TAIL = ("tail",)  # which reads backwards, and so counts no lines
 CHANGING = [("prune", "--keep", "0"), ("compress",)]
 
 
@@ -33,8 +34,10 @@ def test_help(command: Command) -> None:
         "sessions",
         "show",
         "grep",
+        "tail",
         "query",
         "export",
+        "doctor",
         "prune",
         "compress",
         "run",
@@ -63,7 +66,7 @@ def test_wrong_use(args: tuple[str, ...], command: Command) -> None:
     assert (2, "") == (result.exit_code, result.stdout)
 
 
-@pytest.mark.parametrize("args", [*ALL, *CHANGING])
+@pytest.mark.parametrize("args", [*ALL, TAIL, *CHANGING])
 def test_missing_root(args: tuple[str, ...], command: Command, root: Path) -> None:
     """A trace directory that is not there is named in one line, with what to do; the status is 2."""
     expected = f"Error: cannot read the trace directory '{root}': No such file or directory; --root DIR or $TRACECTRL_TRACE_DIR names another\n"
@@ -73,7 +76,7 @@ def test_missing_root(args: tuple[str, ...], command: Command, root: Path) -> No
     assert (2, "") == (command(*args).exit_code, command(*args).stdout)
 
 
-@pytest.mark.parametrize("args", ALL)
+@pytest.mark.parametrize("args", [*ALL, TAIL])
 def test_empty_root(args: tuple[str, ...], command: Command, root: Path) -> None:
     """A trace directory without files has nothing to show: the status is 1."""
     root.mkdir()
@@ -115,7 +118,7 @@ def test_damage(args: tuple[str, ...], command: Command, write: Write) -> None:
         assert result.stdout
 
 
-@pytest.mark.parametrize("args", ALL[1:])
+@pytest.mark.parametrize("args", [*ALL[1:], TAIL])
 def test_nothing_but_damage(args: tuple[str, ...], command: Command, write: Write) -> None:
     """Where damage leaves nothing, the input is unreadable: the status is 2."""
     write("s.logs.jsonl", b"bad")

@@ -25,15 +25,18 @@ def test_public_names() -> None:
     assert [
         "Damage",
         "DamagedLineWarning",
+        "Follower",
         "Line",
         "Node",
         "SessionSummary",
         "UnknownSessionError",
+        "follow",
         "grep",
         "nest",
         "query",
         "read",
         "sessions",
+        "tail",
         "walk",
     ] == reader.__all__
 

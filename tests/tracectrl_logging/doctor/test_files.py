@@ -1,0 +1,195 @@
+"""``doctor`` on a root: each kind of trouble has its finding, a healthy root has none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl.session import session
+from tracectrl_logging.doctor import Finding, examine_files
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from opentelemetry import trace
+
+    Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(root: Path) -> Write:
+    """Return the function that writes rows, or bytes as they are, to a file of ``root``."""
+
+    def to(name: str, *lines: dict[str, Any] | bytes) -> Path:
+        root.mkdir(exist_ok=True, mode=0o700)
+        data = b"".join(
+            (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n"
+            for line in lines
+        )
+        path = root / name
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        path.chmod(0o600)
+        return path
+
+    return to
+
+
+def log(sid: str, **more: Any) -> dict[str, Any]:
+    """Return a log line of the session *sid*."""
+    return {
+        "timestamp": "2026-01-01T00:00:00.000000Z",
+        "level": "INFO",
+        "message": "m",
+        "session_id": sid,
+        **more,
+    }
+
+
+def span(name: str, parent: str | None, service: str, start: str) -> dict[str, Any]:
+    """Return a span line, which starts at a second of a minute."""
+    row = {"session_id": "a", "span_id": name, "service": service}
+    if parent is not None:
+        row["parent_span_id"] = parent
+    return {**row, "start_time": f"2026-01-01T00:00:{start}Z", "end_time": "2026-01-01T00:01:00Z"}
+
+
+def problems(root: Path) -> list[Finding]:
+    """Return what is found wrong."""
+    return [finding for finding in examine_files(root) if finding.is_problem]
+
+
+def one(root: Path, check: str) -> Finding:
+    """Return the only thing that is found wrong."""
+    found = problems(root)
+    assert [check] == [finding.check for finding in found]
+    assert found[0].mend
+    return found[0]
+
+
+def test_healthy(root: Path, logger: logging.Logger, write: Write, tracer: trace.Tracer) -> None:
+    """Lines in and outside of sessions, compressed ones, and strange IDs are all right."""
+    for sid in ("a", "users/ann@example.com", "x" * 300):
+        with session(sid), tracer.start_as_current_span("s"):
+            logger.info("hello")
+    logger.info("outside")
+    write("old.logs.jsonl.1.gz", log("old"))
+    write("a.spans.jsonl", span("1", None, "web", "01"), span("2", "1", "db", "01.5"))
+    ok, *others = examine_files(root)
+    assert [] == others
+    assert ("ok", "files", 7) == (ok.severity, ok.check, ok.count)
+
+
+def test_root(tmp_path: Path) -> None:
+    """A root that is not there, or no directory, is an error."""
+    assert "does not exist" in one(tmp_path / "nowhere", "root").message
+    (tmp_path / "file").write_text("")
+    assert "no directory" in one(tmp_path / "file", "root").message
+
+
+def test_damaged_lines(root: Path, write: Write) -> None:
+    """Damaged lines are counted, with their places."""
+    path = write("a.logs.jsonl", log("a"), b"nonsense", log("a"), b"{", b"[]")
+    found = {finding.message: finding for finding in problems(root)}
+    assert {"damaged-lines"} == {finding.check for finding in found.values()}
+    assert 3 == sum(finding.count for finding in found.values())
+    places = {place for finding in found.values() for place in finding.positions}
+    assert {f"{path}:2", f"{path}:4", f"{path}:5"} == places
+
+
+def test_truncated_file(root: Path, write: Write) -> None:
+    """A compressed file that is cut off is found."""
+    path = write("a.logs.jsonl.1.gz", *[log("a", number=number) for number in range(100)])
+    path.write_bytes(path.read_bytes()[:-20])
+    assert str(path) in one(root, "unreadable-files").subject
+
+
+def test_scrubbed_session(root: Path, write: Write) -> None:
+    """A session that a redaction tool has replaced is an error, whatever it left there."""
+    for number, text in enumerate(("[redacted]", "***", "[Filtered]", "<REDACTED>")):
+        write(f"s{number}.logs.jsonl", log(text))
+    found = problems(root)
+    assert {"scrubbed-session"} == {finding.check for finding in found}
+    assert {"[redacted]", "***", "[Filtered]", "<REDACTED>"} == {it.subject for it in found}
+    assert {"error"} == {finding.severity for finding in found}
+
+
+def test_mismatch(root: Path, write: Write) -> None:
+    """A line of another session than its file's is found."""
+    path = write("a.logs.jsonl", log("a"), log("b"))
+    assert (f"{path}:2",) == one(root, "session-mismatch").positions
+
+
+def test_clock_skew(root: Path, write: Write) -> None:
+    """A child span, or a line, before its parent tells by how much two clocks differ."""
+    write("a.spans.jsonl", span("2", "1", "db", "01"), span("1", None, "web", "03.5"))
+    write("a.logs.jsonl", log("a", span_id="1", service="db"))
+    found = one(root, "clock-skew")
+    assert ("web, db", 2) == (found.subject, found.count)
+    assert "3.500 s" in found.message
+
+
+def test_unknown_only(root: Path, write: Write) -> None:
+    """Where no line has a session, that is said."""
+    write("unknown.logs.jsonl", log("unknown"))
+    assert 1 == one(root, "unknown-session").count
+
+
+def test_lost_lines(root: Path, write: Write) -> None:
+    """Lines that say how many are missing are summed."""
+    write("a.logs.jsonl", *[log("a", logger="tracectrl", lost=number) for number in (2, 3)])
+    assert 5 == one(root, "lost-lines").count
+
+
+def test_modes(root: Path, write: Write) -> None:
+    """Files and directories that others may read are found."""
+    path = write("a.logs.jsonl", log("a"))
+    path.chmod(0o644)
+    root.chmod(0o755)
+    assert ["modes", "modes"] == [finding.check for finding in problems(root)]
+    path.chmod(0o600)
+    assert [] == problems(root)
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
+def test_planted(kind: str, root: Path, write: Write) -> None:
+    """What stands at the place of a session's file and is none is an error."""
+    write("a.logs.jsonl", log("a"))
+    path = root / "b.logs.jsonl"
+    if kind == "link":
+        path.symlink_to("a")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    assert "b.logs.jsonl" == one(root, "planted").subject
+
+
+def test_leftovers(root: Path, write: Write) -> None:
+    """What a killed compress has left is found, once it is old."""
+    write("a.logs.jsonl", log("a"))
+    path = write(".compressing-0123456789abcdef")
+    assert [] == problems(root)
+    os.utime(path, (time.time() - 7200,) * 2)
+    assert path.name == one(root, "leftovers").subject
+
+
+def test_second_distribution(
+    root: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another distribution that ships the same package is an error."""
+    write("a.logs.jsonl", log("a"))
+    info = tmp_path / "site" / "tracectrl-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tracectrl\nVersion: 0.1\n")
+    (info / "top_level.txt").write_text("tracectrl\n")
+    (info / "RECORD").write_text("tracectrl/__init__.py,,\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(info.parent)])
+    assert "tracectrl" == one(root, "second-distribution").subject

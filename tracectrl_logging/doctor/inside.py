@@ -1,0 +1,95 @@
+"""The observation of a program, from the command to the process and back.
+
+As with ``tracectrl-logs run``, the interpreter imports a ``sitecustomize`` of ours before the program
+runs. It watches the records pass and, when the program ends, looks at what is set up. Each process
+leaves its findings in a file of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+DOCTOR_ENV = "TRACECTRL_DOCTOR"
+"""Set where the process is to be observed: to the directory that its findings go to."""
+
+SITE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+
+
+def environment(base: Mapping[str, str], directory: str) -> dict[str, str]:
+    """Return *base* with what makes Python processes leave their findings in *directory*."""
+    given = base.get("PYTHONPATH")
+    path = SITE_DIR if not given else os.pathsep.join([SITE_DIR, given])
+    return {**base, "PYTHONPATH": path, DOCTOR_ENV: os.path.abspath(directory)}
+
+
+def gather(directory: str) -> tuple[list[Finding], int]:
+    """Return the findings in *directory*, equal ones as one, and of how many processes they are."""
+    merged: dict[tuple[str, str, str], Finding] = {}
+    names = sorted(name for name in os.listdir(directory) if name.endswith(".json"))
+    for name in names:
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            rows = json.load(file)
+        for row in rows:
+            finding = Finding(**{**row, "positions": tuple(row["positions"])})
+            key = (finding.check, finding.subject, finding.message)
+            known = merged.get(key)
+            merged[key] = finding if known is None else _sum(known, finding)
+    return list(merged.values()), len(names)
+
+
+def start() -> None:
+    """Observe this process, where its environment says so; never raises."""
+    directory = os.environ.get(DOCTOR_ENV)
+    if not directory:
+        return
+    # Before logging is imported: what is registered first runs last, after the program's own.
+    atexit.register(_leave, directory)
+    try:
+        from tracectrl_logging.doctor.observe import observe  # noqa: PLC0415 - in such a process
+
+        observe()
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _end)
+    except Exception as error:  # noqa: BLE001 - the program is not ours to stop
+        print(f"tracectrl-logs doctor: nothing is observed: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End as the signal would have, after the findings are written."""
+    del frame
+    directory = os.environ.get(DOCTOR_ENV)
+    if directory:
+        _leave(directory)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _leave(directory: str) -> None:
+    try:
+        from tracectrl_logging.doctor.program import examine_program  # noqa: PLC0415 - as above
+
+        rows = [finding.row() for finding in examine_program()]
+        path = os.path.join(directory, f"{os.getpid()}")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(rows, file)
+        os.replace(path, f"{path}.json")
+    except Exception as error:  # noqa: BLE001 - as above
+        print(f"tracectrl-logs doctor: nothing was found out: {error!r}", file=sys.stderr)  # noqa: T201
+
+
+def _sum(one: Finding, other: Finding) -> Finding:
+    from dataclasses import replace  # noqa: PLC0415 - for several processes only
+
+    positions = tuple(dict.fromkeys(one.positions + other.positions))[:MOST_POSITIONS]
+    return replace(one, count=one.count + other.count, positions=positions)
