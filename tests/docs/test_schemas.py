@@ -41,6 +41,7 @@ RUNS = [
     ("grep -c .", "grep-count.json"),
     ("grep -l .", "grep-session-ids.json"),
     ("tail rich", "tail.json"),
+    ("doctor", "doctor.json"),
     ("prune --keep 0", "prune.json"),
     ("prune --keep 0 --dry-run", "prune.json"),
     ("compress", "compress.json"),
