@@ -171,6 +171,14 @@ def timestamp(seconds: float) -> str:
     A time that no calendar holds (a record may carry any number) becomes the epoch.
     """
     try:
-        return _at(round(seconds * 1e6))
-    except (ValueError, OverflowError, OSError, TypeError):
+        return timestamp_us(round(seconds * 1e6))
+    except (ValueError, OverflowError, TypeError):
+        return _at(0)
+
+
+def timestamp_us(microseconds: int) -> str:
+    """Return a time in *microseconds* since the epoch as :func:`timestamp` does."""
+    try:
+        return _at(microseconds)
+    except (ValueError, OverflowError, OSError):
         return _at(0)

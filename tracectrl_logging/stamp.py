@@ -6,7 +6,6 @@ request is correlated like any other. The hexadecimal forms are made once per sp
 
 from __future__ import annotations
 
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from opentelemetry import trace
 from tracectrl.session import _collecting, _session_id, is_finalizing, session_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
 
@@ -27,20 +26,15 @@ STAMP_KEYS = ("session_id", *SPAN_KEYS)
 class Stamp(dict[str, str]):
     """Those of :data:`STAMP_KEYS` that exist, in that order. Shared: not to be changed."""
 
-    __slots__ = ("encoded",)
-
-    encoded: bytes | None
-    """The same as JSON, where :mod:`tracectrl_logging.encode` has made it already."""
-
-    def __init__(self, ids: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(ids)
-        self.encoded = None
+    encoded: tuple[str, bytes] | None = None
+    """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.encode` made them."""
 
 
 _NONE = Stamp()
+_MAX_KEPT = 1024
 
 
-def _context_getter() -> Callable[[], Context]:
+def _context_getter() -> Callable[[], Any]:
     """Return what get_current() calls in the end: it is two calls on top, before every record."""
     runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
     variable = getattr(runtime, "_current_context", None)
@@ -48,24 +42,21 @@ def _context_getter() -> Callable[[], Context]:
 
 
 _current_context = _context_getter()
-
-# One Context object lives as long as its span is current, so what it says is looked up once. By
-# id(), since a Context (a dict) has no hash; the weak reference tells whether it is still that one,
-# and the session may have changed under the same span.
-_known: dict[int, tuple[weakref.ref[Context], str | None, Stamp, Stamp]] = {}
-_MAX_KNOWN = 1024
+_current_session = _session_id.get
 
 
 def stamp() -> Stamp:
-    """Return the stamp of the current context; never raises."""
+    """Return the stamp of the current context; never raises.
+
+    OpenTelemetry's context lives as long as its span is current, and says the same all the time: its
+    stamps are kept on it, one for each session that was current meanwhile.
+    """
     if _collecting and is_finalizing():
         return _NONE
-    sid = _session_id.get()
-    context = _current_context()
-    known = _known.get(id(context))
-    if known is not None and known[1] is sid and known[0]() is context:
-        return known[2]
-    return _look_up(context, sid)
+    try:
+        return _current_context()._tracectrl_stamps[_current_session()]  # type: ignore[no-any-return]  # noqa: SLF001
+    except (AttributeError, KeyError):
+        return _made()
 
 
 def is_stamped(fields: Mapping[str, Any]) -> bool:
@@ -78,35 +69,38 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _look_up(context: Context, sid: str | None) -> Stamp:
-    known = _known.get(id(context))
-    if known is not None and known[0]() is context:
-        reference, _, _, ids = known
-    else:
-        reference, ids = weakref.ref(context), span_ids(context)
-        if len(_known) >= _MAX_KNOWN:
-            _known.clear()
+def _made() -> Stamp:
+    """Make the present stamp, and keep it for the next time."""
+    context, sid = _current_context(), _current_session()
     session_id = session_in(context) if sid is None else sid
-    present = ids if session_id is None else Stamp({"session_id": session_id, **ids})
-    _known[id(context)] = (reference, sid, present, ids)
-    return present
+    ids = Stamp() if session_id is None else Stamp({"session_id": session_id})
+    ids.update(span_ids(context))
+    kept = getattr(context, "_tracectrl_stamps", None)
+    if kept is None:
+        kept = {}
+        try:
+            context._tracectrl_stamps = kept  # noqa: SLF001
+        except AttributeError:  # a runtime context of the user's own
+            return ids
+    elif len(kept) >= _MAX_KEPT:
+        kept.clear()
+    kept[sid] = ids
+    return ids
 
 
-def span_ids(context: Context) -> Stamp:
+def span_ids(context: Context) -> dict[str, str]:
     """Return the keys of the span that is current in *context*, an OpenTelemetry one."""
     span: Any = trace.get_current_span(context)
     if span is trace.INVALID_SPAN:
-        return Stamp()
+        return {}
     try:
         span_context = span.get_span_context()
         if not span_context.is_valid:
-            return Stamp()
-        return Stamp(
-            {
-                "trace_id": f"{span_context.trace_id:032x}",
-                "span_id": f"{span_context.span_id:016x}",
-                "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
-            }
-        )
+            return {}
+        return {
+            "trace_id": f"{span_context.trace_id:032x}",
+            "span_id": f"{span_context.span_id:016x}",
+            "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
+        }
     except Exception:  # noqa: BLE001 - a foreign span may raise anything, logging may not
-        return Stamp()
+        return {}
