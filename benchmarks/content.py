@@ -38,8 +38,9 @@ class FilterByHand(logging.Filter):
         """Set the three IDs on *record*."""
         record.session_id = request_id.get()
         context = trace.get_current_span().get_span_context()
-        record.trace_id = format(context.trace_id, "032x")
-        record.span_id = format(context.span_id, "016x")
+        if context.is_valid:
+            record.trace_id = format(context.trace_id, "032x")
+            record.span_id = format(context.span_id, "016x")
         return True
 
 
@@ -58,8 +59,9 @@ class SpanByHand(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Set the IDs of the trace and the span on *record*."""
         context = trace.get_current_span().get_span_context()
-        record.trace_id = format(context.trace_id, "032x")
-        record.span_id = format(context.span_id, "016x")
+        if context.is_valid:
+            record.trace_id = format(context.trace_id, "032x")
+            record.span_id = format(context.span_id, "016x")
         return True
 
 
@@ -68,8 +70,9 @@ def add_by_hand(logger: object, method: str, event: dict[str, Any]) -> dict[str,
     del logger, method
     event["session_id"] = request_id.get()
     context = trace.get_current_span().get_span_context()
-    event["trace_id"] = format(context.trace_id, "032x")
-    event["span_id"] = format(context.span_id, "016x")
+    if context.is_valid:
+        event["trace_id"] = format(context.trace_id, "032x")
+        event["span_id"] = format(context.span_id, "016x")
     return event
 
 
@@ -77,8 +80,9 @@ def add_span_by_hand(logger: object, method: str, event: dict[str, Any]) -> dict
     """Set the IDs of the trace and the span on *event*; a structlog processor."""
     del logger, method
     context = trace.get_current_span().get_span_context()
-    event["trace_id"] = format(context.trace_id, "032x")
-    event["span_id"] = format(context.span_id, "016x")
+    if context.is_valid:
+        event["trace_id"] = format(context.trace_id, "032x")
+        event["span_id"] = format(context.span_id, "016x")
     return event
 
 

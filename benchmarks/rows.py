@@ -134,6 +134,12 @@ def stamp_alone(root: str, scale: Scale) -> dict[int, Measured]:
     del root
     calls = 200
 
+    logger = stdlib_logger("stamp")
+
+    def new_record() -> logging.LogRecord:
+        extra = {"tool": "search", "attempt": 3}
+        return logger.makeRecord("n", logging.INFO, "p", 1, "m", (), None, "f", extra)
+
     def filtering(made: logging.Filter) -> Callable[[int], None]:
         def run(count: int) -> None:
             stamp = made.filter
@@ -155,8 +161,7 @@ def stamp_alone(root: str, scale: Scale) -> dict[int, Measured]:
     @contextlib.contextmanager
     def fresh() -> Iterator[None]:
         nonlocal records, events
-        record = logging.LogRecord("n", logging.INFO, "p", 1, "m", (), None)
-        records = iter([logging.makeLogRecord(vars(record)) for _ in range(calls)])
+        records = iter([new_record() for _ in range(calls)])
         events = iter([{"event": "m", "tool": "search", "attempt": 3} for _ in range(calls)])
         yield
 
@@ -341,7 +346,12 @@ def threads(root: str, scale: Scale) -> dict[int, Measured]:
         return run
 
     contenders = [Contender("ours", together(ours)), Contender("theirs", together(theirs))]
-    times = rounds_of(contenders, calls=scale.of(4000, 16), rounds=max(2, scale.rounds // 5))
+    times = rounds_of(
+        contenders,
+        calls=scale.of(4000, 16),
+        rounds=max(2, scale.rounds // 5),
+        clock=time.perf_counter,
+    )
     return {8: Measured(ratio(times, "ours", "theirs"), times=times)}
 
 
