@@ -43,9 +43,19 @@ def encode_line(row: Mapping[str, Any], default: Default = None) -> bytes:
             fields[_free(_key(key), fields)] = _encodable(value, (), default)
         sid = row.get("session_id")
         if isinstance(sid, str) and well_formed(sid) is not sid:
-            # The one value that is read back to find its file: kept exactly, as a JSON escape.
-            fields["session_id"] = orjson.Fragment(json.dumps(sid))
+            # The one value that is read back to find its file.
+            fields["session_id"] = exact(sid)
         return _dumps(fields, None, _PLAIN_LINE)
+
+
+def exact(text: str) -> Any:
+    r"""Return what the encoder makes a string of that says *text* exactly.
+
+    Lone surrogates become JSON's escapes, and nothing else does: so two of them can be told from
+    the character that most readers make of such a pair.
+    """
+    encoded = json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return orjson.Fragment(encoded)
 
 
 def safe_repr(value: object) -> str:

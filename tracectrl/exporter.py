@@ -9,13 +9,14 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 
-from tracectrl._json import encode_line, timestamp_ns
+from tracectrl._json import encode_line, exact, timestamp_ns, well_formed
 from tracectrl._service import service_name as known_service_name
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
-from tracectrl.files.names import SPAN_SUFFIX
+from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
@@ -50,8 +51,8 @@ class FileSpanExporter(SpanExporter):
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
         max_sessions_per_minute: new sessions that get a file of their own in a minute; the lines
             of further ones go to one overflow file. 0 for no bound.
-        redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
-            attributes at any depth.
+        redact: key names (in any case), and callables ``(key, value) -> bool``, whose values are left
+            out of the attributes at any depth: the span's, its events', its links', its resource's.
         service_name: the ``service`` of the lines where the span's resource has none; ``None``
             takes ``OTEL_SERVICE_NAME``.
 
@@ -85,25 +86,30 @@ class FileSpanExporter(SpanExporter):
             self._encode = self._flat_line
         self._service = known_service_name(service_name)
         self._resource: tuple[Resource | None, str | None, dict[str, Any]] = None, None, {}
-        appender = Appender(
-            root,
-            SPAN_SUFFIX,
-            max_bytes=max_bytes,
-            backup_count=backup_count,
-            max_open_files=max_open_files,
-            max_sessions_per_minute=max_sessions_per_minute,
-        )
-        self._sink = Sink(appender, report=_report, say=_say)
+        appenders = [
+            Appender(
+                root,
+                suffix,
+                max_bytes=max_bytes,
+                backup_count=backup_count,
+                max_open_files=max_open_files,
+                max_sessions_per_minute=max_sessions_per_minute,
+            )
+            for suffix in (SPAN_SUFFIX, LOG_SUFFIX)
+        ]
+        # Not through logging: its handlers may be on the same disk, and do not tell of a failure.
+        self._sink = Sink(appenders[0], _report, losses=appenders[1], unit="spans")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
         result = SpanExportResult.SUCCESS
         for span in spans:
+            sid = UNKNOWN
             try:
                 sid = session_of(span) or UNKNOWN
                 written = self._sink.append(sid, self._encode(span, sid))
-            except Exception:
-                _logger.exception("a span could not be encoded")
+            except Exception:  # noqa: BLE001 - a foreign span may raise anything
+                self._sink.fail(sid, "encoded")
                 written = False
             if not written:
                 result = SpanExportResult.FAILURE
@@ -235,9 +241,19 @@ def _otlp_encoder(redact: Redactor | None) -> Callable[[ReadableSpan, str], byte
             if sid != UNKNOWN:
                 attributes.setdefault(SESSION_ATTRIBUTE, sid)
             span = _rebuilt(span, attributes, redact)
-        return encode_line(encode_spans([span]).to_dict())
+        row = encode_spans([span]).to_dict()
+        if well_formed(sid) is not sid:
+            _keep_exactly(sid, row)
+        return encode_line(row)
 
     return encode
+
+
+def _keep_exactly(sid: str, row: dict[str, Any]) -> None:
+    """Have *row* say *sid*, which holds lone surrogates, so that it can be read back."""
+    for item in row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
+        if item["key"] == SESSION_ATTRIBUTE and item["value"].get("stringValue") == sid:
+            item["value"]["stringValue"] = exact(sid)
 
 
 def _rebuilt(
@@ -251,6 +267,11 @@ def _rebuilt(
         bounded.dropped = dropped
         return bounded
 
+    scope = span.instrumentation_scope
+    if redact is not None and scope is not None and scope.attributes:
+        scope = InstrumentationScope(
+            scope.name, scope.version, scope.schema_url, clean(scope.attributes, 0)
+        )
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),
@@ -273,13 +294,9 @@ def _rebuilt(
         status=span.status,
         start_time=span.start_time,
         end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
+        instrumentation_scope=scope,
     )
 
 
-def _report(_: object) -> None:
-    _logger.exception("a span could not be written")  # noqa: LOG004 - called in an except block
-
-
-def _say(sid: str, lost: int) -> None:
-    _logger.error("%d spans could not be written", lost, extra={"lost": lost, "session_id": sid})
+def _report(what: str | None) -> None:
+    _logger.exception("a span could not be %s", what or "written")  # noqa: LOG004 - called in an except block

@@ -1,7 +1,11 @@
 """Span files on the process's tracer provider, attached and detached.
 
 The SDK takes no processor off a provider again, and OpenTelemetry accepts one provider per process:
-so one switch is attached to whichever provider is there, once, and what it switches to changes.
+so switches are attached to whichever provider is there, once, and what they switch to changes.
+
+There are two. The one that writes goes before the processors that are there already: these call
+exporters that may block, or raise, at the end of a span. The one that stamps comes after them, for a
+session that one of them sets at the start of a span is the span's.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tracectrl.processor import SessionSpanProcessor
@@ -54,7 +58,7 @@ class _Switch(SpanProcessor):
         return self.target is None or self.target.force_flush(timeout_millis)
 
 
-_switches: weakref.WeakKeyDictionary[Any, _Switch] = weakref.WeakKeyDictionary()
+_switches: weakref.WeakKeyDictionary[Any, tuple[_Switch, _Switch]] = weakref.WeakKeyDictionary()
 
 
 def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[], None]:
@@ -74,18 +78,31 @@ def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[],
             type(provider).__name__,
         )
         return exporter.shutdown
-    switch = _switches.get(provider)
-    if switch is None:
-        switch = _switches[provider] = _Switch()
-        provider.add_span_processor(switch)
-    target = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
-    target.add_span_processor(SessionSpanProcessor())
-    target.add_span_processor(SimpleSpanProcessor(exporter))
-    switch.target = target
+    known = _switches.get(provider)
+    if known is None:
+        known = _switches[provider] = (_Switch(), _Switch())
+        for switch in known:
+            provider.add_span_processor(switch)
+        _put_first(known[0], provider)
+    targets = (SimpleSpanProcessor(exporter), SessionSpanProcessor())
+    for switch, target in zip(known, targets, strict=True):
+        switch.target = target
 
     def detach() -> None:
-        if switch.target is target:
-            switch.target = None
-        target.shutdown()
+        for switch, target in zip(known, targets, strict=True):
+            if switch.target is target:
+                switch.target = None
+            target.shutdown()
 
     return detach
+
+
+def _put_first(switch: _Switch, provider: Any) -> None:
+    """Have *provider* ask *switch* before its other processors, for which the SDK has no call."""
+    processors = getattr(provider, "_active_span_processor", None)
+    present = getattr(processors, "_span_processors", None)
+    lock = getattr(processors, "_lock", None)
+    if processors is not None and isinstance(present, tuple) and lock is not None:
+        with lock:
+            others = (each for each in processors._span_processors if each is not switch)  # noqa: SLF001
+            processors._span_processors = (switch, *others)  # noqa: SLF001

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, ValuesView
+from collections.abc import Set as AbstractSet
+from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
 Redact: TypeAlias = str | Callable[[str, Any], bool] | Iterable[str | Callable[[str, Any], bool]]
@@ -13,14 +16,32 @@ MARKER = "[redacted]"
 """What stands in the place of a redacted value; it says nothing of it."""
 
 _MAX_DEPTH = 64
+_PAIR = 2
+_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
+_PACKED = (AbstractSet, deque, ValuesView)
+
+# Objects whose repr shows their fields: an attribute of their class, and the fields' names.
+_FIELD_NAMES: tuple[tuple[str, Callable[[Any], Iterable[str]]], ...] = (
+    ("__dataclass_fields__", lambda it: [field.name for field in dataclasses.fields(it)]),
+    ("_fields", lambda it: it._fields),  # named tuples
+    ("__attrs_attrs__", lambda it: [field.name for field in it.__attrs_attrs__]),
+    ("__struct_fields__", lambda it: it.__struct_fields__),  # msgspec
+    ("__pydantic_fields__", lambda it: [*it.__pydantic_fields__, *(it.__pydantic_extra__ or ())]),
+    ("_get_kwargs", vars),  # argparse
+)
 
 
 class Redactor:
-    """Replaces the values of certain keys by :data:`MARKER`, in dicts and lists at any depth.
+    """Replaces the values of certain keys by :data:`MARKER`, in whatever holds them, at any depth.
+
+    That is: in mappings, lists, tuples, sets; in the fields of dataclasses, named tuples,
+    namespaces, and of the classes of attrs, msgspec and pydantic; and in the pairs that a list of
+    headers is made of. Other objects are left to their ``repr``.
 
     Args:
         redact: key names (compared without case) and callables ``(key, value) -> bool`` that say
-            whether a value is to go. A callable that raises redacts: better a marker too many.
+            whether a value is to go; the items of a list are asked about with the key of the list.
+            A callable that raises redacts: better a marker too many.
 
     Raises:
         TypeError: *redact* holds something else.
@@ -42,38 +63,113 @@ class Redactor:
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return *fields* less its secrets; the dict itself and what is in it stay as they are."""
-        return self._dict(fields, ())
+        return _Walk(self._names, self._tests).pairs(list(fields.items()), ())
 
-    def _dict(self, fields: dict[Any, Any], inside: tuple[int, ...]) -> dict[Any, Any]:
-        return {
-            key: MARKER if self._secret(key, value) else self._value(value, inside)
-            for key, value in list(fields.items())
-        }
+    def value(self, value: Any) -> Any:
+        """Return *value* itself, where no secret is in it, else a copy without."""
+        walk = _Walk(self._names, self._tests)
+        clean = walk.value("", value, ())
+        return clean if walk.hits else value
 
-    def _value(self, value: Any, inside: tuple[int, ...]) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            names = [field.name for field in dataclasses.fields(value)]
-            value = {name: getattr(value, name, None) for name in names}
-        if not isinstance(value, (dict, list, tuple)):
+
+class _Walk:
+    """One walk through what is logged; counts what it has left out."""
+
+    __slots__ = ("_names", "_tests", "hits")
+
+    def __init__(
+        self, names: frozenset[str], tests: tuple[Callable[[str, Any], bool], ...]
+    ) -> None:
+        self._names = names
+        self._tests = tests
+        self.hits = 0
+
+    def pairs(self, items: Iterable[tuple[Any, Any]], inside: tuple[int, ...]) -> dict[Any, Any]:
+        """Return the dict of the *items*, less its secrets."""
+        clean = {}
+        for key, value in items:
+            name = _text(key)
+            clean[key] = (
+                self._marker()
+                if name is None or self._is_secret(name, value)
+                else self.value(name, value, inside)
+            )
+        return clean
+
+    def value(self, name: str, value: Any, inside: tuple[int, ...]) -> Any:
+        """Return *value*, found under the key *name*, less its secrets."""
+        if type(value) in _LEAVES:
+            return value
+        try:
+            return self._looked_into(name, value, inside)
+        except Exception:  # noqa: BLE001 - what cannot be looked into is not shown
+            return self._marker()
+
+    def _looked_into(self, name: str, value: Any, inside: tuple[int, ...]) -> Any:
+        fields = _fields_of(value)
+        is_list = isinstance(value, (list, tuple))
+        if fields is None and not is_list and not isinstance(value, _PACKED):
             return value
         if id(value) in inside or len(inside) >= _MAX_DEPTH:
-            return MARKER  # what cannot be looked into is not shown
+            return self._marker()
         inside = (*inside, id(value))
-        try:
+        before = self.hits
+        clean: Any
+        if fields is not None:
+            clean = self.pairs(fields, inside)
             if isinstance(value, dict):
-                return self._dict(value, inside)
-            return [self._value(item, inside) for item in list(value)]
-        except Exception:  # noqa: BLE001 - a subclass may do anything
-            return MARKER
+                return clean
+        else:
+            clean = [self._item(name, item, inside) for item in list(value)]
+            if is_list:
+                return clean
+        # What has a form of its own keeps it, where there is nothing to hide.
+        return value if self.hits == before else clean
 
-    def _secret(self, key: object, value: object) -> bool:
-        name = key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
-        if name.lower() in self._names:
+    def _item(self, name: str, item: Any, inside: tuple[int, ...]) -> Any:
+        """Return an *item* of the list under the key *name*, which may be a pair of key and value."""
+        if self._tests and self._is_secret(name, item, by_name=False):
+            return self._marker()
+        if isinstance(item, (tuple, list)) and len(item) == _PAIR and _fields_of(item) is None:
+            key = item[0]
+            if isinstance(key, (str, bytes)) and self._is_secret(_text(key) or "", item[1]):
+                return [key, self._marker()]
+        return self.value(name, item, inside)
+
+    def _is_secret(self, name: str, value: object, *, by_name: bool = True) -> bool:
+        if by_name and name.lower() in self._names:
             return True
         try:
             return any(test(name, value) for test in self._tests)
         except Exception:  # noqa: BLE001 - the user's code may raise anything
             return True
+
+    def _marker(self) -> str:
+        self.hits += 1
+        return MARKER
+
+
+def _text(key: object) -> str | None:
+    """Return *key* as it reads in the line, ``None`` where it has no text."""
+    try:
+        if isinstance(key, str):
+            return str.__str__(key)  # an enum's own would name the class
+        return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+    except Exception:  # noqa: BLE001 - a key may be any object
+        return None
+
+
+def _fields_of(value: Any) -> list[tuple[Any, Any]] | None:
+    """Return keys and values of what has such, ``None`` for anything else."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, SimpleNamespace):
+        return list(vars(value).items())
+    kind = type(value)
+    for attribute, names_of in _FIELD_NAMES:
+        if hasattr(kind, attribute):
+            return [(name, getattr(value, name, None)) for name in names_of(value)]
+    return None
 
 
 def redactor(redact: Redact | None) -> Redactor | None:

@@ -109,7 +109,10 @@ class SessionJsonFormatter(BaseJsonFormatter):
         if self.stack_info_as_array and "stack" in row:
             row["stack"] = row["stack"].splitlines()
         fields = {key: row.pop(key) for key in LINE_KEYS if key in row}
-        options = {**self.defaults, **{name: record.__dict__.get(name) for name in self._wanted}}
+        wanted = {name: record.__dict__.get(name) for name in self._wanted}
+        if self._rows.redact is not None:
+            wanted = self._rows.redact(wanted)
+        options = {**self.defaults, **wanted}
         if "asctime" in options:
             options["asctime"] = self.formatTime(record, self.datefmt)
         options.update(self.static_fields)

@@ -55,8 +55,9 @@ class SessionFileHandler(logging.Handler):
         queue_size: in background mode, the lines that may wait.
         overflow: in background mode, what a full queue does: ``"block"``, ``"drop_oldest"`` or
             ``"drop_new"``.
-        redact: key names, and callables ``(key, value) -> bool``, whose values are left out of the
-            extras at any depth.
+        redact: key names (in any case), and callables ``(key, value) -> bool``, whose values are left
+            out of the extras at any depth; out of what a formatter renders as JSON, too. See
+            :class:`tracectrl.redaction.Redactor`.
         service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
 
     Raises:
@@ -135,12 +136,11 @@ class SessionFileHandler(logging.Handler):
     def _formatted(self, rendered: str, record: logging.LogRecord) -> tuple[str, bytes]:
         """Return whose line *rendered* is, and the line."""
         fields = record.__dict__
-        line, sid = as_line(rendered)
+        rows = self._encoder.rows
+        line, sid = as_line(rendered, None if rows.redact is None else rows.cleaned)
         if sid is None or sid == fields.get(ABSENT):
             sid = stamp_of(fields)[0].get("session_id", UNKNOWN)
-        return sid, encode_line(
-            self._encoder.rows.of_text(rendered, record)
-        ) if line is None else line
+        return sid, encode_line(rows.of_text(rendered, record)) if line is None else line
 
     @property
     def lost(self) -> int:

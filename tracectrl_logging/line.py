@@ -86,7 +86,7 @@ class Rows:
                 return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
             return self._of_dict(record, dict(msg))
         else:
-            row = self._row(record, record.getMessage() if record.args else _text(msg))
+            row = self._row(record, record.getMessage() if record.args else self._text(msg))
         if record.exc_info or record.exc_text:
             _add_exception(row, record.exc_info, record.exc_text)
         if record.stack_info:
@@ -116,13 +116,13 @@ class Rows:
         if "session_id" in event or "trace_id" in event:
             own = {key: event.pop(key) for key in (*STAMP_KEYS, ABSENT) if key in event}
         if not SPECIAL_KEYS.isdisjoint(event):
-            return self._of_special_event(logger, method, _text(text), event, own)
+            return self._of_special_event(logger, method, self._text(text), event, own)
         ids, strange = stamp_of(own) if own else (stamp(), None)
         row = {
             "timestamp": timestamp_ns(time.time_ns()),
             "level": level_of(method),
             "logger": logger_name(logger),
-            "message": text if type(text) is str else _text(text),
+            "message": text if type(text) is str else self._text(text),
             "session_id": UNKNOWN,
             **ids,
             **self.service,
@@ -131,6 +131,14 @@ class Rows:
             event.update(strange)
         self.add_extras(row, event)
         return row
+
+    def cleaned(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the *row* that somebody else has made: itself, or a copy less its secrets."""
+        if self.redact is None:
+            return row
+        extras = {key: row[key] for key in row if key not in _KEYS}
+        clean = self.redact.value(extras)
+        return row if clean is extras else {**row, **clean}
 
     def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
         """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""
@@ -159,6 +167,16 @@ class Rows:
             **self.service,
         }
 
+    def _text(self, message: Any) -> str:
+        if isinstance(message, str):
+            return message
+        if self.redact is not None:
+            message = self.redact.value(message)
+        try:
+            return str(message)
+        except Exception:  # noqa: BLE001 - an event may be any object
+            return safe_repr(message)
+
     def _add_record_extras(self, row: dict[str, Any], record: logging.LogRecord) -> None:
         extras = extras_of(record)
         if is_stamped(record.__dict__):
@@ -168,7 +186,7 @@ class Rows:
 
     def _of_dict(self, record: logging.LogRecord, msg: dict[str, Any]) -> dict[str, Any]:
         text = msg.pop("message") if "message" in msg else msg.pop("event", "")
-        row = self._row(record, _text(text))
+        row = self._row(record, self._text(text))
         exc_info = msg.pop("exc_info", None)
         _add_exception(
             row, exc_info or record.exc_info if _is_flag(exc_info) else exc_info, record.exc_text
@@ -244,15 +262,6 @@ def _render_stack() -> object:
     from structlog.processors import StackInfoRenderer  # noqa: PLC0415 - costly, and rarely needed
 
     return StackInfoRenderer()(None, "", {"stack_info": True})["stack"]
-
-
-def _text(message: object) -> str:
-    if isinstance(message, str):
-        return message
-    try:
-        return str(message)
-    except Exception:  # noqa: BLE001 - an event may be any object
-        return safe_repr(message)
 
 
 def level_of(method: str) -> str:

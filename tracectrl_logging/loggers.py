@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tracectrl.files.background import Background, Overflow
     from tracectrl.files.sink import Sink
+    from tracectrl.redaction import Redact
+    from tracectrl_logging.rendered import Cleaned
 
 
 class SessionFileLogger:
@@ -32,17 +34,20 @@ class SessionFileLogger:
     else to the current one.
     """
 
-    __slots__ = ("_writer", "name")
+    __slots__ = ("_cleaned", "_writer", "name")
 
-    def __init__(self, writer: Sink | Background, name: str) -> None:
+    def __init__(
+        self, writer: Sink | Background, name: str, cleaned: Cleaned | None = None
+    ) -> None:
         self._writer = writer
+        self._cleaned = cleaned
         self.name = name
 
     def _append(self, method: str, line: str | bytes, session_id: str | None) -> None:
         try:
-            if session_id is None:
-                data, session_id = as_line(line)
-                session_id = session_id or stamp().get("session_id", UNKNOWN)
+            if session_id is None or self._cleaned is not None:
+                data, given = as_line(line, self._cleaned)
+                session_id = session_id or given or stamp().get("session_id", UNKNOWN)
                 line = self._text_line(method, line, session_id) if data is None else data
             self._writer.append(session_id, line)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - logging never raises into the application
@@ -89,7 +94,8 @@ class SessionFileLoggerFactory:
     ``structlog.get_logger`` names the logger; without one it is ``"root"``.
 
     The arguments, and the errors raised, are those of
-    :class:`~tracectrl_logging.SessionFileHandler`.
+    :class:`~tracectrl_logging.SessionFileHandler`. With *redact*, each line is read again to leave
+    secrets out; that of :class:`~tracectrl_logging.SessionJSONRenderer` costs less.
     """
 
     def __init__(
@@ -103,7 +109,9 @@ class SessionFileLoggerFactory:
         background: bool = False,
         queue_size: int | None = None,
         overflow: Overflow = "block",
+        redact: Redact | None = None,
     ) -> None:
+        self._cleaned = None if redact is None else Rows(redact=redact).cleaned
         self._writer = open_writer(
             root,
             LOG_SUFFIX,
@@ -119,7 +127,7 @@ class SessionFileLoggerFactory:
 
     def __call__(self, *args: object) -> SessionFileLogger:
         """Return a logger, named by the first of *args*."""
-        return SessionFileLogger(self._writer, str(args[0]) if args else "root")
+        return SessionFileLogger(self._writer, str(args[0]) if args else "root", self._cleaned)
 
     @property
     def lost(self) -> int:

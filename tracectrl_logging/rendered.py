@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import orjson
 
 from tracectrl._json import encode_line, well_formed
 
+Cleaned: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
-def as_line(rendered: str | bytes) -> tuple[bytes | None, str | None]:
+
+def as_line(
+    rendered: str | bytes, cleaned: Cleaned | None = None
+) -> tuple[bytes | None, str | None]:
     """Return *rendered* as one line, newline included, and the session ID that it holds, if any.
 
-    The line is ``None`` where *rendered* is no JSON object. What is strict JSON on one line stays as it is to the byte. JSON that is spread over several
-    lines, or that only Python reads (``NaN``, lone surrogates), is encoded anew.
+    The line is ``None`` where *rendered* is no JSON object. What is strict JSON on one line stays as
+    it is to the byte. JSON that is spread over several lines, or that only Python reads (``NaN``,
+    lone surrogates), is encoded anew, and so is what *cleaned* changes.
     """
     text = rendered if isinstance(rendered, bytes) else _utf8(rendered)
     text = text.strip()
@@ -22,6 +28,8 @@ def as_line(rendered: str | bytes) -> tuple[bytes | None, str | None]:
         return None, None
     try:
         row = orjson.loads(text)
+        if cleaned is not None and (clean := cleaned(row)) is not row:
+            return encode_line(clean), _session_id(row)
         if b"\n" not in text and b"\r" not in text:
             return text + b"\n", _session_id(row)
     except ValueError:
@@ -30,7 +38,7 @@ def as_line(rendered: str | bytes) -> tuple[bytes | None, str | None]:
         row = json.loads(text)
     except (ValueError, RecursionError):
         return None, None
-    return encode_line(row), _session_id(row)
+    return encode_line(row if cleaned is None else cleaned(row)), _session_id(row)
 
 
 def _session_id(row: dict[str, Any]) -> str | None:

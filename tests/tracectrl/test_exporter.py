@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
-from tracectrl.files import span_path
+from tracectrl.files import log_path, span_path
 from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import session
 
@@ -411,10 +411,11 @@ class TestRedaction:
 
     @pytest.mark.parametrize("format", ["flat", "otlp"])
     def test_at_any_depth(self, format: Any, root: Path, read_lines: ReadLines) -> None:  # noqa: A002
-        """In the attributes of the span, of its events and links, and of the resource."""
+        """In the attributes of the span, of its events and links, of the resource and the scope."""
         exporter = FileSpanExporter(root, format=format, redact="password")
         resource = Resource({"password": "secret0"})
-        tracer = provider_for(exporter, resource=resource).get_tracer("t")
+        provider = provider_for(exporter, resource=resource)
+        tracer = provider.get_tracer("t", attributes={"password": "secret4", "kept": "k"})
         link = trace.Link(trace.SpanContext(1, 2, is_remote=False), {"Password": "secret1"})
         span = tracer.start_span("span", attributes={"PASSWORD": "secret2"}, links=[link])
         span.add_event("event", {"password": "secret3", "kept": "kept"})
@@ -422,8 +423,8 @@ class TestRedaction:
 
         (row,) = read_lines(span_path("unknown", root))
         text = json.dumps(row)
-        assert [] == [f"secret{n}" for n in range(4) if f"secret{n}" in text]
-        assert 4 == text.count("[redacted]")
+        assert [] == [f"secret{n}" for n in range(5) if f"secret{n}" in text]
+        assert (5 if format == "otlp" else 4) == text.count("[redacted]")
         assert "kept" in text
 
 
@@ -438,7 +439,7 @@ class TestNeverRaises:
         caplog: pytest.LogCaptureFixture,
         read_lines: ReadLines,
     ) -> None:
-        """FAILURE, one record a minute, a count; the next span is followed by what was lost."""
+        """FAILURE, one record a minute, a count; with the next span a log line says what is lost."""
         write = os.write
 
         def full(*_: object) -> int:
@@ -452,28 +453,32 @@ class TestNeverRaises:
         assert SpanExportResult.FAILURE == exporter.export(finished[1:2])
         assert 2 == exporter.lost
         assert ["a span could not be written"] == [record.message for record in caplog.records]
-        caplog.clear()
         monkeypatch.setattr(os, "write", write)
         assert SpanExportResult.SUCCESS == exporter.export(finished[2:])
 
-        (record,) = caplog.records
-        assert ("tracectrl", logging.ERROR) == (record.name, record.levelno)
-        assert (2, "s") == (record.__dict__["lost"], record.__dict__["session_id"])
+        (row,) = read_lines(log_path("s", root))
+        assert ("tracectrl", "ERROR") == (row["logger"], row["level"])
+        assert (2, "s") == (row["lost"], row["session_id"])
         assert ["2"] == [row["name"] for row in read_lines(span_path("s", root))]
 
     def test_a_span_that_cannot_be_encoded(
         self, exporter: FileSpanExporter, root: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It is reported; the others of its batch are written."""
+        """It is reported, once a minute, and counted; the others of its batch are written."""
         broken: Any = object()
         good = ReadableSpan("good", attributes={"session.id": "s"})
 
-        assert SpanExportResult.FAILURE == exporter.export([broken, good])
+        assert SpanExportResult.FAILURE == exporter.export([broken, good, broken])
         assert ["a span could not be encoded"] == [record.message for record in caplog.records]
+        assert 2 == exporter.lost
         assert span_path("s", root).exists()
 
     def test_a_file_that_is_refused(
-        self, exporter: FileSpanExporter, root: Path, caplog: pytest.LogCaptureFixture
+        self,
+        exporter: FileSpanExporter,
+        root: Path,
+        caplog: pytest.LogCaptureFixture,
+        read_lines: ReadLines,
     ) -> None:
         """Other sessions go on."""
         span_path("s", root).mkdir()
@@ -481,7 +486,9 @@ class TestNeverRaises:
 
         assert SpanExportResult.FAILURE == exporter.export(spans)
         assert span_path("t", root).exists()
-        assert 2 == len(caplog.records)
+        assert 1 == len(caplog.records)
+        (row,) = read_lines(log_path("t", root))
+        assert 1 == row["lost"]
 
 
 class TestLifeAndOptions:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -104,14 +104,61 @@ def test_a_second_attach_replaces_the_first(
     assert ["two", "three"] == names(other)
 
 
-def test_attaching_again_and_again_adds_one_processor(root: Path) -> None:
-    """The SDK takes none off again."""
+def test_attaching_again_and_again_adds_no_processors(root: Path) -> None:
+    """The SDK takes none off again: there are the two of the first time."""
     for _ in range(5):
         attach(FileSpanExporter(root), None)()
     attach(FileSpanExporter(root), None)
 
     provider: Any = trace.get_tracer_provider()
-    assert 1 == len(provider._active_span_processor._span_processors)
+    assert 2 == len(provider._active_span_processor._span_processors)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_processor_that_raises(order: str, root: Path, names: Callable[..., list[str]]) -> None:
+    """Whichever was there first, the span is in the file before the other is asked."""
+
+    class Broken(SpanProcessor):
+        """A processor that raises at the end of a span."""
+
+        def on_end(self, span: object) -> None:
+            """Raise, and say what was in the file by then."""
+            raise LookupError(span, *names())
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(provider)
+    if order == "before":
+        provider.add_span_processor(Broken())
+    attach(FileSpanExporter(root), None)
+    if order == "after":
+        provider.add_span_processor(Broken())
+
+    with pytest.raises(LookupError, match="one"):
+        spans_named("one")
+    assert ["one"] == names()
+
+
+def test_a_session_that_another_processor_gives(
+    root: Path, names: Callable[..., list[str]]
+) -> None:
+    """At the start of the span, as those do that copy baggage: it is the span's."""
+
+    class Giving(SpanProcessor):
+        """A processor that knows the session."""
+
+        def on_start(self, span: Any, parent_context: object = None) -> None:
+            """Give it."""
+            del parent_context
+            span.set_attribute("session.id", "s")
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(provider)
+    provider.add_span_processor(Giving())
+    attach(FileSpanExporter(root), None)
+    with session("another"):
+        trace.get_tracer("t").start_span("one").end()
+
+    assert ["one"] == names()
 
 
 def test_a_span_that_runs_over_both(

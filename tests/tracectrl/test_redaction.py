@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
+import collections
+import dataclasses
+import enum
+import types
+from typing import Any, NamedTuple
 
+import pydantic
 import pytest
 
 from tracectrl.redaction import MARKER, Redact, Redactor, redactor
@@ -84,6 +90,153 @@ def test_a_container_that_cannot_be_read() -> None:
             raise LookupError
 
     assert {"a": MARKER, "b": 1} == Redactor("password")({"a": BrokenDict(x=1), "b": 1})
+
+
+class Tuple(NamedTuple):
+    """A named tuple."""
+
+    password: str
+    kept: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A dataclass."""
+
+    password: str
+    kept: int = 1
+
+
+class Model(pydantic.BaseModel, extra="allow"):
+    """A model of pydantic's; what is passed beside its fields is shown by its repr, too."""
+
+    kept: int = 1
+
+
+class Attrs:
+    """What attrs makes of a class, as far as its fields have names."""
+
+    __attrs_attrs__ = (types.SimpleNamespace(name="password"), types.SimpleNamespace(name="kept"))
+
+    def __init__(self) -> None:
+        self.password, self.kept = "geheim", 1
+
+
+class Struct:
+    """What msgspec makes of a class, as far as its fields have names."""
+
+    __struct_fields__ = ("password", "kept")
+
+    def __init__(self) -> None:
+        self.password, self.kept = "geheim", 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        types.MappingProxyType({"password": "geheim", "kept": 1}),
+        collections.UserDict({"password": "geheim", "kept": 1}),
+        collections.OrderedDict({"password": "geheim", "kept": 1}),
+        types.SimpleNamespace(password="geheim", kept=1),  # noqa: S106
+        argparse.Namespace(password="geheim", kept=1),  # noqa: S106
+        Tuple("geheim"),
+        Data("geheim"),
+        Model.model_validate({"password": "geheim"}),
+        Attrs(),
+        Struct(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_has_fields(value: Any) -> None:
+    """A repr would show them: what holds a secret becomes a dict without it."""
+    expected: Any = {"password": MARKER, "kept": 1}
+    found = Redactor("password")({"a": value, "b": [value]})
+
+    assert {"a": expected, "b": [expected]} == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {Tuple("geheim")},
+        frozenset({Data("geheim")}),
+        collections.deque([{"password": "geheim"}]),
+        {"x": {"password": "geheim"}}.values(),
+        {"x": Data("geheim")}.items(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_holds_values(value: Any) -> None:
+    """Not lists alone."""
+    assert "geheim" not in repr(Redactor("password")({"a": value}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Tuple("x"), Data("x"), {1, 2}, collections.deque([1]), Model(), collections.UserDict(a=1)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_form_of_its_own_stays(value: Any) -> None:
+    """Where nothing is to be hidden, a set is a set."""
+    assert value is Redactor("token")({"a": value})["a"]
+
+
+def test_pairs_in_a_list_of_headers() -> None:
+    """ASGI's are bytes."""
+    headers = [(b"Authorization", b"Bearer x"), ["cookie", "y"], (b"accept", b"*/*")]
+
+    expected = [[b"Authorization", MARKER], ["cookie", MARKER], [b"accept", b"*/*"]]
+    assert {"headers": expected} == Redactor(["authorization", "cookie"])({"headers": headers})
+
+
+def test_a_callable_is_asked_about_the_items_of_a_list() -> None:
+    """With the key of the list: a secret is one wherever it stands."""
+    found = Redactor(lambda key, value: key == "keys" and value == "sk-1")(
+        {"keys": ["sk-1", "other", ("sk-1",)], "else": ["sk-1"]}
+    )
+    assert {"keys": [MARKER, "other", [MARKER]], "else": ["sk-1"]} == found
+
+
+def test_keys_of_other_kinds() -> None:
+    """Bytes are text; a member of a string enumeration is its value; one without text redacts."""
+
+    class Key(str, enum.Enum):
+        """A string with a str() of its own."""
+
+        PASSWORD = "password"  # noqa: S105
+
+    class Broken:
+        """A key that has no text."""
+
+        def __str__(self) -> str:
+            raise LookupError
+
+    broken = Broken()
+    fields: dict[Any, Any] = {b"Password": "x", Key.PASSWORD: "x", broken: "x", "kept": 1}
+
+    expected = {b"Password": MARKER, Key.PASSWORD: MARKER, broken: MARKER, "kept": 1}
+    assert expected == Redactor("password")(fields)
+
+
+def test_an_answer_that_cannot_be_read_redacts() -> None:
+    """As one that is not given."""
+
+    class Answer:
+        """Neither true nor false."""
+
+        def __bool__(self) -> bool:
+            raise LookupError
+
+    test: Any = lambda _key, _value: Answer()  # noqa: E731
+    assert {"a": MARKER} == Redactor(test)({"a": "geheim"})
+
+
+def test_value() -> None:
+    """It is the value itself where there is nothing to hide."""
+    clean: Any = [{"a": (1, 2)}]
+
+    assert clean is Redactor("password").value(clean)
+    assert [{"password": MARKER}] == Redactor("password").value([{"password": "x"}])
 
 
 def test_other_values_pass() -> None:

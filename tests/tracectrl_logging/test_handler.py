@@ -613,6 +613,43 @@ def test_redact_hostile_container(root: Path, lines: Lines) -> None:
     assert "p1" not in str(row)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"message": {"password": "geheim", "a": 1}},
+        {"event": [{"Password": "geheim"}], "deep": {"password": "geheim"}},
+        [{"password": "geheim"}],
+        {"a": {"b": {"password": "geheim"}}},
+    ],
+    ids=str,
+)
+def test_redact_a_message_that_is_no_text(message: Any, root: Path, lines: Lines) -> None:
+    """Its text is made of what is left."""
+    attach(SessionFileHandler(root, redact="password")).info(message)
+    (row,) = lines()
+    assert "geheim" not in str(row)
+    assert "[redacted]" in str(row)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_redact_what_a_formatter_renders(root: Path, lines: Lines, indent: int | None) -> None:
+    """A JSON object of another formatter's is redacted as well; what has no secret stays."""
+
+    class Mine(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return json.dumps(record.__dict__["row"], indent=indent)
+
+    handler = SessionFileHandler(root, redact=["password", "message"])
+    handler.setFormatter(Mine())
+    logger = attach(handler)
+    secret = {"message": "m", "password": "geheim", "deep": [{"PASSWORD": "geheim"}]}
+    logger.info("", extra={"row": secret})
+    logger.info("", extra={"row": {"message": "m", "a": 1}})
+    one, two = lines()
+    assert {"message": "m", "password": "[redacted]", "deep": [{"PASSWORD": "[redacted]"}]} == one
+    assert {"message": "m", "a": 1} == two
+
+
 # --- formatters -----------------------------------------------------------------------------------
 
 

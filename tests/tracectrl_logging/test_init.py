@@ -57,7 +57,7 @@ def test_names_are_listed() -> None:
             "SessionFileLoggerFactory",
             (
                 "root, *, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
-                " background, queue_size, overflow"
+                " background, queue_size, overflow, redact"
             ),
         ),
         ("SessionJSONRenderer", "*, service_name, redact"),

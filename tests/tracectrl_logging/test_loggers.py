@@ -52,6 +52,22 @@ def test_other_json_renderers(root: Path, lines: Callable[..., list[Row]], rende
     assert [{"event": "hello", "x": [1], "session_id": "s1"}] == lines("s1")
 
 
+@pytest.mark.parametrize(
+    "renderer", [structlog.processors.JSONRenderer(), SessionJSONRenderer()], ids=["other", "ours"]
+)
+def test_redact(root: Path, lines: Callable[..., list[Row]], renderer: Any) -> None:
+    """Whoever renders the line; it stays in its session's file."""
+    log = structlog.wrap_logger(
+        SessionFileLoggerFactory(root, redact=["ssn"])(),
+        processors=[add_session_context, renderer],
+    )
+    with session("s1"):
+        log.info("hello", Ssn="geheim", deep={"x": [{"SSN": "geheim", "kept": 1}]})
+    (row,) = lines("s1")
+    assert ("[redacted]", "s1") == (row["Ssn"], row["session_id"])
+    assert {"x": [{"SSN": "[redacted]", "kept": 1}]} == row["deep"]
+
+
 def test_json_on_one_line_stays(root: Path) -> None:
     """One line of JSON is written as it is to the byte."""
     SessionFileLoggerFactory(root)().info('{ "a": 1 }')

@@ -10,6 +10,12 @@ for the second while holding the first. Both are reentrant: a signal handler may
 of a write. A lock that is taken is waited for only in the process that made it: a fork copies locks
 that threads of the parent hold, and those threads are not there to let go. Servers that fork in C
 do not run Python's fork hooks, so the process ID is compared instead.
+
+Half lines. Our own are known from what ``write`` returns, those of writers before us from the file's
+last byte. Another process may leave one at any moment, killed in a long ``write`` or on a full disk,
+and the kernel then appends our line to it. The descriptor's position tells: after a write it is the
+end of the file as that write left it. Where nobody else has written in between, that is all; else
+the byte before our line is looked at, and a line that was swallowed is written again.
 """
 
 from __future__ import annotations
@@ -49,18 +55,33 @@ _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
+_AT_ONCE: Final = float("-inf")
+_HERE: Final = os.SEEK_CUR
+_lseek = os.lseek
 
 
 class _File:
     """An open file of a session, and the lock that guards its descriptor."""
 
-    __slots__ = ("check_at", "fd", "identity", "key", "lock", "path", "pid", "rotating", "torn")
+    __slots__ = (
+        "check_at",
+        "end",
+        "fd",
+        "identity",
+        "key",
+        "lock",
+        "path",
+        "pid",
+        "rotating",
+        "torn",
+    )
 
     def __init__(self, key: str | None, path: str, fd: int, status: os.stat_result) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = fd
         self.identity = (status.st_dev, status.st_ino)
+        self.end = status.st_size  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.lock = threading.RLock()
@@ -148,7 +169,7 @@ class Appender:
         self._table = _Table()
         _make_root(self.root)
 
-    def append(self, sid: str, line: bytes) -> None:  # noqa: C901 - one call for the hot path
+    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
         """Append *line*, which ends in a newline, to the file of the session *sid*.
 
         Raises:
@@ -175,15 +196,31 @@ class Appender:
                     continue
                 data = b"\n" + line if file.torn else line
                 written = os.write(file.fd, data)
-                file.torn = written != len(data)
-                if not file.torn:
+                try:
+                    end = _lseek(file.fd, 0, _HERE)
+                except OSError:  # a signal handler has logged and closed it, or a daemon
+                    end = -1
+                start, file.end = file.end, end
+                missing = len(data) - written
+                if missing <= 1:  # without its newline it is a line, too
+                    file.torn = missing != 0
+                    if missing:
+                        file.check_at = _AT_ONCE
+                    if start != end - written and self._is_swallowed(file, data[:written], end):
+                        continue
                     if is_due and file.is_gone():  # in this very moment, and the line with it
                         self._forget(file)
                         continue
                     return
+                file.check_at = _AT_ONCE
+                if written:
+                    file.torn = written != 1 or data is line  # else it is a newline, and no more
             except OSError as error:
+                file.check_at = _AT_ONCE
+                if error.errno != errno.EBADF:
+                    raise
                 self._forget(file)
-                if error.errno != errno.EBADF or retried:
+                if retried:
                     raise
                 retried = True  # somebody closed our descriptor
                 continue
@@ -229,8 +266,10 @@ class Appender:
         if status is None or not is_at(file.path, status):
             return False
         now = time.monotonic()
-        file.check_at = now + _CHECK_EVERY_S
         present = status.st_size
+        if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
+            file.torn = _is_torn(file.fd, present)
+        file.check_at = now + _CHECK_EVERY_S
         if (
             not self._max_bytes
             or not present
@@ -247,6 +286,25 @@ class Appender:
             return True
         finally:
             file.rotating = False
+
+    def _is_swallowed(self, file: _File, data: bytes, end: int) -> bool:
+        """Tell whether *data*, written to *file* up to *end*, goes on somebody's half line.
+
+        Where the descriptor's position is not ours alone, *end* may be past our line, and *data*
+        is not found: then nothing is said of it.
+        """
+        if file.pid != os.getpid():
+            self._forget(file)  # a forked child: the next line opens the file for itself
+        start = end - len(data)
+        if start <= 0 or data.startswith(b"\n"):
+            return False
+        try:
+            return (
+                os.pread(file.fd, 1, start - 1) != b"\n"
+                and os.pread(file.fd, len(data), start) == data
+            )
+        except OSError:
+            return False
 
     def _opened(self, sid: str) -> _File:
         key: str | None = sid
@@ -308,6 +366,8 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
+                if status.st_nlink > 1:
+                    raise _refused(path, "a file with another name, a hard link")  # noqa: TRY301
                 hold(fd)
                 if is_at(path, status):
                     file = _File(key, path, fd, status)

@@ -1,4 +1,9 @@
-"""Background mode: the caller enqueues, one thread writes, whatever the number of sessions."""
+"""Background mode: the caller enqueues, one thread writes, whatever the number of sessions.
+
+Nothing enqueued is lost when the process ends in an orderly way. Once the exit has begun the caller
+writes for itself: nobody is sure to come after it. A thread that cannot be started, or that has
+died, is no loss either: whoever has a line then writes it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import atexit
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 import weakref
@@ -21,8 +27,11 @@ Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
 DEFAULT_QUEUE_SIZE = 10_000
 _POLL_S = 0.001
 _ALIVE_S = 0.1
+_SAY_EVERY_S = 1.0
+_LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
 _Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event | None"
+_Items: TypeAlias = "queue.SimpleQueue[_Item]"
 
 
 def check_options(queue_size: int, overflow: str) -> None:
@@ -31,6 +40,33 @@ def check_options(queue_size: int, overflow: str) -> None:
     if overflow not in ("block", "drop_oldest", "drop_new"):
         msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', not {overflow!r}"
         raise ValueError(msg)
+
+
+class _State:
+    """The queue, the thread and the counts of one process."""
+
+    __slots__ = (
+        "dropped",
+        "dropped_of",
+        "items",
+        "lock",
+        "pid",
+        "retired",
+        "say_at",
+        "thread",
+        "writes_itself",
+    )
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.items: _Items = queue.SimpleQueue()
+        self.thread: threading.Thread | None = None
+        self.retired: list[tuple[threading.Thread, _Items]] = []  # told to end, not ended yet
+        self.dropped = 0  # and not handed to the sink yet
+        self.dropped_of: str | None = None  # whose line was the last of them
+        self.say_at = float("-inf")
+        self.writes_itself = False  # the process is at its end
 
 
 class Background:
@@ -43,7 +79,8 @@ class Background:
         sink: who writes.
         queue_size: lines that may wait; about so many, since threads do not queue to be counted.
         overflow: what a full queue does: ``"block"`` the caller, ``"drop_oldest"`` or
-            ``"drop_new"``; what is dropped is counted, and a line says how much.
+            ``"drop_new"``; what is dropped is counted, and a line says how much, once a second at
+            most: a slow disk has enough to do.
 
     Raises:
         ValueError: an option is out of range.
@@ -56,71 +93,114 @@ class Background:
         self._sink = sink
         self._size = queue_size
         self._overflow = overflow
-        self._lock = threading.RLock()
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
+        self._state = _State()
+        # By process: setdefault is atomic, so the threads of a forked child agree on one.
+        self._states = {self._state.pid: self._state}
         # logging.shutdown() flushes handlers; a structlog logger has nobody to do it.
-        atexit.register(_flush_if_alive, weakref.ref(self))
+        atexit.register(_end_if_alive, weakref.ref(self))
 
     @property
     def lost(self) -> int:
         """How many lines were dropped or could not be written."""
-        return self._sink.lost
+        state = self._own()
+        with state.lock:
+            return state.dropped + self._sink.lost
 
     def append(self, sid: str, line: bytes, context: Any = None) -> bool:
         """Enqueue *line* for the session *sid*; return whether it was taken."""
-        if self._thread is None or self._pid != os.getpid():
-            self._start()
-        items = self._queue
-        if items.qsize() >= self._size and not self._make_room(items):
+        state = self._state
+        if state.thread is None or state.pid != os.getpid():
+            state = self._own()
+            if not self._start(state):
+                self._drain(state.items)
+                return self._sink.append(sid, line, context)
+        items = state.items
+        if items.qsize() >= self._size and not self._make_room(state, items, sid):
             return False
         items.put((sid, line, context))
-        if items is not self._queue:  # closed meanwhile: nobody may be there to write it
+        if items is not state.items:  # closed meanwhile: nobody may be there to write it
             self._drain(items)
         return True
 
     def flush(self) -> None:
         """Wait until everything that was enqueued before is written."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread() or self._pid != os.getpid():
-            return
-        done = threading.Event()
-        self._queue.put(done)
-        while not done.wait(_ALIVE_S):
-            if not thread.is_alive():
-                self._drain(self._queue)
+        state = self._own()
+        with state.lock:
+            waiting = list(state.retired)
+            if state.thread is not None:
+                waiting.append((state.thread, state.items))
+        for thread, items in waiting:
+            if thread is threading.current_thread():
+                return
+            done = threading.Event()
+            items.put(done)
+            while thread.is_alive() and not done.wait(_ALIVE_S):
+                pass
+            if not done.is_set():
+                self._drain(items)
+        self._tell(state)
 
     def close(self) -> None:
         """Write what is enqueued, end the thread and close the files; a later line starts again."""
-        if self._pid == os.getpid():
-            with self._lock:
-                items, self._queue = self._queue, queue.SimpleQueue()
-                thread, self._thread = self._thread, None
-            if thread is not None and thread is not threading.current_thread():
+        state = self._own()
+        with state.lock:
+            thread, items = state.thread, state.items
+            if thread is not None:
+                # First, so that a signal handler that ends the process here does not lose it.
+                state.retired.append((thread, items))
+                state.items, state.thread = queue.SimpleQueue(), None
                 items.put(None)
+            retired = list(state.retired)
+        if threading.current_thread() not in (thread for thread, _ in retired):
+            for entry in retired:
+                thread, items = entry
                 thread.join()
                 self._drain(items)
+                with state.lock, contextlib.suppress(ValueError):
+                    state.retired.remove(entry)
+        self._tell(state)
         self._sink.close()
 
-    def _start(self) -> None:
-        if self._pid != os.getpid():
-            # A forked child: the lines in the queue are its parent's, the lock may be held by a
-            # thread that is not here.
-            self._lock = threading.RLock()
-            self._queue, self._thread = queue.SimpleQueue(), None
-            self._pid = os.getpid()  # last: who sees it sees the rest
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._write, args=(self._queue,), name="tracectrl-writer", daemon=True
-                )
-                self._thread.start()
+    def end(self) -> None:
+        """Write what is enqueued; from now on callers write for themselves."""
+        self._own().writes_itself = True
+        self.close()
 
-    def _make_room(self, items: queue.SimpleQueue[_Item]) -> bool:
+    def _own(self) -> _State:
+        """Return the state of this process; a forked child must not touch its parent's.
+
+        The lines in the queue are the parent's to write, and so are the losses so far to tell; the
+        lock may be held by a thread that is not here.
+        """
+        state = self._state
+        if state.pid != os.getpid():
+            fresh = _State()
+            state = self._states.setdefault(fresh.pid, fresh)
+            self._state = state
+        return state
+
+    def _start(self, state: _State) -> bool:
+        """See to it that there is a thread; return whether there is."""
+        with state.lock:
+            if state.thread is None and not state.writes_itself:
+                thread = threading.Thread(
+                    target=self._write,
+                    args=(state, state.items),
+                    name="tracectrl-writer",
+                    daemon=True,
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, or the interpreter is at its end
+                    return False
+                state.thread = thread
+                _end_with_child(weakref.ref(self))
+            return state.thread is not None
+
+    def _make_room(self, state: _State, items: _Items, sid: str) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
         if self._overflow == "drop_new":
-            self._sink.lose(1)
+            self._drop(state, sid)
             return False
         if self._overflow == "drop_oldest":
             try:
@@ -128,27 +208,45 @@ class Background:
             except queue.Empty:
                 return True
             if isinstance(oldest, tuple):
-                self._sink.lose(1)
+                self._drop(state, oldest[0])
             else:
                 items.put(oldest)  # somebody waits for it
             return True
-        if threading.current_thread() is not self._thread:
-            while items.qsize() >= self._size and items is self._queue:
+        thread = state.thread
+        if threading.current_thread() is not thread:
+            while items.qsize() >= self._size and items is state.items:
+                if thread is None or not thread.is_alive():
+                    self._drain(items)
                 time.sleep(_POLL_S)
         return True
 
-    def _write(self, items: queue.SimpleQueue[_Item]) -> None:
+    def _drop(self, state: _State, sid: str) -> None:
+        with state.lock:
+            state.dropped += 1
+            state.dropped_of = sid
+
+    def _tell(self, state: _State) -> None:
+        """Hand what was dropped to the sink, which counts it and says so in a line."""
+        with state.lock:
+            dropped, state.dropped = state.dropped, 0
+            self._sink.lose(dropped, state.dropped_of)
+        state.say_at = time.monotonic() + _SAY_EVERY_S
+        self._sink.flush()
+
+    def _write(self, state: _State, items: _Items) -> None:
         """Be the writer thread: until ``None`` is the last item."""
         while True:
             item = items.get()
             if item is not None:
                 self._handle(item)
+                if state.dropped and (items.empty() or time.monotonic() >= state.say_at):
+                    self._tell(state)
             elif items.empty():
                 return
             else:
                 items.put(None)
 
-    def _drain(self, items: queue.SimpleQueue[_Item]) -> None:
+    def _drain(self, items: _Items) -> None:
         """Write what no thread is left to write; what a thread takes meanwhile is its own."""
         stop = False
         with contextlib.suppress(queue.Empty):
@@ -168,7 +266,17 @@ class Background:
             self._sink.append(*item)
 
 
-def _flush_if_alive(reference: weakref.ref[Background]) -> None:
+def _end_with_child(reference: weakref.ref[Background]) -> None:
+    """Have a child of multiprocessing, which ends without ``atexit``, write what is enqueued.
+
+    billiard's, and so Celery's, come by here, too. Nothing is imported: in such a child it is there.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, _end_if_alive, (reference,), exitpriority=_LAST_OF_ALL)
+
+
+def _end_if_alive(reference: weakref.ref[Background]) -> None:
     background = reference()
     if background is not None:
-        background.flush()
+        background.end()

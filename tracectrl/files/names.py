@@ -22,8 +22,11 @@ import os
 import re
 import zlib
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TRACE_DIR_ENV = "TRACECTRL_TRACE_DIR"
 """The environment variable that names the root, where no argument does."""
@@ -49,11 +52,18 @@ _LINES_TO_TRY = 100
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.ASCII | re.IGNORECASE)
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.ASCII | re.IGNORECASE | re.DOTALL
+)
 _NAME = re.compile(
     r"(?P<stem>.+)\.(?P<kind>logs|spans)\.jsonl(?:\.(?P<backup>[1-9][0-9]*))?(?:\.(?P<packed>gz|zst))?",
     re.ASCII | re.DOTALL,
 )
+
+# Two surrogates, each escaped: a parser makes one character of them. No ID holds noncharacters
+# except to spite us, and then it holds no lone surrogates as well.
+_JOINED = re.compile(rb"(?<!\\)((?:\\\\)*\\ud[89ab][0-9a-f]{2})(?=\\ud[c-f][0-9a-f]{2})")
+_BETWEEN = "\ufdd0\ufdef"
 
 
 class ParsedName(NamedTuple):
@@ -185,12 +195,22 @@ def _id_in_first_line(path: Path, name: ParsedName) -> str | None:
     try:
         with open_lines(path, name.packed) as lines:
             for line in itertools.islice(lines, _LINES_TO_TRY):
-                sid = _id_in_line(line)
-                if sid is not None and stem_of(sid) == name.stem:
-                    return sid
+                for sid in _ids_in_line(line):
+                    if stem_of(sid) == name.stem:
+                        return sid
     except (EOFError, zlib.error):  # a truncated or damaged gzip file
         pass
     return None
+
+
+def _ids_in_line(line: bytes) -> Iterator[str]:
+    """Yield the ID that *line* holds: as parsers read it, and with its lone surrogates kept apart."""
+    sid = _id_in_line(line)
+    if sid:
+        yield sid
+        apart = _JOINED.sub(rb"\1" + _BETWEEN.encode(), line)
+        if apart != line:
+            yield (_id_in_line(apart) or "").replace(_BETWEEN, "") or sid
 
 
 def _id_in_line(line: bytes) -> str | None:

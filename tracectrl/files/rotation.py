@@ -20,6 +20,9 @@ PACKED = ("", ".gz", ".zst")
 def rotate(fd: int, path: str, backup_count: int) -> bool:
     """Move the file at *path*, open as *fd*, to ``path.1``; older backups move up by one.
 
+    Those beyond a gap stay where they are: it is room enough. So what a rotation costs is a matter
+    of the backups that there are, not of *backup_count*.
+
     Returns:
         Whether *path* is free for a new file, by this or another process; ``False`` where a rename
         failed: an oversized file is better than a lost line.
@@ -27,13 +30,24 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
     try:
         with changing_names(os.path.dirname(path)):
             if is_at(path, os.fstat(fd)):
-                for suffix in PACKED:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.remove(f"{path}.{backup_count}{suffix}")
-                shift(path, backup_count - 1)
+                count = _unbroken(path, backup_count)
+                if count == backup_count:
+                    for suffix in PACKED:
+                        with contextlib.suppress(FileNotFoundError):
+                            os.remove(f"{path}.{backup_count}{suffix}")
+                    count -= 1
+                shift(path, count)
     except OSError:
         return False
     return True
+
+
+def _unbroken(path: str, most: int) -> int:
+    """Return how many backups there are before the first gap, or *most*."""
+    for number in range(1, most + 1):
+        if not any(os.path.lexists(f"{path}.{number}{suffix}") for suffix in PACKED):
+            return number - 1
+    return most
 
 
 def shift(path: str, count: int) -> None:

@@ -2,7 +2,8 @@
 
 A line that cannot be written never raises into the application. The first failure of a minute goes
 to the owner's report, every one is counted, and the first line that can be written again is
-followed by one that says how many are missing.
+followed by one that says how many are missing. Flushing and closing say it, too, where no line came
+since.
 """
 
 from __future__ import annotations
@@ -33,80 +34,106 @@ class Sink:
         appender: where the lines go.
         report: called in the ``except`` block of a failure, once a minute at most, with what
             :meth:`append` was given as its *context*.
-        say: called with the session ID and the number of lost lines after the first line that can
-            be written again; ``None`` appends a log line that says so to the session's file.
+        losses: where the log lines go that say how many are missing, if not among the others; its
+            files are not kept open.
+        unit: what those lines call a line.
     """
 
     def __init__(
         self,
         appender: Appender,
         report: Callable[[Any], None],
-        say: Callable[[str, int], None] | None = None,
+        *,
+        losses: Appender | None = None,
+        unit: str = "lines",
     ) -> None:
         self._appender = appender
         self._report = report
-        self._say = self._append_loss if say is None else say
+        self._losses = appender if losses is None else losses
+        self._unit = unit
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._unsaid = 0
+        self._lost_of: str | None = None
         self._quiet_until = float("-inf")
-        self.lost = 0
+        self._lost = 0
 
     def append(self, sid: str, line: bytes, context: Any = None) -> bool:
         """Append *line* to the file of the session *sid*; return whether it is there."""
         try:
             self._appender.append(sid, line)
-        except OSError:
-            self.lose(1)
-            now = time.monotonic()
-            if now >= self._quiet_until:
-                self._quiet_until = now + _REPORT_EVERY_S
-                with contextlib.suppress(Exception):  # a handleError of the user's may raise
-                    self._report(context)
+        except Exception:  # noqa: BLE001 - a line that is not there is lost, whatever the reason
+            self.fail(sid, context)
             return False
         if self._unsaid:
             self._make_up(sid)
         return True
 
-    def lose(self, count: int) -> None:
-        """Count *count* lines as lost."""
+    def fail(self, sid: str, context: Any = None) -> None:
+        """Count and report, in an ``except`` block, that there is a line less of the session *sid*."""
+        self.lose(1, sid)
+        if self._may_report():
+            with contextlib.suppress(Exception):  # a handleError of the user's may raise
+                self._report(context)
+
+    @property
+    def lost(self) -> int:
+        """How many lines were lost so far, in this process."""
         with self._own_lock():
-            self.lost += count
+            return self._lost
+
+    def lose(self, count: int, sid: str | None = None) -> None:
+        """Count *count* lines, the last of them of the session *sid*, as lost."""
+        with self._own_lock():
+            self._lost += count
             self._unsaid += count
+            self._lost_of = sid or self._lost_of
 
     def flush(self) -> None:
-        """Do nothing: what :meth:`append` was given is in the file already."""
+        """Say what is missing; what :meth:`append` was given is in the file already."""
+        if self._unsaid and self._pid == os.getpid() and self._lost_of is not None:
+            self._make_up(self._lost_of)
 
     def close(self) -> None:
-        """Close the files; a later line opens its file again."""
+        """Say what is missing and close the files; a later line opens its file again."""
+        self.flush()
         self._appender.close()
+
+    def _may_report(self) -> bool:
+        """Tell whether a failure may be reported now, once a minute, and take the turn."""
+        now = time.monotonic()
+        with self._own_lock():
+            if now < self._quiet_until:
+                return False
+            self._quiet_until = now + _REPORT_EVERY_S
+        return True
 
     def _make_up(self, sid: str) -> None:
         with self._own_lock():
             lost, self._unsaid = self._unsaid, 0
-        if lost:
-            self._say(sid, lost)
-
-    def _append_loss(self, sid: str, lost: int) -> None:
+        if not lost:
+            return
         row = {
             "timestamp": timestamp_ns(time.time_ns()),
             "level": "ERROR",
             "logger": LOSS_LOGGER,
-            "message": f"{lost} lines could not be written",
+            "message": f"{lost} {self._unit} could not be written",
             "session_id": sid,
             "lost": lost,
         }
         try:
-            self._appender.append(sid, encode_line(row))
-        except OSError:
+            self._losses.append(sid, encode_line(row))
+        except Exception:  # noqa: BLE001 - to be said later, then
             with self._own_lock():
                 self._unsaid += lost
+        if self._losses is not self._appender:
+            self._losses.close()
 
     def _own_lock(self) -> threading.RLock:
         if self._pid != os.getpid():
             # A forked child: a thread that is not here may hold the lock, and the losses so far
             # are for the parent to tell.
             self._lock = threading.RLock()
-            self.lost = self._unsaid = 0
+            self._lost = self._unsaid = 0
             self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock

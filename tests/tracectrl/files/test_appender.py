@@ -262,6 +262,17 @@ class TestRefused:
         assert ("precious" if exists else None) == (target.read_text() if exists else None)
         assert exists == target.exists()
 
+    def test_a_hard_link(self, root: Path, tmp_path: Path) -> None:
+        """The file has a name outside the root as well: it stays as it is."""
+        appender = Appender(root, SUFFIX)
+        target = tmp_path / "target"
+        target.write_text("precious")
+        log_path("s", root).hardlink_to(target)
+
+        with pytest.raises(OSError, match="hard link"):
+            appender.append("s", line("1"))
+        assert "precious" == target.read_text()
+
     def test_a_fifo(self, root: Path) -> None:
         """It neither blocks nor is written to, with a reader or without."""
         appender = Appender(root, SUFFIX)
@@ -436,6 +447,118 @@ class TestTornTails:
         appender.append("s", line("next"))
 
         assert ["1234", "other", "next"] == content(root, "s")
+
+    @pytest.mark.parametrize("plan", [[4, 4], [4, -errno.EIO]])
+    def test_half_a_line_that_others_have_seen_to(
+        self, plan: list[int], root: Path, writes: Writes
+    ) -> None:
+        """After a failure the file's end is looked at anew: no empty line, no line swallowed."""
+        appender, other = Appender(root, SUFFIX), Appender(root, SUFFIX)
+        for text in ("1", "2"):
+            writes.plan = list(plan)
+            with pytest.raises(OSError, match=r"wrote|Input/output"):
+                appender.append("s", line("123456789"))
+            before = log_path("s", root).read_text().split("\n")
+            other.append("s", line(f"other{text}"))
+            appender.append("s", line(text))
+
+            assert [f"other{text}", text] == content(root, "s")[len(before) :]
+
+    def test_a_disk_that_is_full_at_the_newline(self, root: Path, writes: Writes) -> None:
+        """The line is there: it is neither an error nor written again."""
+        appender = Appender(root, SUFFIX)
+        writes.plan = [3]
+        appender.append("s", line("123"))
+        appender.append("s", line("456"))
+
+        assert ["123", "456"] == content(root, "s")
+
+    def test_a_disk_that_is_full_after_the_newline(self, root: Path, writes: Writes) -> None:
+        """What mends half a line is there already: no empty line comes of it."""
+        appender = Appender(root, SUFFIX)
+        writes.plan = [2, 1]
+        with pytest.raises(OSError, match="wrote 1 of 5 bytes"):
+            appender.append("s", line("123"))
+        appender.append("s", line("456"))
+        writes.plan = [2, 0]
+        with pytest.raises(OSError, match="wrote 0 of 5 bytes"):
+            appender.append("s", line("789"))
+        appender.append("s", line("0"))
+
+        assert ["12", "456", "78", "0"] == content(root, "s")
+
+    @pytest.mark.parametrize("half", ["hal", "whole\nhal", "x" * 5000])
+    def test_a_crash_of_another_writer_meanwhile(self, half: str, root: Path) -> None:
+        """A line that another process's half swallowed is written again; that costs nothing else.
+
+        A writer that is killed in a long line, or whose disk is full, leaves half of it, and the
+        others have the file open.
+        """
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        with log_path("s", root).open("a") as other:
+            other.write(half)
+        appender.append("s", line("2"))
+        with log_path("s", root).open("a") as other:
+            other.write("whole\n")
+        appender.append("s", line("3"))
+        appender.append("s", line("4"))
+
+        *merged, last = half.split("\n")
+        assert ["1", *merged, f"{last}2", "2", "whole", "3", "4"] == content(root, "s")
+
+    def test_a_crash_of_another_writer_and_a_full_disk(self, root: Path, writes: Writes) -> None:
+        """Both at once: the line that lacks its newline alone may have been swallowed, too."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        with log_path("s", root).open("a") as other:
+            other.write("hal")
+        writes.plan = [1]
+        appender.append("s", line("2"))
+        appender.append("s", line("3"))
+
+        assert ["1", "hal2", "2", "3"] == content(root, "s")
+
+    def test_a_forked_child_shares_the_position(self, root: Path) -> None:
+        """What the parent has written meanwhile is no half line; the child opens its own file."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+
+        def work() -> None:
+            write = os.write
+
+            def with_parent(fd: int, data: bytes) -> int:
+                written = write(fd, data)
+                write(fd, line("of the parent"))
+                os.write = write
+                return written
+
+            os.write = with_parent  # type: ignore[assignment]
+            appender.append("s", line("2"))
+            appender.append("s", line("3"))
+            assert os.getpid() == appender._table.files["s"].pid
+
+        wait_for(in_child(work))
+        appender.append("s", line("4"))
+
+        assert ["1", "2", "of the parent", "3", "4"] == content(root, "s")
+
+    def test_a_position_that_cannot_be_looked_at(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The line is written, so it is no failure."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        with log_path("s", root).open("a") as other:
+            other.write("whole\n")
+
+        def fail(*_: object) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "pread", fail)
+        appender.append("s", line("2"))
+
+        assert ["1", "whole", "2"] == content(root, "s")
 
     def test_a_real_limit(self, root: Path) -> None:
         """A file that may not grow: the line that does not fit is reported, later ones are whole."""

@@ -214,6 +214,82 @@ class TestFlushAndClose:
         assert "" == run_python(source, str(root))
         assert list(range(2000)) == numbers(read_lines(log_path("s", root)))
 
+    def test_what_is_appended_after_the_exit_has_begun(
+        self, root: Path, run_python: Callable[..., str], read_lines: ReadLines
+    ) -> None:
+        """An exit function that runs after ours, and the last finalizers, find no writer to wait for."""
+        source = (
+            "import atexit, sys\n"
+            "from tracectrl.files.appender import Appender\n"
+            "from tracectrl.files.background import Background\n"
+            "from tracectrl.files.sink import Sink\n"
+            "class Last:\n"
+            "    def __del__(self):\n"
+            "        background.append('s', b'{\"n\":2}\\n')\n"
+            "atexit.register(lambda: background.append('s', b'{\"n\":1}\\n'))\n"
+            "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
+            "background.last = Last()\n"
+            "background.append('s', b'{\"n\":0}\\n')\n"
+        )
+        assert "" == run_python(source, str(root))
+        assert [0, 1, 2] == numbers(read_lines(log_path("s", root)))
+
+    def test_what_a_child_of_multiprocessing_enqueues_is_written(
+        self, root: Path, run_python: Callable[..., str], read_lines: ReadLines
+    ) -> None:
+        """It ends without exit functions; what its parent has enqueued is written once."""
+        source = (
+            "import multiprocessing, sys\n"
+            "from tracectrl.files.appender import Appender\n"
+            "from tracectrl.files.background import Background\n"
+            "from tracectrl.files.sink import Sink\n"
+            "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
+            "def work(first):\n"
+            "    for number in range(first, first + 500):\n"
+            "        background.append('s', b'{\"n\":%d}\\n' % number)\n"
+            "context = multiprocessing.get_context('fork')\n"
+            "children = [context.Process(target=work, args=(at * 500,)) for at in (1, 2)]\n"
+            "for child in children: child.start()\n"
+            "work(0)\n"
+            "for child in children: child.join()\n"
+        )
+        assert "" == run_python(source, str(root))
+        assert list(range(1500)) == sorted(numbers(read_lines(log_path("s", root))))
+
+    def test_multiprocessing_is_not_imported(self, run_python: Callable[..., str]) -> None:
+        """For its children alone something is to be done, and there it is."""
+        source = (
+            "import sys, tracectrl_logging, tracectrl.files.background\n"
+            "print([name for name in sys.modules if name.startswith('multiprocessing')])\n"
+        )
+        assert "[]\n" == run_python(source)
+
+    def test_closing_that_is_interrupted(
+        self,
+        sink: Sink,
+        gate: Gate,
+        root: Path,
+        read_lines: ReadLines,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A signal handler ends the process while close() waits: the exit waits for the same lines."""
+        background = Background(sink)
+        for number in range(3):
+            background.append("s", line(number))
+        assert gate.waiting.wait(DEADLINE_S)
+
+        def interrupted(_: object) -> None:
+            raise SystemExit
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "join", interrupted)
+            with pytest.raises(SystemExit):
+                background.close()
+        threading.Timer(0.05, gate.open.set).start()
+        background.end()
+
+        assert [0, 1, 2] == numbers(read_lines(log_path("s", root)))
+
     def test_one_that_is_dropped_is_not_kept_alive_by_the_exit_hook(self, sink: Sink) -> None:
         """The hook holds a weak reference."""
         import weakref  # noqa: PLC0415
@@ -269,7 +345,7 @@ class TestOverflow:
         self.fill(background, gate, 0)
         flusher = threading.Thread(target=background.flush)
         flusher.start()
-        while not background._queue.qsize():
+        while not background._state.items.qsize():
             time.sleep(0.001)
         for number in range(1, 5):
             background.append("s", line(number))
@@ -281,6 +357,60 @@ class TestOverflow:
         rows = read_lines(log_path("s", root))
         assert (0, 4) == (numbers(rows)[0], numbers(rows)[-1])
         assert 5 == len(numbers(rows)) + background.lost
+
+    @pytest.mark.parametrize(("overflow", "kept"), [("drop_new", [0]), ("drop_oldest", [0])])
+    def test_what_is_dropped_last_is_told_at_the_end(
+        self,
+        overflow: Any,
+        kept: list[int],
+        sink: Sink,
+        root: Path,
+        read_lines: ReadLines,
+    ) -> None:
+        """No line comes after it that the one that tells it could follow."""
+        background = Background(sink, queue_size=1, overflow=overflow)
+        background.append("s", line(0))
+        background.flush()
+        state = background._state
+        state.items.put(("s", line(1), None))
+        background._drop(state, "s")  # as if the writer had emptied the queue this moment
+        state.items.put(("s", line(2), None))
+        background._drop(state, "t")
+        assert 2 == background.lost
+        background.close()
+
+        rows = [
+            row
+            for sid in "st"
+            if log_path(sid, root).exists()
+            for row in read_lines(log_path(sid, root))
+        ]
+        assert [*kept, 1, 2] == numbers(rows)
+        assert 2 == sum(row["lost"] for row in rows if "lost" in row)
+        assert 2 == background.lost
+
+    def test_a_slow_disk_is_told_of_losses_once_a_second(
+        self, sink: Sink, root: Path, monkeypatch: pytest.MonkeyPatch, read_lines: ReadLines
+    ) -> None:
+        """Not a line about losses behind each line that is written; the sum is right."""
+        write = os.write
+
+        def slow(fd: int, data: bytes) -> int:
+            time.sleep(0.002)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", slow)
+        background = Background(sink, queue_size=2, overflow="drop_oldest")
+        for number in range(300):
+            background.append("s", line(number))
+            time.sleep(0.0005)
+        background.close()
+
+        rows = read_lines(log_path("s", root))
+        told = [row["lost"] for row in rows if "lost" in row]
+        assert 300 == len(numbers(rows)) + background.lost
+        assert background.lost == sum(told)
+        assert len(told) < len(numbers(rows)) // 2
 
     def test_block(self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines) -> None:
         """The default: the caller waits for room; nothing is lost."""
@@ -374,7 +504,7 @@ class TestFailures:
         background.append("s", line(0))
         background.flush()
         (writer,) = writers()
-        background._queue.put(None)  # as if it had died
+        background._state.items.put(None)  # as if it had died
         writer.join(DEADLINE_S)
         background.append("s", line(1))
         background.flush()
@@ -382,6 +512,56 @@ class TestFailures:
         background.close()
 
         assert [0, 1, 2] == numbers(read_lines(log_path("s", root)))
+
+    def test_a_full_queue_whose_writer_is_gone(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """Whoever waits for room makes it, instead of waiting for ever."""
+        background = Background(sink, queue_size=2)
+        background.append("s", line(0))
+        background.flush()
+        (writer,) = writers()
+        background._state.items.put(None)  # as if it had died
+        writer.join(DEADLINE_S)
+        for number in range(1, 6):
+            background.append("s", line(number))
+        background.close()
+
+        assert list(range(6)) == numbers(read_lines(log_path("s", root)))
+
+    def test_a_thread_that_cannot_be_started(
+        self, sink: Sink, root: Path, monkeypatch: pytest.MonkeyPatch, read_lines: ReadLines
+    ) -> None:
+        """The caller writes, until it can."""
+        background = Background(sink)
+
+        def refuse(_: object) -> None:
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            assert background.append("s", line(0))
+            assert [0] == numbers(read_lines(log_path("s", root)))
+        background.append("s", line(1))
+        assert 1 == len(writers())
+        background.close()
+
+        assert [0, 1] == numbers(read_lines(log_path("s", root)))
+
+    def test_a_line_that_no_file_can_take(
+        self, sink: Sink, root: Path, read_lines: ReadLines
+    ) -> None:
+        """Whatever the reason, it is counted, and the thread goes on."""
+        background = Background(sink)
+        background.append("", line(0))  # no session has such an ID
+        background.append("s", line(1))
+        background.flush()
+
+        rows = read_lines(log_path("s", root))
+        assert [1] == numbers(rows)
+        assert [1] == [row["lost"] for row in rows if "lost" in row]
+        assert 1 == background.lost
 
     def test_what_is_appended_while_closing(
         self, sink: Sink, root: Path, read_lines: ReadLines
@@ -475,7 +655,7 @@ class TestForks:
             background.close()
 
         def hold() -> None:
-            with background._lock, sink._lock:
+            with background._state.lock, sink._lock:
                 held.set()
                 release.wait(DEADLINE_S)
 
@@ -487,6 +667,23 @@ class TestForks:
         finally:
             release.set()
             thread.join(DEADLINE_S)
+
+    @forks
+    def test_the_losses_are_the_parents(self, sink: Sink, root: Path) -> None:
+        """The child neither counts nor tells them."""
+        background = Background(sink)
+        log_path("s", root).mkdir()
+        background.append("s", line(0))
+        background.flush()
+        assert 1 == background.lost
+
+        def child() -> None:
+            assert 0 == background.lost
+            background.append("child", line(1))
+            background.close()
+            assert b"lost" not in log_path("child", root).read_bytes()
+
+        wait_for(in_child(child))
 
     @forks
     def test_flush_in_a_child_that_logged_nothing(self, sink: Sink) -> None:

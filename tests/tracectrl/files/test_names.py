@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from tracectrl._json import encode_line
 from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
-from tracectrl.files.names import parse_name, stem_of
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import LOG_SUFFIX, parse_name, stem_of
 from tracectrl.files.packed import packing
 
 ROOT = Path("/r")
@@ -47,6 +49,7 @@ ATTACKS = [
     "a\0b",
     "\0",
     "a\nb",
+    "con.\nx",
     "a\rb",
     " ",
     "  a  ",
@@ -87,7 +90,19 @@ ATTACKS = [
     "x.logs.jsonl.1.gz",
     "com\u00b9",
 ]
-DEVICES = ["con", "CON", "Con.txt", "nul", "aux.a.b", "prn", "com0", "COM9", "lpt1", "LPT9.log"]
+DEVICES = [
+    "con.\nx",
+    "con",
+    "CON",
+    "Con.txt",
+    "nul",
+    "aux.a.b",
+    "prn",
+    "com0",
+    "COM9",
+    "lpt1",
+    "LPT9.log",
+]
 
 ids = st.text(
     st.one_of(
@@ -268,6 +283,32 @@ class TestLongIds:
         provider.shutdown()
 
         assert sid == session_id_of(span_path(sid, root))
+
+    @pytest.mark.parametrize("format", ["flat", "otlp", "log"])
+    @pytest.mark.parametrize(
+        "sid",
+        [
+            "\ud83d\ude00" * 40,
+            "\ud83d\ude00😀" * 30,
+            "\\ud83d\\ude00" * 40,
+            "\\\ud83d\ude00" * 40,
+            "\udcff" * 200,
+            "x" * 129 + "\ud800",
+            "\ud83d\ud83d\ude00\ude00" * 20,
+        ],
+        ids=ascii,
+    )
+    def test_lone_surrogates_in_a_long_id(self, sid: str, format: Any, root: Path) -> None:  # noqa: A002
+        """Two of them are not taken for the character that a parser makes of such a pair."""
+        if format == "log":
+            path = log_path(sid, root)
+            Appender(root, LOG_SUFFIX).append(sid, encode_line({"session_id": sid}))
+        else:
+            path = span_path(sid, root)
+            span = ReadableSpan("x", attributes={"session.id": sid})
+            FileSpanExporter(root, format=format).export([span])
+
+        assert ascii(sid) == ascii(session_id_of(path))  # a report cannot hold surrogates
 
     def test_behind_a_torn_first_line(self, root: Path) -> None:
         """A crash may have torn the first line; the next one holds the ID."""

@@ -10,6 +10,8 @@ from tracectrl.files.rotation import is_at, rotate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 
 def make(root: Path, *suffixes: str) -> str:
     """Make the files ``x`` plus each suffix, each holding its suffix; return the path of ``x``."""
@@ -41,12 +43,28 @@ def test_backups_move_up_and_the_oldest_goes(root: Path) -> None:
     assert {".1": "", ".2": ".1", ".3": ".2"} == listing(root)
 
 
-def test_a_gap_is_no_error(root: Path) -> None:
-    """Somebody deleted a backup."""
-    path = make(root, "", ".2")
+def test_a_gap_is_filled(root: Path) -> None:
+    """Somebody deleted a backup: only those before it have to make room."""
+    path = make(root, "", ".1", ".3", ".4")
 
-    assert rotated(path, 3)
-    assert {".1": "", ".3": ".2"} == listing(root)
+    assert rotated(path, 4)
+    assert {".1": "", ".2": ".1", ".3": ".3", ".4": ".4"} == listing(root)
+
+
+def test_room_for_many_costs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of backups that is to mean "keep all" makes no rotation slow."""
+    path = make(root, "", ".1")
+    moved = []
+    replace = os.replace
+
+    def counting(*names: str) -> None:
+        moved.append(names)
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", counting)
+    assert rotated(path, 10**9)
+    assert {".1": "", ".2": ".1"} == listing(root)
+    assert 4 == len(moved)
 
 
 def test_compressed_backups_move_too(root: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files import log_path
+from tracectrl.files import log_path, span_path
 from tracectrl.files.appender import Appender
 from tracectrl.files.sink import Sink
 
@@ -133,15 +134,57 @@ def test_a_loss_line_that_cannot_be_written_is_told_later(
     assert 4 == sink.lost
 
 
-def test_an_owner_who_says_it_otherwise(root: Path) -> None:
-    """Say is told the session and the number instead; no line is added."""
-    said: list[tuple[str, int]] = []
-    sink = Sink(Appender(root, ".logs.jsonl"), lambda _: None, lambda *args: said.append(args))
-    sink.lose(2)
+def test_losses_that_go_elsewhere(root: Path, disk: Disk, read_lines: ReadLines) -> None:
+    """Spans: the log line is in the session's log file, which is not kept open; told once."""
+    losses = Appender(root, ".logs.jsonl")
+    sink = Sink(Appender(root, ".spans.jsonl"), lambda _: None, losses=losses, unit="spans")
+    disk.full = True
+    sink.append("s", LINE)
+    sink.append("s", LINE)
+    disk.full = False
+    sink.append("s", LINE)
     sink.append("s", LINE)
 
-    assert [("s", 2)] == said
-    assert LINE == log_path("s", root).read_bytes()
+    assert LINE * 2 == span_path("s", root).read_bytes()
+    (row,) = read_lines(log_path("s", root))
+    assert ("2 spans could not be written", 2) == (row["message"], row["lost"])
+    assert 0 == losses.open_files
+
+
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_losses_that_no_line_follows(
+    end: str, sink: Sink, disk: Disk, root: Path, read_lines: ReadLines
+) -> None:
+    """Flushing or closing tells of them, in the file of the session that lost one last."""
+    disk.full = True
+    for sid in ("a", "b"):
+        sink.append(sid, LINE)
+    getattr(sink, end)()
+    assert {"a.logs.jsonl": "", "b.logs.jsonl": ""} == {
+        path.name: path.read_text() for path in root.iterdir()
+    }
+    disk.full = False
+    getattr(sink, end)()
+    sink.close()
+
+    assert [2] == [row["lost"] for row in read_lines(log_path("b", root))]
+    assert 2 == sink.lost
+
+
+def test_whatever_goes_wrong(
+    sink: Sink, root: Path, reports: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is not there is lost, also where it was no OSError that kept it out."""
+
+    def fail(*_: object) -> int:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        assert not sink.append("s", LINE, "context")
+    assert (["context"], 1) == (reports, sink.lost)
+    assert sink.append("s", LINE)
+    assert log_path("s", root).read_bytes().startswith(LINE)
 
 
 def test_reports_once_a_minute_at_most(
@@ -161,6 +204,24 @@ def test_reports_once_a_minute_at_most(
 
     assert [0, "after"] == reports
     assert 5 == sink.lost
+
+
+def test_threads_report_once(sink: Sink, disk: Disk, reports: list[Any]) -> None:
+    """A minute is a minute for all of them together."""
+    disk.full = True
+    start = threading.Barrier(8)
+
+    def fail() -> None:
+        start.wait(30)
+        sink.append("s", LINE, "context")
+
+    threads = [threading.Thread(target=fail) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (["context"], 8) == (reports, sink.lost)
 
 
 def test_the_report_sees_the_error(root: Path, disk: Disk) -> None:
