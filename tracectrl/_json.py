@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from datetime import date, datetime, time, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 64
 _MAX_INT_BITS = 64
+
+# U+007F-9F, 061C, 200E, 200F, 2028-202E, 2066-2069 in UTF-8.
+_OBEYED = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+)
 
 _dumps = orjson.dumps
 _PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -56,6 +62,17 @@ def exact(text: str) -> Any:
     """
     encoded = json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return orjson.Fragment(encoded)
+
+
+def for_terminal(line: bytes) -> bytes:
+    r"""Return *line* with what a terminal might obey as ``\uXXXX``, which is the same JSON.
+
+    JSON itself demands this of the control characters below 32 alone. The others are DEL, the second
+    set, which holds another way to begin an escape sequence, and what changes the direction of text.
+    """
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _OBEYED.sub(lambda match: b"\\u%04x" % ord(match[0].decode()), line)
 
 
 def safe_repr(value: object) -> str:

@@ -23,7 +23,8 @@ _SHOWN_ID = 8
 class ConsoleFormatter(logging.Formatter):
     """Formats a record for a terminal: time, level, logger, session, message and extras.
 
-    Control characters and terminal escape sequences are shown, not obeyed.
+    Control characters and terminal escape sequences are shown, not obeyed. Only the message, the
+    traceback and the stack may take several lines: nothing else can look like a line of its own.
     """
 
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
@@ -42,7 +43,8 @@ class ConsoleFormatter(logging.Formatter):
         extras = "".join(
             f" {key}={plain_value(value)}" for key, value in row.items() if key not in _KEYS
         )
-        text = f"{row['timestamp']} {row['level']:<8} {row['logger']} [{scope}] {row['message']}{extras}"
+        head = on_one_line(f"{row['timestamp']} {row['level']:<8} {row['logger']} [{scope}] ")
+        text = f"{head}{row['message']}{on_one_line(extras)}"
         if "exception" in row:
             text += "\n" + row["exception"]["stacktrace"]
         if "stack" in row:
@@ -57,6 +59,11 @@ def escaped(text: str) -> str:
     https://www.cve.org/CVERecord?id=CVE-2025-58160
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def on_one_line(text: str) -> str:
+    r"""Return *text* with newlines as ``\n`` and tabs as ``\t``, and the rest as :func:`escaped`."""
+    return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def plain_value(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
-from tracectrl._json import encode_line
+from tracectrl._json import encode_line, for_terminal
 from tracectrl_logging.fields import RECORD_ATTRIBUTES
 from tracectrl_logging.line import LINE_KEYS, Rows
 
@@ -128,5 +128,5 @@ class SessionJsonFormatter(BaseJsonFormatter):
                 log_data.setdefault(name, None)
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """Return *log_data* as strict JSON."""
-        return encode_line(log_data, self._json_default)[:-1].decode()
+        """Return *log_data* as strict JSON that a terminal may show."""
+        return for_terminal(encode_line(log_data, self._json_default)[:-1]).decode()

@@ -8,6 +8,7 @@ import decimal
 import enum
 import json
 import math
+import re
 import threading
 import uuid
 from collections import OrderedDict, defaultdict, namedtuple
@@ -17,7 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracectrl._json import encode_line, safe_repr, timestamp, timestamp_ns, well_formed
+from tracectrl._json import (
+    encode_line,
+    for_terminal,
+    safe_repr,
+    timestamp,
+    timestamp_ns,
+    well_formed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -383,6 +391,9 @@ class TestTimestamps:
         assert [] == wrong
 
 
+OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 class TestText:
     """Helpers for text."""
 
@@ -393,6 +404,22 @@ class TestText:
         made.encode()
         if not any("\ud800" <= char <= "\udfff" for char in text):
             assert made is text
+
+    @given(st.text())
+    def test_for_terminal(self, text: str) -> None:
+        """The same JSON, without what a terminal might obey."""
+        made = for_terminal(encode_line({"a": text})).decode()
+
+        assert {"a": text} == json.loads(made)
+        assert not OBEYED.search(made[:-1])
+
+    def test_for_terminal_whatever_may_be_obeyed(self) -> None:
+        """What goes is escaped by its number; all else is as it was."""
+        text = "".join(chr(number) for number in range(32, 0x2100))
+        line = encode_line({"a": text})
+        expected = OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", line.decode())
+
+        assert expected == for_terminal(line).decode()
 
     def test_safe_repr(self) -> None:
         """The repr, or a marker that names the type."""

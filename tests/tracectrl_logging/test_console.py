@@ -66,6 +66,17 @@ def test_everything_is_escaped() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 
+def test_nothing_but_the_message_takes_several_lines() -> None:
+    """A value from outside cannot look like a line of its own."""
+    forged = "x\n2026-01-01 CRITICAL app [-] forged\t!"
+    with session("s\nid"):
+        text = formatted(levelname="LV\n", name="a\nb", user=forged, **{"k\n": 1})
+    assert text.endswith(
+        "Z LV\\n      a\\nb [s\\nid] hello user=x\\n2026-01-01 CRITICAL app [-] forged\\t! k\\n=1"
+    )
+    assert formatted("one\ntwo").endswith("one\ntwo")
+
+
 def test_values() -> None:
     """A string is shown as it is, anything else as JSON."""
     assert ["a b", "1", '{"x":null}', '"<object'] == [

@@ -268,3 +268,11 @@ def test_their_formatter_behind_our_filter(
     (outside,), (inside,) = lines(), lines("s1")
     assert (keys, keys) == (set(outside), set(inside))
     assert (default, "s1") == (outside["session_id"], inside["session_id"])
+
+
+def test_what_a_terminal_might_obey() -> None:
+    """``console="json"`` goes to one: escaped, and still the same JSON."""
+    said = "\x1b[31m \x9b31m \x7f \u202e \u2028 ü"
+    text = SessionJsonFormatter().format(logging.makeLogRecord({"msg": said}))
+    assert '"\\u001b[31m \\u009b31m \\u007f \\u202e \\u2028 ü"' in text
+    assert said == json.loads(text)["message"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from tracectrl._json import for_terminal
 from tracectrl.files.names import TRACE_DIR_ENV, root_path
 from tracectrl_logging.reader import UnknownSessionError
 from tracectrl_logging.reader.find import find, find_all, id_of
@@ -56,9 +57,9 @@ def shown(text: str) -> str:
     r"""Return *text* on one line for a terminal: control characters as ``\xNN``, ``\n`` and so on."""
     if text.isascii() and text.isprintable():
         return text
-    from tracectrl_logging.console import escaped  # noqa: PLC0415 - not for ``--json``
+    from tracectrl_logging.console import on_one_line  # noqa: PLC0415 - not for ``--json``
 
-    return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
+    return on_one_line(text)
 
 
 def checked_root(root: str | None) -> str:
@@ -97,8 +98,8 @@ def session_meant(given: str, root: str) -> tuple[str, SessionFiles]:
 
 
 def write_line(line: bytes) -> None:
-    """Write *line* and a newline to stdout, byte for byte."""
-    sys.stdout.buffer.write(line + b"\n")
+    """Write *line*, which is JSON, and a newline to stdout, as a terminal may show it."""
+    sys.stdout.buffer.write(for_terminal(line) + b"\n")
 
 
 class Problems:

@@ -47,10 +47,26 @@ class Group(click.Group):
             raise TypeError(msg)
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; what is said of a mistake in it is fit for a terminal."""
+        with _shown_mistakes():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what ends it early becomes an exit status."""
-        with _quiet_ends(ctx):
+        with _quiet_ends(ctx), _shown_mistakes():
             return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _shown_mistakes() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:  # it may quote an argument
+        from tracectrl_logging.console import escaped  # noqa: PLC0415 - for a mistake only
+
+        error.message = escaped(error.message)  # type: ignore[misc] # or all kinds are made anew
+        raise
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path
 from tracectrl.session import checked, mint
 from tracectrl_logging.capture import environment
-from tracectrl_logging.cli.common import UnusableError, root_option
+from tracectrl_logging.cli.common import UnusableError, root_option, shown
 
 
 @click.command(
@@ -69,10 +69,10 @@ def run(
             root, LOG_SUFFIX
         )  # a root that cannot be written to is said before the program runs
     except (ValueError, OSError) as error:
-        raise UnusableError(str(error)) from error
+        raise UnusableError(shown(str(error))) from error
     env = environment(os.environ, sid, root=root, service_name=service, level=level)
     if verbose:
-        click.echo(f"session {sid}: {log_path(sid, root)}", err=True)
+        click.echo(f"session {shown(sid)}: {shown(str(log_path(sid, root)))}", err=True)
     sys.stdout.flush()
     command = [sys.executable, *(["-m"] if as_module else []), program, *arguments]
     os.execve(sys.executable, command, env)  # noqa: S606 - no shell: to run it is the point

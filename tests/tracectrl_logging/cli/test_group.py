@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl._json import encode_line
+from tracectrl.files.appender import Appender
 from tracectrl_logging import cli
 from tracectrl_logging.cli import common
 from tracectrl_logging.reader import Damage
@@ -117,6 +119,70 @@ def test_warnings_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     problems(Damage("\x1b[2J/s.logs.jsonl", None, "why\n"))
     problems.flush()
     assert "Warning: \\x1b[2J/s.logs.jsonl: why\\n\n" == capsys.readouterr().err
+
+
+EVIL = "\x1b[31m\x9b31m\x07\x7f\u202e"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (EVIL,),
+        (f"--{EVIL}",),
+        ("sessions", EVIL),
+        ("sessions", f"--limit={EVIL}"),
+        ("sessions", f"--{EVIL}"),
+        ("show", EVIL),
+        ("grep", f"{EVIL}("),
+        ("grep", "x", "--session", EVIL),
+        ("prune", "--older-than", EVIL),
+        ("prune", "--max-total", EVIL),
+        ("compress", "--format", EVIL),
+        ("run", "--session", "", EVIL),
+        ("run", "--root", f"/dev/null/{EVIL}", "x.py"),
+        ("sessions", "--root", EVIL),
+    ],
+)
+def test_mistakes_are_escaped(args: tuple[str, ...], command: Command, write: Write) -> None:
+    """What is said of an argument is fit for a terminal, whoever says it."""
+    write("s.logs.jsonl", b'{"message":"x"}')
+    result = command(*args)
+    assert result.exit_code in (1, 2)
+    assert [] == [char for char in EVIL[:1] + "\x9b\x07\x7f\u202e" if char in result.output]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("sessions",),
+        ("sessions", "--json"),
+        ("show", "s"),
+        ("show", "s", "--full"),
+        ("show", "s", "--json"),
+        ("grep", "e"),
+        ("grep", "-l", "e"),
+        ("grep", "--json", "e"),
+        ("grep", "--json", "-l", "e"),
+        ("prune", "--keep", "0", "--dry-run"),
+        ("prune", "--keep", "0", "--dry-run", "--json"),
+        ("compress", "--dry-run", "--json"),
+    ],
+)
+def test_what_is_stored_is_escaped(
+    args: tuple[str, ...], command: Command, root: Path, parse_line: Callable[[str], dict[str, Any]]
+) -> None:
+    """In every text, and in JSON, too, which a terminal shows as well; there it stays the same."""
+    for sid in ("s", EVIL):
+        row = {"level": EVIL, "logger": EVIL, "message": EVIL, "session_id": sid, EVIL: [EVIL]}
+        Appender(root, ".logs.jsonl").append(sid, encode_line({**row, "service": EVIL}))
+        span = {"name": EVIL, "kind": EVIL, "attributes": {EVIL: EVIL}, "session_id": sid}
+        Appender(root, ".spans.jsonl").append(sid, encode_line({**span, "service": EVIL}))
+    result = command(*args, NO_COLOR="1")
+    assert 0 == result.exit_code
+    assert [] == [char for char in EVIL[:1] + "\x9b\x07\x7f\u202e" if char in result.output]
+    if "--json" in args:
+        rows = [parse_line(row) for row in result.stdout.splitlines()]
+        assert EVIL in [value for row in rows for value in row.values() if isinstance(value, str)]
 
 
 def test_interrupt(command: Command, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
