@@ -1,0 +1,145 @@
+"""Options by which several commands pick lines: ``--since``, ``--where`` and so on."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+    from tracectrl_logging.reader.conditions import Condition
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_LOCALTIME = "/etc/localtime"
+_SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
+
+
+def since_options(command: F) -> F:
+    """Give *command* ``--since`` and ``--until``, texts that :func:`moment_of` reads."""
+    return _with(
+        command,
+        click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05."),
+        click.option("--until", metavar="TIME", help="Up to this time."),
+    )
+
+
+def where_option(what: str) -> Callable[[F], F]:
+    """Give a command ``--where``, which may be repeated and picks *what*."""
+    return click.option(
+        "-w",
+        "--where",
+        metavar="CONDITION",
+        multiple=True,
+        type=condition,
+        help=f"{what} that meet this: tool=search, 'level>=WARNING', 'duration>1s', 'path~^/api'.",
+    )
+
+
+def line_options(command: F) -> F:
+    """Give *command* the options that pick lines by level, logger and trace."""
+    return _with(
+        command,
+        click.option("--level", metavar="LEVEL", callback=_level, help="Log lines at it or above."),
+        click.option("--logger", metavar="NAME", help="Log lines of this logger and those below."),
+        click.option(
+            "--trace", "trace_id", metavar="ID", callback=_hex, help="Lines of this trace."
+        ),
+    )
+
+
+def tz_option(command: F) -> F:
+    """Give *command* ``--tz``: a :class:`datetime.tzinfo`, ``None`` where none was given."""
+    return click.option(
+        "--tz",
+        metavar="ZONE",
+        callback=_zone,
+        help="Times are of this zone: Europe/Berlin, local.  [default: UTC]",
+    )(command)
+
+
+def moment_of(text: str | None, option: str, tz: tzinfo | None = None) -> str | None:
+    """Return the moment that *text*, given for *option*, names; as lines write it.
+
+    Raises:
+        click.BadParameter: it names none.
+    """
+    if text is None:
+        return None
+    from datetime import timezone  # noqa: PLC0415 - where a time is given
+
+    from tracectrl_logging.reader.times import moment  # noqa: PLC0415 - as above
+
+    try:
+        return moment(text, tz=tz or timezone.utc)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=f"'{option}'") from error
+
+
+def condition(text: str) -> Condition:
+    """Return the condition *text*; the type of an option or argument."""
+    from tracectrl_logging.reader.conditions import Condition  # noqa: PLC0415 - where one is given
+
+    try:
+        return Condition(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _with(command: F, *options: Callable[[F], F]) -> F:
+    return reduce(lambda given, option: option(given), reversed(options), command)
+
+
+def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            condition(f"level>={value}")
+        except click.BadParameter as error:
+            text = f"a level is DEBUG, INFO, WARNING, ERROR or CRITICAL, not {value!r}"
+            raise click.BadParameter(text, ctx, param) from error
+    return value
+
+
+def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if _SPELT.fullmatch(value) is None:
+        text = f"an ID is hexadecimal digits, or the first of them, not {value!r}"
+        raise click.BadParameter(text, ctx, param)
+    return value.lower()
+
+
+def _zone(ctx: click.Context, param: click.Parameter, value: str | None) -> tzinfo | None:
+    if value is None:
+        return None
+    from datetime import timezone  # noqa: PLC0415 - where one is given
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
+
+    if value.upper() in {"UTC", "Z"}:
+        return timezone.utc
+    try:
+        return _local() if value.lower() == "local" else ZoneInfo(value)
+    except (LookupError, ValueError, OSError) as error:
+        text = f"a time zone is UTC, local or a name like Europe/Berlin, not {value!r}"
+        raise click.BadParameter(text, ctx, param) from error
+
+
+def _local() -> tzinfo | None:
+    """Return the system's time zone, with its summers; where nobody knows those, its offset."""
+    from datetime import datetime, timezone  # noqa: PLC0415 - where it is asked for
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
+
+    name = os.environ.get("TZ")
+    if name:
+        return ZoneInfo(name.lstrip(":"))
+    try:
+        with open(_LOCALTIME, "rb") as file:
+            return ZoneInfo.from_file(file, key="local")
+    except OSError:
+        return datetime.now(timezone.utc).astimezone().tzinfo
