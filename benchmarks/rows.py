@@ -270,7 +270,7 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
     """Rows 6 and 7: each session in a context of its own, as tasks are, one record by turns."""
     thousand, ten_thousand = scale.of(1000), scale.of(10_000, 20)
 
-    def interleaved(name: str, count: int, turns: int, **options: Any) -> Contender:
+    def interleaved(name: str, count: int, **options: Any) -> Contender:
         handler = SessionFileHandler(os.path.join(root, name), **options)
         call = stdlib_calls(stdlib_logger(name, handler))
         contexts = [task_context(number) for number in range(count)]
@@ -280,28 +280,24 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
             for context in islice(by_turns, calls):
                 context.run(call, 1)
 
-        for context in contexts:  # make the files, which is not what is measured
+        for context in contexts:  # makes the files, which is not what is measured
             context.run(call, 1)
-        return Contender(name, run, lambda: contextlib.nullcontext(turns))
+        return Contender(name, run)
 
-    default = "1000 sessions, default options"
-    few, many = "1000 sessions", "10000 sessions, 512 open files"
-    files = scale.of(512)
+    one, few, default = "one session", "1000 sessions", "1000 sessions, default options"
+    many, files = "10000 sessions, 512 open files", scale.of(512)
     contenders = [
-        interleaved("one session", 1, 1),
-        interleaved(few, thousand, 1, max_open_files=thousand),
-        interleaved(default, thousand, 1),
-        interleaved(many, ten_thousand, 1, max_open_files=files),
+        interleaved(one, 1),
+        interleaved(few, thousand, max_open_files=thousand),
+        interleaved(default, thousand),
     ]
-    times = rounds_of(contenders, calls=thousand, rounds=max(2, scale.rounds // 5))
-    return {
-        6: Measured(
-            ratio(times, few, "one session"),
-            {"default options": ratio(times, default, "one session")},
-            times,
-        ),
-        7: Measured(ratio(times, many, "one session")),
-    }
+    rounds = max(2, scale.rounds // 10)
+    times = rounds_of(contenders, calls=5 * thousand, rounds=rounds)
+    beside = {"default options": ratio(times, default, one)}
+    found = {6: Measured(ratio(times, few, one), beside, times)}
+    contenders = [interleaved(one, 1), interleaved(many, ten_thousand, max_open_files=files)]
+    times = rounds_of(contenders, calls=ten_thousand // 2, rounds=rounds)
+    return {**found, 7: Measured(ratio(times, many, one), times=times)}
 
 
 def task_context(number: int) -> contextvars.Context:

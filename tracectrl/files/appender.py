@@ -160,6 +160,7 @@ class Appender:
         whole_number("backup_count", backup_count, 0)
         whole_number("max_sessions_per_minute", max_sessions_per_minute, 0)
         self.root: Final = os.path.abspath(root_path(root))
+        self._prefix = os.path.join(self.root, "")
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
@@ -316,15 +317,17 @@ class Appender:
         fresh = self._open(key, path)
         while not self._acquired(table := self._table):
             pass
+        surplus = []
         try:
             files = table.files
             file = files.setdefault(key, fresh)
-            surplus = [files.popitem(last=False)[1] for _ in range(len(files) - self._limit)]
-            # Another thread may use a file meanwhile; then the next opening sees to it.
-            with contextlib.suppress(RuntimeError):
-                idle_since = time.monotonic() - _IDLE_S
-                while next(iter(files.values())).check_at < idle_since:
-                    surplus.append(files.popitem(last=False)[1])
+            while len(files) > self._limit:
+                surplus.append(files.popitem(last=False)[1])
+            idle_since = fresh.check_at - _IDLE_S
+            while next(iter(files.values())).check_at < idle_since:
+                surplus.append(files.popitem(last=False)[1])
+        except RuntimeError:  # another thread uses a file meanwhile; the next opening sees to it
+            pass
         finally:
             table.lock.release()
         if file is not fresh:
@@ -347,7 +350,7 @@ class Appender:
         return True
 
     def _path(self, stem: str) -> str:
-        return os.path.join(self.root, stem + self._suffix)
+        return f"{self._prefix}{stem}{self._suffix}"
 
     def _open(self, key: str | None, path: str) -> _File:
         while True:
@@ -363,15 +366,15 @@ class Appender:
                     raise _refused(path, "a symbolic link") from None
                 raise
             try:
+                hold(fd)
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink > 1:
                     raise _refused(path, "a file with another name, a hard link")  # noqa: TRY301
-                hold(fd)
-                if is_at(path, status):
+                if status.st_nlink:
                     file = _File(key, path, fd, status)
-                    file.torn = _is_torn(fd, os.fstat(fd).st_size)
+                    file.torn = _is_torn(fd, status.st_size)
                     return file
             except BaseException:
                 os.close(fd)
