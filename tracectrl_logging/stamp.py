@@ -26,12 +26,19 @@ STAMP_KEYS = ("session_id", *SPAN_KEYS)
 class Stamp(dict[str, str]):
     """Those of :data:`STAMP_KEYS` that exist, in that order. Shared: not to be changed."""
 
-    encoded: tuple[str, bytes] | None = None
+    __slots__ = ("encoded",)
+
+    encoded: tuple[str, bytes] | None
     """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.encode` made them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded = None
 
 
 _NONE = Stamp()
 _MAX_KEPT = 1024
+_NOTHING_KEPT: tuple[None, None, None] = None, None, None
 
 
 def _context_getter() -> Callable[[], Any]:
@@ -48,15 +55,17 @@ _current_session = _session_id.get
 def stamp() -> Stamp:
     """Return the stamp of the current context; never raises.
 
-    OpenTelemetry's context lives as long as its span is current, and says the same all the time: its
-    stamps are kept on it, one for each session that was current meanwhile.
+    OpenTelemetry's context lives as long as its span is current, and says the same all the time:
+    its stamp is kept on it, with the session that was current then.
     """
     if _collecting and is_finalizing():
         return _NONE
+    context = _current_context()
     try:
-        return _current_context()._tracectrl_stamps[_current_session()]  # type: ignore[no-any-return]  # noqa: SLF001
-    except (AttributeError, KeyError):
-        return _made()
+        sid, ids, _ = context._tracectrl_stamp  # noqa: SLF001
+    except AttributeError:
+        return _made(context)
+    return ids if sid is _current_session() else _made(context)  # type: ignore[no-any-return]
 
 
 def is_stamped(fields: Mapping[str, Any]) -> bool:
@@ -69,22 +78,25 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _made() -> Stamp:
-    """Make the present stamp, and keep it for the next time."""
-    context, sid = _current_context(), _current_session()
-    session_id = session_in(context) if sid is None else sid
-    ids = Stamp() if session_id is None else Stamp({"session_id": session_id})
-    ids.update(span_ids(context))
-    kept = getattr(context, "_tracectrl_stamps", None)
-    if kept is None:
-        kept = {}
-        try:
-            context._tracectrl_stamps = kept  # noqa: SLF001
-        except AttributeError:  # a runtime context of the user's own
-            return ids
-    elif len(kept) >= _MAX_KEPT:
-        kept.clear()
-    kept[sid] = ids
+def _made(context: Any) -> Stamp:
+    """Return the stamp of *context* and the current session, and keep it for the next time."""
+    sid = _current_session()
+    known, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
+    ids: Stamp | None = others.get(sid) if others else None
+    if ids is None:
+        ids = Stamp()
+        session_id = session_in(context) if sid is None else sid
+        if session_id is not None:
+            ids["session_id"] = session_id
+        ids.update(span_ids(context))
+        if latest is not None:  # several sessions under one span, or without any
+            if others is None or len(others) >= _MAX_KEPT:
+                others = {known: latest}
+            others[sid] = ids
+    try:
+        context._tracectrl_stamp = sid, ids, others  # noqa: SLF001
+    except AttributeError:  # a runtime context of the user's own
+        pass
     return ids
 
 

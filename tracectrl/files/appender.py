@@ -50,7 +50,7 @@ _FLAGS: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_MAX_OPEN_FILES: Final = 512
+_MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
 _MINUTE_S: Final = 60.0
@@ -131,7 +131,7 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; the least recently used goes first. ``None``
-            takes a quarter of ``RLIMIT_NOFILE``, 512 at most.
+            takes a quarter of ``RLIMIT_NOFILE``, 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
