@@ -75,17 +75,22 @@ class Encoder:
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
 
-    def lasting(self, record: logging.LogRecord) -> Parts | None:
-        """Return what :meth:`line` makes the line of *record* from, later and on any thread.
+    def lasting(self, record: logging.LogRecord) -> tuple[str, bytes | Parts]:
+        """Return what :meth:`record` does, or what :meth:`line` makes that of later.
 
-        ``None`` where that has to be now: a value may change, or redaction runs the user's code.
+        That is left for later, and for any thread, which comes out the same then: not values that
+        may change meanwhile, and no redaction, which runs the user's code.
         """
-        if self._redact is not None:
-            return None
         parts = _parts_of(record)
-        if parts is None or not _LASTING.issuperset(map(type, parts[-1].values())):
-            return None
-        return parts
+        if parts is None:
+            row = self.rows.of_record(record)
+            return row["session_id"], encode_line(row)
+        if self._redact is not None:
+            return self.line(parts)
+        for value in parts[4].values():
+            if type(value) not in _LASTING:
+                return self.line(parts)
+        return parts[3].get("session_id", UNKNOWN), parts
 
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.background import Overflow
     from tracectrl.redaction import Redact
+    from tracectrl_logging.encode import Parts
 
 _BASIC_FORMATS = (
     logging.BASIC_FORMAT,
@@ -85,6 +86,7 @@ class SessionFileHandler(logging.Handler):
             root,
             LOG_SUFFIX,
             report=self._report,
+            make=self._encoder.line,
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,
@@ -93,6 +95,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
+        self._is_background = background
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
@@ -125,10 +128,13 @@ class SessionFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
         try:
-            if self.formatter is None:
-                sid, line = self._encoder.record(record)
-            else:
+            line: bytes | Parts
+            if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
+            elif self._is_background:
+                sid, line = self._encoder.lasting(record)
+            else:
+                sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
             self.handleError(record)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.appender import whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracectrl.files.sink import Sink
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
@@ -30,7 +32,7 @@ _ALIVE_S = 0.1
 _SAY_EVERY_S = 1.0
 _LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
-_Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event | None"
+_Item: TypeAlias = "tuple[str, Any, Any] | threading.Event | None"
 _Items: TypeAlias = "queue.SimpleQueue[_Item]"
 
 
@@ -77,6 +79,8 @@ class Background:
 
     Args:
         sink: who writes.
+        make: makes a line, on the writer's thread, of what is no line yet: returns whose it is, and
+            the line.
         queue_size: lines that may wait; about so many, since threads do not queue to be counted.
         overflow: what a full queue does: ``"block"`` the caller, ``"drop_oldest"`` or
             ``"drop_new"``; what is dropped is counted, and a line says how much, once a second at
@@ -87,10 +91,16 @@ class Background:
     """
 
     def __init__(
-        self, sink: Sink, *, queue_size: int = DEFAULT_QUEUE_SIZE, overflow: Overflow = "block"
+        self,
+        sink: Sink,
+        *,
+        make: Callable[[Any], tuple[str, bytes]] | None = None,
+        queue_size: int = DEFAULT_QUEUE_SIZE,
+        overflow: Overflow = "block",
     ) -> None:
         check_options(queue_size, overflow)
         self._sink = sink
+        self._make = make
         self._size = queue_size
         self._overflow = overflow
         self._state = _State()
@@ -106,14 +116,17 @@ class Background:
         with state.lock:
             return state.dropped + self._sink.lost
 
-    def append(self, sid: str, line: bytes, context: Any = None) -> bool:
-        """Enqueue *line* for the session *sid*; return whether it was taken."""
+    def append(self, sid: str, line: Any, context: Any = None) -> bool:
+        """Enqueue *line* for the session *sid*; return whether it was taken.
+
+        What is not ``bytes`` becomes a line later, by what was given as *make*.
+        """
         state = self._state
         if state.thread is None or state.pid != os.getpid():
             state = self._own()
             if not self._start(state):
                 self._drain(state.items)
-                return self._sink.append(sid, line, context)
+                return self._append(sid, line, context)
         items = state.items
         if items.qsize() >= self._size and not self._make_room(state, items, sid):
             return False
@@ -259,11 +272,20 @@ class Background:
         if stop:
             items.put(None)
 
-    def _handle(self, item: tuple[str, bytes, Any] | threading.Event) -> None:
+    def _handle(self, item: tuple[str, Any, Any] | threading.Event) -> None:
         if isinstance(item, threading.Event):
             item.set()
         else:
-            self._sink.append(*item)
+            self._append(*item)
+
+    def _append(self, sid: str, line: Any, context: Any) -> bool:
+        if self._make is not None and not isinstance(line, bytes):
+            try:
+                sid, line = self._make(line)
+            except Exception:  # noqa: BLE001 - a line that is not there is lost, whatever the reason
+                self._sink.fail(sid, context)
+                return False
+        return self._sink.append(sid, line, context)
 
 
 def _end_with_child(reference: weakref.ref[Background]) -> None:
