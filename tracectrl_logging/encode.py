@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from tracectrl._json import encode_line, timestamp_ns, timestamp_us
+from tracectrl._json import encode_line, timestamp, timestamp_ns
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST
 from tracectrl_logging.line import LINE_KEYS, SPECIAL_KEYS, Rows, level_of, logger_name
@@ -33,18 +33,16 @@ _LINE_OPTIONS = _OPTIONS | orjson.OPT_APPEND_NEWLINE
 _Record = logging.LogRecord
 _get_message = _Record.getMessage
 
-# What a name on a record, behind its own attributes, is: an extra, unless it is here.
-_STAMP, _DERIVED, _TAKEN = 1, 2, 3
-_KINDS = {
-    **dict.fromkeys((*LINE_KEYS, *RECORD_ATTRIBUTES), _TAKEN),
-    **dict.fromkeys(STAMP_KEYS, _STAMP),
-    **dict.fromkeys(("message", "asctime", "color_message"), _DERIVED),
-}
+# What an extra cannot be called, on a record that goes the short way; and what is none, since it
+# says what the record says otherwise.
+_TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS}) - {*STAMP_KEYS, "message", "asctime"}
+_NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
+_extra_names: set[str] = set()  # those that were looked at already
 _NOBODY = object()
 _LASTING = frozenset({str, int, float, bool, type(None)})
 
-Parts: TypeAlias = "tuple[int, tuple[str, str], str, Stamp, dict[str, Any]]"
-"""What makes a plain line: microseconds since the epoch, level and logger, message, stamp, extras."""
+Parts: TypeAlias = "tuple[float, str, str, str, Stamp, dict[str, Any]]"
+"""What makes a plain line: seconds since the epoch, level, logger, message, stamp, extras."""
 
 
 class Encoder:
@@ -75,22 +73,17 @@ class Encoder:
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
 
-    def lasting(self, record: logging.LogRecord) -> tuple[str, bytes | Parts]:
-        """Return what :meth:`record` does, or what :meth:`line` makes that of later.
+    def lasting(self, record: logging.LogRecord) -> Parts | None:
+        """Return what :meth:`line` makes the line of *record* from, later and on any thread.
 
-        That is left for later, and for any thread, which comes out the same then: not values that
-        may change meanwhile, and no redaction, which runs the user's code.
+        ``None`` where that has to be now: a value may change, or redaction runs the user's code.
         """
-        parts = _parts_of(record)
-        if parts is None:
-            row = self.rows.of_record(record)
-            return row["session_id"], encode_line(row)
-        if self._redact is not None:
-            return self.line(parts)
-        for value in parts[4].values():
+        if self._redact is not None or (parts := _parts_of(record)) is None:
+            return None
+        for value in parts[-1].values():
             if type(value) not in _LASTING:
-                return self.line(parts)
-        return parts[3].get("session_id", UNKNOWN), parts
+                return None
+        return parts
 
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""
@@ -106,22 +99,22 @@ class Encoder:
             else:
                 if len(event) - len(extras) in (len(ids), 0):  # all of the stamp, or nothing of it
                     del extras["event"]
-                    source = level_of(method), logger_name(logger)
-                    return self.line((time.time_ns() // 1000, source, message, ids, extras))
+                    level, name = level_of(method), logger_name(logger)
+                    return self.line((time.time(), level, name, message, ids, extras))
         row = self.rows.of_event(logger, method, event)
         return row["session_id"], encode_line(row)
 
     def line(self, parts: Parts) -> tuple[str, bytes]:
         """Return whose line *parts* make, and the line; never raises for a value."""
-        microseconds, source, message, ids, extras = parts
+        seconds, level, name, message, ids, extras = parts
         if self._redact is not None:
             extras = self._redact(extras)
         try:
-            second, rest = divmod(microseconds, 1_000_000)
+            second, rest = divmod(round(seconds * 1e6), 1_000_000)
             known, start = self._second
             if second != known:
                 start = self._start(second)
-            head = self._heads.get(source) or self._head(source)
+            head = self._heads.get((level, name)) or self._head(level, name)
             sid, keys = ids.encoded or _encoded(ids)
             text = _dumps(message, None, _OPTIONS)
             if not extras:
@@ -132,9 +125,9 @@ class Encoder:
             )
         except Exception:  # noqa: BLE001 - values that the encoder refuses, a time of no calendar
             row = {
-                "timestamp": timestamp_us(microseconds),
-                "level": source[0],
-                "logger": source[1],
+                "timestamp": timestamp(seconds),
+                "level": level,
+                "logger": name,
                 "message": message,
                 "session_id": UNKNOWN,
                 **ids,
@@ -148,13 +141,19 @@ class Encoder:
         self._second = (second, start)
         return start
 
-    def _head(self, source: tuple[str, str]) -> bytes:
-        level, name = map(_dumps, source)
-        head = b'Z","level":%b,"logger":%b,"message":' % (level, name)
+    def _head(self, level: str, name: str) -> bytes:
+        head = b'Z","level":%b,"logger":%b,"message":' % (_dumps(level), _dumps(name))
         if len(self._heads) >= _MAX_KEPT:
             self._heads.clear()
-        self._heads[source] = head
+        self._heads[level, name] = head
         return head
+
+
+def made_anew(parts: Parts) -> logging.LogRecord:
+    """Return a record that says what the one did that *parts* were taken from, less where it was."""
+    seconds, level, name, message, ids, extras = parts
+    own = {"created": seconds, "levelname": level, "levelno": logging.getLevelName(level)}
+    return logging.makeLogRecord({**own, "name": name, "msg": message, **ids, **extras})
 
 
 def _parts_of(record: logging.LogRecord) -> Parts | None:
@@ -185,17 +184,22 @@ def _parts_of(record: logging.LogRecord) -> Parts | None:
         if names[RECORD_COUNT - 1] != RECORD_LAST:
             return None
         for name in names[RECORD_COUNT:]:
-            if name not in _KINDS:
-                if name[0] != "_":
-                    extras[name] = fields[name]
-            elif _KINDS[name] is _TAKEN or (
-                _KINDS[name] is _STAMP and fields[name] is not ids.get(name)
-            ):
+            if name in _extra_names or _is_extra(name):
+                extras[name] = fields[name]
+            elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
                 return None
-        source = fields["levelname"], fields["name"]
-        return round(fields["created"] * 1e6), source, message, ids, extras
+        return fields["created"], fields["levelname"], fields["name"], message, ids, extras
     except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
         return None
+
+
+def _is_extra(name: str) -> bool:
+    """Tell whether *name*, which is on a record, is an extra's."""
+    if name in _NO_EXTRAS or name[0] == "_":
+        return False
+    if len(_extra_names) < _MAX_KEPT:
+        _extra_names.add(name)
+    return True
 
 
 def _encoded(ids: Stamp) -> tuple[str, bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
-from tracectrl_logging.encode import Encoder
+from tracectrl_logging.encode import Encoder, made_anew
 from tracectrl_logging.fields import stamp_of
 from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.rendered import as_line
@@ -128,11 +128,12 @@ class SessionFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
         try:
-            line: bytes | Parts
             if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
-            elif self._is_background:
-                sid, line = self._encoder.lasting(record)
+            elif self._is_background and (parts := self._encoder.lasting(record)) is not None:
+                # Without the record: what one thread makes and another frees is slow to make anew.
+                self._writer.append(None, parts, parts)
+                return
             else:
                 sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
@@ -162,5 +163,5 @@ class SessionFileHandler(logging.Handler):
         self._writer.close()
         super().close()
 
-    def _report(self, record: logging.LogRecord) -> None:
-        self.handleError(record)
+    def _report(self, record: logging.LogRecord | Parts) -> None:
+        self.handleError(record if isinstance(record, logging.LogRecord) else made_anew(record))

@@ -44,4 +44,5 @@ def open_writer(
     sink = Sink(appender, report)
     if not background:
         return sink
-    return Background(sink, make=make, queue_size=size, overflow=overflow)
+    options: dict[str, Any] = {} if make is None else {"make": make}
+    return Background(sink, queue_size=size, overflow=overflow, **options)

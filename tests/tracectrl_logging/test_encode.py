@@ -187,7 +187,7 @@ class TestEvents:
         with (
             in_session(sid),
             in_span(is_in_span),
-            mock.patch.object(time, "time_ns", return_value=10**18),
+            mock.patch.object(time, "time", return_value=1e9),
         ):
             if is_stamped:
                 add_session_context(None, method, fields)

@@ -105,9 +105,13 @@ class _File:
         return status is not None and not status.st_nlink
 
     def close(self) -> None:
-        if self.fd >= 0 and self.status() is not None:
-            with contextlib.suppress(OSError):
+        if self.fd < 0:
+            return
+        if self.status() is not None:
+            try:
                 os.close(self.fd)
+            except OSError:
+                pass
         self.fd = -1
 
     __del__ = close
