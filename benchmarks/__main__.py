@@ -17,9 +17,8 @@ import tempfile
 from typing import Any
 
 from harness import figure_of, machine
-from rows import BARS, MEASURES, Measured, Scale
+from rows import BARS, MEASURES, RESULTS, Measured, Scale
 
-RESULTS = os.path.join(os.path.dirname(__file__), "results")
 DISTRIBUTIONS = (
     "tracectrl-logging",
     "orjson",
@@ -99,8 +98,7 @@ def store(directory: str, this: dict[str, Any], measured: dict[int, Measured]) -
             "figure": dataclasses.asdict(result.figure),
             "beside": {name: dataclasses.asdict(it) for name, it in result.beside.items()},
             "seconds": {
-                name: dataclasses.asdict(figure_of(values))
-                for name, values in result.times.items()
+                name: dataclasses.asdict(figure_of(values)) for name, values in result.times.items()
             },
         }
         for number, result in measured.items()

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import gc
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import random
@@ -123,6 +124,14 @@ def ratio(times: Times, one: str, other: str, floor: str | None = None) -> Figur
         for mine, theirs, least in zip(times[one], times[other], base, strict=True)
         if theirs > least
     )
+
+
+def is_installed(module: str) -> bool:
+    """Tell whether *module* can be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor what it is in
+        return False
 
 
 def machine(distributions: Iterable[str]) -> dict[str, Any]:

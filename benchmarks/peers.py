@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from importlib.util import find_spec
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from content import (
     stdlib_calls,
     stdlib_logger,
 )
-from harness import Contender
+from harness import Contender, is_installed
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
@@ -89,7 +88,7 @@ def json_loggers(root: str) -> Iterator[Contender]:
         (JSON_LOGGER, lambda: JsonFormatter(FIELDS)),
         (f"{JSON_LOGGER}, orjson", lambda: OrjsonFormatter(FIELDS)),
     ]
-    if find_spec("msgspec"):
+    if is_installed("msgspec"):
         from pythonjsonlogger.msgspec import MsgspecFormatter  # noqa: PLC0415 - where installed
 
         formatters.append((f"{JSON_LOGGER}, msgspec", lambda: MsgspecFormatter(FIELDS)))
@@ -132,7 +131,7 @@ def structlog_logger(logger: Any, processors: list[Any]) -> Any:
 
 def opentelemetry_logging(root: str) -> Iterator[Contender]:
     """Yield the contrib instrumentation: its record factory, and its handler."""
-    if not find_spec("opentelemetry.instrumentation.logging"):
+    if not is_installed("opentelemetry.instrumentation.logging"):
         return
     from opentelemetry.instrumentation.logging import LoggingInstrumentor  # noqa: PLC0415
     from opentelemetry.instrumentation.logging.handler import LoggingHandler  # noqa: PLC0415
@@ -176,7 +175,7 @@ def opentelemetry_logging(root: str) -> Iterator[Contender]:
 
 def loguru(root: str) -> Iterator[Contender]:
     """Yield loguru with ``serialize=True``, and a patcher for the IDs."""
-    if not find_spec("loguru"):
+    if not is_installed("loguru"):
         return
     from loguru import logger  # noqa: PLC0415
 
@@ -199,7 +198,7 @@ def loguru(root: str) -> Iterator[Contender]:
 
 def asgi_correlation_id(root: str) -> Iterator[Contender]:
     """Yield asgi-correlation-id's filter, python-json-logger, and the span by hand."""
-    if not find_spec("asgi_correlation_id"):
+    if not is_installed("asgi_correlation_id"):
         return
     from asgi_correlation_id import CorrelationIdFilter, correlation_id  # noqa: PLC0415
 

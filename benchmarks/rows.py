@@ -14,7 +14,6 @@ import statistics
 import threading
 import time
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,15 @@ from content import (
     stdlib_logger,
     tracer,
 )
-from harness import Contender, Figure, figure_of, ratio, rounds_of, without_collector
+from harness import (
+    Contender,
+    Figure,
+    figure_of,
+    is_installed,
+    ratio,
+    rounds_of,
+    without_collector,
+)
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from processes import import_times, resident_growth
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
 OURS = "tracectrl-logging, logging"
 OURS_ALL = "tracectrl-logging, logging, every option on"
 OURS_STRUCTLOG = "tracectrl-logging, structlog"
-MIB = 1 << 20
+RESULTS = os.path.join(os.path.dirname(__file__), "results")
 
 
 @dataclass(frozen=True)
@@ -135,80 +142,85 @@ def stamp_alone(root: str, scale: Scale) -> dict[int, Measured]:
     """Row 4: the filter and the processor by themselves, on records and events made before."""
     del root
     calls = 200
+    filters = {"": SessionContextFilter(), " by hand": FilterByHand()}
+    processors: dict[str, Any] = {"": add_session_context, " by hand": add_by_hand}
+    made = Made(calls)
+    contenders = [
+        *(
+            Contender(f"filter{it}", made.filtering(filters[it].filter), made.anew)
+            for it in filters
+        ),
+        *(
+            Contender(f"processor{it}", made.processing(processors[it]), made.anew)
+            for it in processors
+        ),
+        *(
+            Contender(f"new span{it}", made.in_new_spans(filters[it].filter), made.anew)
+            for it in filters
+        ),
+        Contender("new span, no stamp", made.in_new_spans(id), made.anew),
+    ]
+    with in_session_and_span():
+        times = rounds_of(contenders, calls=calls, rounds=scale.rounds * 2)
+    both = {name: ratio(times, name, f"{name} by hand") for name in ("filter", "processor")}
+    first = ratio(times, "new span", "new span by hand", "new span, no stamp")
+    worst = max(both.values(), key=lambda figure: figure.median)
+    return {4: Measured(worst, {**both, "first record of a new span": first}, times)}
 
-    logger = stdlib_logger("stamp")
 
-    def new_record() -> logging.LogRecord:
+class Made:
+    """Records, events and contexts of spans that are there before the clock starts."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._logger = stdlib_logger("stamp")
+        self._spans = [tracer.start_span("s") for _ in range(count)]
+
+    @contextlib.contextmanager
+    def anew(self) -> Iterator[None]:
+        """Make those that the next round uses up; they are as logging and structlog make them."""
         extra = {"tool": "search", "attempt": 3}
-        return logger.makeRecord("n", logging.INFO, "p", 1, "m", (), None, "f", extra)
+        make = self._logger.makeRecord
+        self._records = [
+            make("n", logging.INFO, "p", 1, "m", (), None, "f", extra) for _ in self._spans
+        ]
+        self._events: list[dict[str, Any]] = [{"event": "m", **extra} for _ in self._spans]
+        self._contexts = [trace.set_span_in_context(span) for span in self._spans]
+        yield
 
-    def filtering(made: logging.Filter) -> Callable[[int], None]:
+    def filtering(self, stamp: Callable[[logging.LogRecord], object]) -> Callable[[int], None]:
+        """Return what calls *stamp* with records."""
+
         def run(count: int) -> None:
-            stamp = made.filter
-            for record in islice(records, count):
+            for record in islice(self._records, count):
                 stamp(record)
 
         return run
 
-    def processing(processor: Any) -> Callable[[int], None]:
+    def processing(self, processor: Any) -> Callable[[int], None]:
+        """Return what calls *processor* with events."""
+
         def run(count: int) -> None:
-            for event in islice(events, count):
+            for event in islice(self._events, count):
                 processor(None, "info", event)
 
         return run
 
-    records: Iterator[logging.LogRecord] = iter(())
-    events: Iterator[dict[str, Any]] = iter(())
+    def in_new_spans(self, stamp: Callable[[logging.LogRecord], object]) -> Callable[[int], None]:
+        """Return what calls *stamp* with a record in each of many spans."""
 
-    @contextlib.contextmanager
-    def fresh() -> Iterator[None]:
-        nonlocal records, events
-        records = iter([new_record() for _ in range(calls)])
-        events = iter([{"event": "m", "tool": "search", "attempt": 3} for _ in range(calls)])
-        yield
-
-    def first_of_span(stamp: Callable[[logging.LogRecord], object]) -> Callable[[int], None]:
         def run(count: int) -> None:
-            for context, record in zip(islice(contexts, count), records, strict=False):
+            for context, record in zip(self._contexts, islice(self._records, count), strict=False):
                 token = otel_context.attach(context)
                 stamp(record)
                 otel_context.detach(token)
 
         return run
 
-    spans = [tracer.start_span("s") for _ in range(calls)]
-    contexts: Iterator[otel_context.Context] = iter(())
-
-    @contextlib.contextmanager
-    def fresh_spans() -> Iterator[None]:
-        nonlocal contexts
-        contexts = iter([trace.set_span_in_context(span) for span in spans])
-        with fresh():
-            yield
-
-    contenders = [
-        Contender("filter", filtering(SessionContextFilter()), fresh),
-        Contender("filter by hand", filtering(FilterByHand()), fresh),
-        Contender("processor", processing(add_session_context), fresh),
-        Contender("processor by hand", processing(add_by_hand), fresh),
-        Contender("new span, none", first_of_span(id), fresh_spans),
-        Contender("new span, filter", first_of_span(SessionContextFilter().filter), fresh_spans),
-        Contender("new span, by hand", first_of_span(FilterByHand().filter), fresh_spans),
-    ]
-    with in_session_and_span():
-        times = rounds_of(contenders, calls=calls, rounds=scale.rounds * 2)
-    both = {
-        "filter": ratio(times, "filter", "filter by hand"),
-        "processor": ratio(times, "processor", "processor by hand"),
-    }
-    first = ratio(times, "new span, filter", "new span, by hand", "new span, none")
-    worst = max(both.values(), key=lambda figure: figure.median)
-    return {4: Measured(worst, {**both, "first record of a new span": first}, times)}
-
 
 def spans(root: str, scale: Scale) -> dict[int, Measured]:
     """Row 5: a span with attributes and an event, through SimpleSpanProcessor to a file."""
-    if not find_spec("opentelemetry.exporter.otlp.json.file"):
+    if not is_installed("opentelemetry.exporter.otlp.json.file"):
         return {}
     from opentelemetry.exporter.otlp.json.file.trace_exporter import (  # noqa: PLC0415
         FileSpanExporter as OfficialExporter,
@@ -390,11 +402,7 @@ def disabled(root: str, scale: Scale) -> dict[int, Measured]:
 
 def memory(root: str, scale: Scale) -> dict[int, Measured]:
     """Row 10: what a process of its own grows by, in MiB."""
-    grown = [
-        resident_growth(os.path.join(root, f"memory-{number}"), scale.of(100_000))
-        for number in range(1 if scale.part < 1 else 3)
-    ]
-    return {10: Measured(figure_of(grown))}
+    return {10: Measured(figure_of([resident_growth(root, scale.of(100_000))]))}
 
 
 def imports(root: str, scale: Scale) -> dict[int, Measured]:

@@ -139,12 +139,12 @@ class FileSpanExporter(SpanExporter):
         row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
         context = span.get_span_context()
         if context is not None and context.is_valid:
-            row["trace_id"] = "%032x" % context.trace_id
-            row["span_id"] = "%016x" % context.span_id
-            row["trace_flags"] = "%02x" % (context.trace_flags & 0xFF)
+            row["trace_id"] = f"{context.trace_id:032x}"
+            row["span_id"] = f"{context.span_id:016x}"
+            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
         parent = span.parent
         if parent is not None and parent.is_valid:
-            row["parent_span_id"] = "%016x" % parent.span_id
+            row["parent_span_id"] = f"{parent.span_id:016x}"
         start = span.start_time or 0
         end = span.end_time or start
         row["start_time"] = time_of(start)
@@ -171,8 +171,8 @@ class FileSpanExporter(SpanExporter):
         ]
         row["links"] = [
             {
-                "trace_id": "%032x" % link.context.trace_id,
-                "span_id": "%016x" % link.context.span_id,
+                "trace_id": f"{link.context.trace_id:032x}",
+                "span_id": f"{link.context.span_id:016x}",
                 "attributes": self._attributes(link.attributes),
             }
             for link in _items(span, "_links")

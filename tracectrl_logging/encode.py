@@ -118,7 +118,9 @@ class Encoder:
             sid, keys = ids.encoded or _encoded(ids)
             text = _dumps(message, None, _OPTIONS)
             if not extras:
-                return sid, b"".join((start, b"%06d" % rest, head, text, keys, self._service, b"}\n"))
+                return sid, b"".join(
+                    (start, b"%06d" % rest, head, text, keys, self._service, b"}\n")
+                )
             tail = _dumps(extras, None, _LINE_OPTIONS)[1:]
             return sid, b"".join(
                 (start, b"%06d" % rest, head, text, keys, self._service, b",", tail)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
+from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.encode import Encoder, made_anew
@@ -95,7 +96,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
-        self._is_background = background
+        self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
@@ -130,9 +131,9 @@ class SessionFileHandler(logging.Handler):
         try:
             if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
-            elif self._is_background and (parts := self._encoder.lasting(record)) is not None:
+            elif self._later is not None and (parts := self._encoder.lasting(record)) is not None:
                 # Without the record: what one thread makes and another frees is slow to make anew.
-                self._writer.append(None, parts, parts)
+                self._later.append(None, parts, parts)
                 return
             else:
                 sid, line = self._encoder.record(record)

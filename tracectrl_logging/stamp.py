@@ -65,7 +65,7 @@ def stamp() -> Stamp:
         sid, ids, _ = context._tracectrl_stamp  # noqa: SLF001
     except AttributeError:
         return _made(context)
-    return ids if sid is _current_session() else _made(context)  # type: ignore[no-any-return]
+    return ids if sid is _current_session() else _made(context)
 
 
 def is_stamped(fields: Mapping[str, Any]) -> bool:
@@ -96,7 +96,7 @@ def _made(context: Any) -> Stamp:
     try:
         context._tracectrl_stamp = sid, ids, others  # noqa: SLF001
     except AttributeError:  # a runtime context of the user's own
-        pass
+        return ids
     return ids
 
 

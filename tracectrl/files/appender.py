@@ -108,7 +108,7 @@ class _File:
         if self.fd < 0:
             return
         if self.status() is not None:
-            try:
+            try:  # noqa: SIM105 - suppress() costs as much as the call
                 os.close(self.fd)
             except OSError:
                 pass

@@ -247,7 +247,7 @@ class Background:
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
         if self._overflow == "drop_new":
-            self._drop(state, sid, line)
+            self._drop(state, self._whose(sid, line))
             return False
         if self._overflow == "drop_oldest":
             try:
@@ -255,7 +255,7 @@ class Background:
             except queue.Empty:
                 return True
             if isinstance(oldest, tuple):
-                self._drop(state, *oldest[:2])
+                self._drop(state, self._whose(oldest[0], oldest[1]))
             else:
                 items.put(oldest)  # somebody waits for it
             return True
@@ -267,9 +267,10 @@ class Background:
                 time.sleep(_POLL_S)
         return True
 
-    def _drop(self, state: _State, sid: str | None, line: Any) -> None:
-        if sid is None:
-            sid, _ = self._make(line)
+    def _whose(self, sid: str | None, line: Any) -> str:
+        return self._make(line)[0] if sid is None else sid
+
+    def _drop(self, state: _State, sid: str) -> None:
         with state.lock:
             state.dropped += 1
             state.dropped_of = sid
