@@ -89,7 +89,9 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
     """Run a block in the session *sid* and in the trace that *headers* carry.
 
     Where an instrumentation has started a span for the request already, that span stays current:
-    it is the one that continues the caller's trace; it gets the session.
+    it is the one that continues the caller's trace; it gets the session. A span that is current
+    together with another session is none of the request's: uvicorn begins a pipelined request in
+    the context in which the one before it has been answered.
 
     Args:
         headers: as :func:`normalised` returns them.
@@ -102,10 +104,15 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> str:
+        before = _session._session_id.get()  # noqa: SLF001 - not that of the span
         sid = self._session.__enter__()
         span = trace.get_current_span()
         span_context = span.get_span_context()
-        if span_context.is_remote or not span_context.is_valid:
+        if before not in (None, sid) and _session.pinned_session(span) == before:
+            bare = trace.set_span_in_context(trace.INVALID_SPAN)
+            self._token = otel_context.attach(bare)
+            otel_context.attach(read(self._headers, sid)[0])  # the first token undoes both
+        elif span_context.is_remote or not span_context.is_valid:
             self._token = otel_context.attach(read(self._headers, sid)[0])
         else:
             _stamp_late(span, sid)

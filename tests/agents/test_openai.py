@@ -48,7 +48,7 @@ def test_streams_tools_and_sub_agents_keep_the_session(
         env={**os.environ, "TRACECTRL_TRACE_DIR": str(root), "NO_PROXY": "127.0.0.1"},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=120,
         check=False,
     )
 

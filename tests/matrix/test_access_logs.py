@@ -62,9 +62,7 @@ async def assert_access_lines(
 
     assert [(204, [sid]) for sid in ids] == [(each.status, each.sessions) for each in answers]
     # Servers write it when the answer is already on its way.
-    wait_for(
-        lambda: access_of(program, traces, logger).total() >= SESSIONS, "lines are missing", 10
-    )
+    wait_for(lambda: access_of(program, traces, logger).total() >= SESSIONS, "lines are missing")
     assert Counter(ids) == access_of(program, traces, logger)
     lines = [row for row in traces(program.root, ids).logs if row["logger"] == logger]
     assert all("/stock" in row["message"] and "204" in row["message"] for row in lines)
@@ -109,7 +107,7 @@ async def test_gunicorn_with_its_asgi_worker(
 
     assert [(204, [sid]) for sid in ids] == [(each.status, each.sessions) for each in answers]
     wait_for(
-        lambda: access_of(program, traces, "gunicorn.access").total() >= 20, "lines are missing", 10
+        lambda: access_of(program, traces, "gunicorn.access").total() >= 20, "lines are missing"
     )
     assert {"unknown": 20} == access_of(program, traces, "gunicorn.access")
 
@@ -146,5 +144,5 @@ async def test_within_a_framework(
 
     await fetch_all(program.port, path, ids)
 
-    wait_for(lambda: access().total() >= len(ids), "access lines are missing", 5)
+    wait_for(lambda: access().total() >= len(ids), "access lines are missing")
     assert Counter(ids) == access()

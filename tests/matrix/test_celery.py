@@ -91,8 +91,8 @@ def run(celery: Callable[..., Any], worker: Callable[..., Any]) -> Callable[...,
     def in_worker(names: str, ids: list[str], *options: str, **environment: str) -> Path:
         program = worker(*options, **environment)
         sender = celery("celery_app.py", names, *ids, **environment)
-        sender.process.wait(90)
-        assert 0 == sender.process.returncode, sender.text() + program.text()
+        text = sender.wait()
+        assert 0 == sender.process.returncode, text + program.text()
         program.stop()
         root: Path = program.root
         return root
@@ -117,13 +117,13 @@ def test_prefork(run: Any, new_ids: Any, assert_cell: Any, traces: Any) -> None:
     ("sessions", "names", "options", "environment"),
     [
         (50, list(SENT), PREFORK, {}),
-        (50, list(SENT), SOLO, {}),
-        (50, list(SENT), THREADS, {}),
-        (50, list(SENT), PREFORK, {"INSTRUMENTED_FIRST": "1"}),
-        (50, list(SENT), PREFORK, STOCK),
-        (50, ["once"], (*PREFORK, "--max-tasks-per-child", "1"), {"MATRIX_DELAYED": "1"}),
+        (20, list(SENT), SOLO, {}),
+        (20, list(SENT), THREADS, {}),
+        (20, list(SENT), PREFORK, {"INSTRUMENTED_FIRST": "1"}),
+        (20, list(SENT), PREFORK, STOCK),
+        (20, ["once"], (*PREFORK, "--max-tasks-per-child", "1"), {"MATRIX_DELAYED": "1"}),
         (2, list(SENT), (*PREFORK, "--max-tasks-per-child", "1"), {"MATRIX_DELAYED": "1"}),
-        (50, list(SENT), SOLO, {"MATRIX_DELAYED": "1"}),
+        (20, list(SENT), SOLO, {"MATRIX_DELAYED": "1"}),
     ],
     ids=[
         "prefork",

@@ -66,9 +66,7 @@ async def test_a_wsgi_application_raises(
     assert PLAIN in answer.body.decode() or "Server Error (500)" in answer.body.decode()
     assert b"HTTP/1.1" not in answer.body
     if app in ("before", "after", "during"):
-        wait_for(
-            lambda: f"RuntimeError: /{app}" in gunicorn.text(), "the server has not seen it", 5
-        )
+        wait_for(lambda: f"RuntimeError: /{app}" in gunicorn.text(), "the server has not seen it")
 
 
 async def test_a_wsgi_body_raises_when_some_of_it_was_sent(
@@ -82,4 +80,4 @@ async def test_a_wsgi_body_raises_when_some_of_it_was_sent(
     assert (200, [sid]) == (answer.status, answer.sessions)
     assert b"HTTP/1.1" not in answer.body
     assert b"begun" in answer.body
-    wait_for(lambda: "RuntimeError: midway" in gunicorn.text(), "the server has not seen it", 5)
+    wait_for(lambda: "RuntimeError: midway" in gunicorn.text(), "the server has not seen it")

@@ -113,9 +113,9 @@ def test_each_record_has_its_session(
         )
     else:
         program = start(*command, **more)
-    program.process.wait(60)
+    text = program.wait()
 
-    assert 0 == program.process.returncode, program.text()
+    assert 0 == program.process.returncode, text
     sent = [attributes for attributes, _ in receiver.records if attributes.get("cell") == "otlp"]
     assert [] == [each for each in sent if each.get("session.id") != each["expected"]]
     assert dict.fromkeys(ids, 3) == Counter(each["session.id"] for each in sent)

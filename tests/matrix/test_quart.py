@@ -74,7 +74,7 @@ async def test_websockets(quart: Any, new_ids: Any, assert_cell: Any) -> None:
     async def talk(sid: str) -> tuple[str, str]:
         url = f"ws://127.0.0.1:{quart.port}/websocket?expected={sid}"
         async with websockets.connect(
-            url, additional_headers={HEADER: sid}, proxy=None, open_timeout=30
+            url, additional_headers={HEADER: sid}, proxy=None, open_timeout=120
         ) as socket:
             await socket.send("hello")
             return socket.response.headers[HEADER], await socket.recv()

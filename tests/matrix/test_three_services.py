@@ -123,7 +123,7 @@ async def test_without_a_line_of_code(row: Any, new_ids: Any, fetch_all: Any, tr
     answers = await fetch_all(port, "/", ids)
 
     assert [b'["leaf"]'] * len(ids) == [each.body for each in answers]
-    for _ in range(100):
+    for _ in range(300):
         found = traces(root, ids)
         if sum(row["name"] in SERVICES for row in found.spans) == 3 * len(ids):
             break
@@ -144,7 +144,7 @@ def assert_shown(root: Path, sid: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert STORY == [row["message"] for row in rows if row.get("logger") == "row"]

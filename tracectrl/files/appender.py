@@ -135,7 +135,7 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; the least recently used goes first. ``None``
-            takes a quarter of ``RLIMIT_NOFILE``, 1024 at most.
+            takes a fifth of ``RLIMIT_NOFILE``, 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
@@ -330,8 +330,8 @@ class Appender:
             idle_since = fresh.check_at - _IDLE_S
             while next(iter(files.values())).check_at < idle_since:
                 surplus.append(files.popitem(last=False)[1])
-        except RuntimeError:  # another thread uses a file meanwhile; the next opening sees to it
-            pass
+        except (RuntimeError, KeyError, StopIteration):
+            pass  # other threads use and forget files meanwhile; the next opening sees to the rest
         finally:
             table.lock.release()
         if file is not fresh:
@@ -374,8 +374,6 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-                if status.st_nlink > 1:
-                    raise _refused(path, "a file with another name, a hard link")  # noqa: TRY301
                 if status.st_nlink:
                     file = _File(key, path, fd, status)
                     file.torn = _is_torn(fd, status.st_size)
@@ -424,7 +422,7 @@ def _default_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MAX_OPEN_FILES
-    return max(1, min(_MAX_OPEN_FILES, soft // 4))
+    return max(1, min(_MAX_OPEN_FILES, soft // 5))
 
 
 def _make_root(root: str) -> None:

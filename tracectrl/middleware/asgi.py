@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
+from tracectrl.middleware.errors import HEADER, SCOPE_KEY, header_of, is_answered_by, with_header
+from tracectrl.middleware.finalizers import leave_async_finalizers_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
-from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
 from tracectrl.session import _from_headers, _session_id, leave_finalizers_out, mint
 
@@ -25,20 +24,11 @@ if TYPE_CHECKING:
     Send: TypeAlias = Callable[[Message], Awaitable[None]]
     ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-SCOPE_KEY = "tracectrl.session_id"
-"""Where the session ID stands in the ASGI scope."""
-
-# Where Starlette keeps the exception handlers that are around what runs now.
-_HANDLERS = "starlette.exception_handlers"
-
-# ASGI wants names of headers in lower case.
-_HEADER = SESSION_HEADER.lower().encode()
-
 # A session's next request finds what its ID was checked and decoded to.
 _MAX_KNOWN = 1024
 
 _KINDS = ("http", "websocket")
-_STARTS = ("http.response.start", "websocket.accept")
+_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 _NOTHING = otel_context.Context()
 
@@ -60,8 +50,8 @@ class SessionMiddleware:
 
     Wrap it around the whole application (``app = SessionMiddleware(app)``) or add it as the
     framework does (``app.add_middleware(SessionMiddleware)``). Added to Starlette or FastAPI, it
-    sits inside their own answer to unhandled exceptions: it then gives that answer itself, be it
-    of the application's handler for 500, of the debug mode or the plain one.
+    sits inside their own answer to unhandled exceptions. That answer, be it of the application's
+    handler for 500, of the debug mode or the plain one, is given in the session all the same.
 
     Args:
         app: the application.
@@ -108,29 +98,30 @@ class SessionMiddleware:
         if scope["type"] not in _KINDS:
             await self.app(scope, receive, send)
             return
+        leave_async_finalizers_out()
         plain = self._plain(scope)
         if plain is None:
             await self._run(scope, receive, send)
             return
         # As _run() does, less what such a request does not need.
         sid, header = plain
-        handled_outside = _HANDLERS in scope
+        framework = scope.get("app")
         started = False
 
         def answer(message: Message) -> Awaitable[None]:
             nonlocal started
             if not started and message["type"] in _STARTS:
                 started = True
-                message = _with_header(message, header)
+                message = with_header(message, header)
             return send(message)
 
         scope[SCOPE_KEY] = sid
         token = _session_id.set(sid)
         try:
             await self.app(scope, receive, answer)
-        except Exception as error:
-            if not (started or handled_outside):
-                await _answer_error(error, scope, receive, answer)
+        except Exception:
+            if not is_answered_by(framework) and not started and scope["type"] == "http":
+                await _send_text(answer, 500, "Internal Server Error")
             raise
         finally:
             try:
@@ -145,15 +136,15 @@ class SessionMiddleware:
         """Run the application for one connection, whatever its headers say."""
         headers = normalised(scope["headers"])
         verdict = self._inbound(headers, scope.get(SCOPE_KEY))
-        header = (_HEADER, encode_session_header(verdict.sid).encode("ascii"))
-        handled_outside = _HANDLERS in scope
+        header = header_of(verdict.sid)
+        framework = scope.get("app")
         started = False
 
         def answer(message: Message) -> Awaitable[None]:
             nonlocal started
             if not started and message["type"] in _STARTS:
                 started = True
-                message = _with_header(message, header)
+                message = with_header(message, header)
             return send(message)
 
         with continued(headers, verdict.sid):
@@ -164,9 +155,9 @@ class SessionMiddleware:
             scope[SCOPE_KEY] = verdict.sid
             try:
                 await self.app(scope, receive, answer)
-            except Exception as error:
-                if not (started or handled_outside):
-                    await _answer_error(error, scope, receive, answer)
+            except Exception:
+                if not is_answered_by(framework) and not started and scope["type"] == "http":
+                    await _send_text(answer, 500, "Internal Server Error")
                 raise
 
     def _plain(self, scope: Scope) -> tuple[str, tuple[bytes, bytes]] | None:
@@ -203,7 +194,7 @@ class SessionMiddleware:
             return None
         if not value or value.translate(None, _PLAIN):
             return None
-        checked = value.decode("ascii"), (_HEADER, value)
+        checked = value.decode("ascii"), (HEADER, value)
         if is_named:
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
@@ -224,14 +215,6 @@ def _clear() -> None:
     otel_context.attach(_NOTHING)
 
 
-def _with_header(message: Message, header: tuple[bytes, bytes]) -> Message:
-    headers = [header]
-    for pair in message.get("headers", ()):
-        if len(pair[0]) != len(_HEADER) or pair[0].lower() != _HEADER:
-            headers.append(pair)  # noqa: PERF401 - each request pays for it
-    return {**message, "headers": headers}
-
-
 async def _send_text(send: Send, status: int, text: str) -> None:
     body = text.encode()
     headers = [
@@ -247,23 +230,3 @@ async def _refuse(kind: str, answer: Send, why: str) -> None:
         await _send_text(answer, 400, f"The session ID of the request is refused: {why}.\n")
     else:
         await answer({"type": "websocket.close", "code": 1008, "reason": "invalid session ID"})
-
-
-async def _answer_error(error: Exception, scope: Scope, receive: Receive, answer: Send) -> None:
-    """Answer with status 500, as the framework around us would, but for the session."""
-    starlette = sys.modules.get("starlette.applications")  # not ours to import
-    app = scope.get("app")
-    if scope["type"] != "http":
-        return
-    if starlette is None or not isinstance(app, starlette.Starlette):
-        await _send_text(answer, 500, "Internal Server Error")
-        return
-
-    async def failed(*_: object) -> None:
-        raise error
-
-    kinds = (HTTPStatus.INTERNAL_SERVER_ERROR, Exception)
-    own = [handler for kind, handler in app.exception_handlers.items() if kind in kinds]
-    outermost = sys.modules["starlette.middleware.errors"].ServerErrorMiddleware
-    # It answers, and raises the error again.
-    await outermost(failed, own[-1] if own else None, app.debug)(scope, receive, answer)

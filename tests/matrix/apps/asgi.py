@@ -116,7 +116,7 @@ def routes(app: FastAPI) -> FastAPI:  # noqa: C901 - one function for each route
     return app
 
 
-async def _chunks(cell: str, expected: str) -> AsyncIterator[bytes]:
+async def _chunks(cell: str, expected: str, or_else: str | None = None) -> AsyncIterator[bytes]:
     try:
         work(cell, expected)
         await meetings["stream"].join()
@@ -125,7 +125,7 @@ async def _chunks(cell: str, expected: str) -> AsyncIterator[bytes]:
             work(cell, expected)
             await asyncio.sleep(0.01)
     finally:
-        log.info("closed", extra={"cell": f"{cell}-closed", "expected": expected})
+        _closed(cell, expected, or_else)
 
 
 def _chunks_of_def(cell: str, expected: str) -> Iterator[bytes]:
@@ -136,8 +136,11 @@ def _chunks_of_def(cell: str, expected: str) -> Iterator[bytes]:
             work(cell, expected)
     finally:
         # Starlette leaves this generator to the garbage collector, which is in nobody's session.
-        extra = {"cell": f"{cell}-closed", "expected": expected, "or_else": "unknown"}
-        log.info("closed", extra=extra)
+        _closed(cell, expected, "unknown")
+
+
+def _closed(cell: str, expected: str, or_else: str | None) -> None:
+    log.info("closed", extra={"cell": f"{cell}-closed", "expected": expected, "or_else": or_else})
 
 
 class Base(BaseHTTPMiddleware):
@@ -162,6 +165,16 @@ async def _beneath_stream(request: Request) -> Response:
     return StreamingResponse(_three("beneath-stream", request.query_params["expected"]))
 
 
+async def _beneath_left(request: Request) -> Response:
+    # BaseHTTPMiddleware leaves it to the garbage collector.
+    chunks = _chunks("beneath-left", request.query_params["expected"], "unknown")
+    return StreamingResponse(chunks)
+
+
+async def _beneath_left_def(request: Request) -> Response:
+    return StreamingResponse(_chunks_of_def("beneath-left-def", request.query_params["expected"]))
+
+
 async def _three(cell: str, expected: str) -> AsyncIterator[bytes]:
     for _ in range(3):
         work(cell, expected)
@@ -179,6 +192,8 @@ _ROUTES = [
     Route("/fail", _fail),
     Route("/beneath", _beneath),
     Route("/beneath-stream", _beneath_stream),
+    Route("/beneath-left", _beneath_left),
+    Route("/beneath-left-def", _beneath_left_def),
 ]
 
 

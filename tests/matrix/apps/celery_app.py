@@ -138,11 +138,11 @@ _SENDERS: dict[str, Callable[[str], Any]] = {
 def _result(name: str, result: Any) -> str | None:
     """Wait for what was sent; return the session that it says it was in."""
     if name == "fails":
-        assert "on purpose" == str(result.get(timeout=60, propagate=False))
+        assert "on purpose" == str(result.get(timeout=120, propagate=False))
         return None
-    value = result.get(timeout=60)
+    value = result.get(timeout=120)
     if name == "chain":
-        assert value[0] == app.AsyncResult(value[1]).get(timeout=60)
+        assert value[0] == app.AsyncResult(value[1]).get(timeout=120)
         return str(value[0])
     if name == "nobodys":
         assert value == [str(uuid.UUID(value[0]))] * 2

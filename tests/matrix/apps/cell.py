@@ -50,9 +50,9 @@ class Meeting:
         if self._waiting == self._size:
             self._waiting, self._all_here = 0, asyncio.Event()
             here.set()
-        await asyncio.wait_for(here.wait(), 30)
+        await asyncio.wait_for(here.wait(), 120)
 
 
 THREADS = 8
-threads = threading.Barrier(THREADS, timeout=30)
+threads = threading.Barrier(THREADS, timeout=120)
 """The same for threads: as many as the smallest pool has."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import multiprocessing
 import os
-import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from cell import tracer, work
+# Each process pays for the start of an interpreter: less what it can do without, it is half of that.
+gc.disable()
+sys.modules["rich"] = None  # type: ignore[assignment] # structlog imports it for a console
 
-from tracectrl.session import current_session_id, session
-from tracectrl.workers import ProcessPoolExecutor, carry, child_environment
+from cell import Meeting, tracer, work  # noqa: E402
+
+from tracectrl.session import current_session_id, session  # noqa: E402
+from tracectrl.workers import ProcessPoolExecutor, carry, child_environment  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 AT_A_TIME = max(2, os.cpu_count() or 1)
 
@@ -34,55 +37,57 @@ def pool(kind: str, ids: list[str]) -> None:
     assert None is nobodys.result()
 
 
-def from_each(start: Callable[[str], int | None], ids: list[str]) -> None:
-    """Start a process from each session, all of which are under way at once on a thread each.
+async def from_each(start: Callable[[str], Awaitable[int | None]], ids: list[str]) -> None:
+    """Start a process from each session, all of which are under way at once in a task each.
 
-    So many processes run at a time as the machine has room for.
+    So many processes run at a time as the machine has room for. In tasks, since what threads do at
+    the moment of a fork is for nobody to say.
     """
-    all_here = threading.Barrier(len(ids), timeout=60)
-    room = threading.BoundedSemaphore(AT_A_TIME)
+    meeting = Meeting(len(ids))
+    room = asyncio.Semaphore(AT_A_TIME)
 
-    def in_session(sid: str) -> int | None:
+    async def in_session(sid: str) -> int | None:
         with session(sid), tracer.start_as_current_span("submit"):
-            all_here.wait()
-            with room:
-                return start(sid)
+            await meeting.join()
+            async with room:
+                return await start(sid)
 
-    with ThreadPoolExecutor(len(ids)) as threads:
-        assert [0] * len(ids) == list(threads.map(in_session, ids))
+    assert [0] * len(ids) == await asyncio.gather(*map(in_session, ids))
 
 
-def process(kind: str, ids: list[str]) -> None:
+async def process(kind: str, ids: list[str]) -> None:
     """Have a process of ``multiprocessing`` work for each session."""
     context: Any = multiprocessing.get_context(kind)
 
-    def start(sid: str) -> int | None:
+    async def start(sid: str) -> int | None:
         child = context.Process(target=carry(work), args=("process", sid))
         child.start()
-        child.join(60)
-        code: int | None = child.exitcode
+        while child.exitcode is None:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.005)
+        code: int = child.exitcode
         return code
 
-    from_each(start, ids)
+    await from_each(start, ids)
 
 
-def run(ids: list[str]) -> None:
+async def run(ids: list[str]) -> None:
     """Have a program work for each session."""
-    source = "import sys, cell; cell.work('subprocess', sys.argv[1])"
+    source = "import processes, sys; processes.work('subprocess', sys.argv[1])"
 
-    def start(sid: str) -> int:
+    async def start(sid: str) -> int:
         command = [sys.executable, "-c", source, sid]
-        return subprocess.run(command, env=child_environment(), check=False, timeout=60).returncode
+        child = await asyncio.create_subprocess_exec(*command, env=child_environment())
+        return await child.wait()
 
-    from_each(start, ids)
+    await from_each(start, ids)
 
 
 if __name__ == "__main__":
     how, *sessions = sys.argv[1:]
     kind, _, what = how.partition("-")
     if kind == "subprocess":
-        run(sessions)
+        asyncio.run(run(sessions))
     elif what == "pool":
         pool(kind, sessions)
     else:
-        process(kind, sessions)
+        asyncio.run(process(kind, sessions))

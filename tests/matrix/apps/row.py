@@ -54,7 +54,7 @@ def front() -> FastAPI:
     def begin() -> Any:
         with tracer.start_as_current_span("front"):
             log.info("front asks middle")
-            return requests.get(os.environ["MIDDLE"], headers=headers(), timeout=30).json()
+            return requests.get(os.environ["MIDDLE"], headers=headers(), timeout=120).json()
 
     @app.get("/leaf")
     async def leaf() -> list[str]:
@@ -73,7 +73,7 @@ def middle() -> Flask:
         with tracer.start_as_current_span("middle"):
             log.info("middle asks back")
             return httpx.get(
-                os.environ["BACK"], headers=headers(), timeout=30, trust_env=False
+                os.environ["BACK"], headers=headers(), timeout=120, trust_env=False
             ).json()
 
     return app

@@ -240,6 +240,32 @@ class TestTrace:
         assert {("mine", span.get_span_context().trace_id)} == set(app.seen)
         assert "mine" == session_of(span)
 
+    @pytest.mark.parametrize(("headers", "trace_id"), [([], None), ([TRACEPARENT], TRACE_ID)])
+    async def test_the_context_of_another_request(self, headers: Any, trace_id: int | None) -> None:
+        """A server may begin a request in it: neither its session nor its span go on."""
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SessionSpanProcessor())
+        app = App()
+
+        with session("theirs"), provider.get_tracer("tests").start_as_current_span("work") as span:
+            await ask(SessionMiddleware(app), (OURS, b"mine"), *headers)
+            assert span is trace.get_current_span()
+            assert "theirs" == current_session_id()
+
+        assert {("mine", trace_id or 0)} == set(app.seen)
+        assert "theirs" == session_of(span)
+
+    async def test_the_context_of_the_same_session(self) -> None:
+        """A request within the process is a part of what its caller does."""
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SessionSpanProcessor())
+        app = App()
+
+        with session("mine"), provider.get_tracer("tests").start_as_current_span("work") as span:
+            await ask(SessionMiddleware(app), (OURS, b"mine"))
+
+        assert {("mine", span.get_span_context().trace_id)} == set(app.seen)
+
     async def test_baggage(self) -> None:
         """What else the propagator carries is current, too."""
         found = []
@@ -303,18 +329,16 @@ class TestAnswer:
         assert [200] == [message["status"] for message in sent]
         assert 1 == len(sent.sessions)
 
-    async def test_an_exception_handler_further_out(self) -> None:
-        """Where Starlette's handlers are around the middleware, the answer is theirs."""
+    async def test_a_websocket_that_is_denied(self) -> None:
+        """The answer that an application gives instead of the handshake carries the session."""
         sent = Sent()
-        scope = {**scope_of(), "starlette.exception_handlers": ({}, {})}
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            raise KeyError
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
 
-        with pytest.raises(KeyError):
-            await SessionMiddleware(app)(scope, receive, sent)
+        await SessionMiddleware(app)(scope_of((OURS, b"mine"), kind="websocket"), receive, sent)
 
-        assert [] == sent
+        assert [b"mine"] == sent.sessions
 
     async def test_a_refusal(self) -> None:
         """Status 400 and the reason; the application is not asked."""
