@@ -18,7 +18,7 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
-from tracectrl.processor import session_of
+from tracectrl.processor import session_of, values_of
 from tracectrl.redaction import redactor
 from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
 
@@ -79,7 +79,7 @@ class FileSpanExporter(SpanExporter):
             raise ValueError(msg)
         self._encode: Callable[[ReadableSpan, str], bytes]
         self._redact = redactor(redact)
-        self._attributes = _plain if self._redact is None else self._redacted
+        self._attributes = _held if self._redact is None else self._redacted
         if format == "otlp":
             self._encode = _otlp_encoder(self._redact)
         else:
@@ -211,6 +211,12 @@ def _items(span: ReadableSpan, name: str) -> Iterable[Any]:
     bounded: Any = getattr(span, name, ())
     items: Iterable[Any] = getattr(bounded, "_dq", bounded)
     return items
+
+
+def _held(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the dict that holds *attributes* of an ended span: nobody changes them any more."""
+    held = values_of(attributes)
+    return held if type(held) is dict else dict(held or {})
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:

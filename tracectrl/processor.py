@@ -43,11 +43,12 @@ class SessionSpanProcessor(SpanProcessor):
             return
         sid = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
         if sid is not None:
-            stamp_span(span, sid)
+            span._attributes[SESSION_ATTRIBUTE] = sid  # noqa: SLF001 - it cannot have ended yet
+            _pin(span, sid)
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
-        present = _values(attributes).get(SESSION_ATTRIBUTE)
+        present = values_of(attributes).get(SESSION_ATTRIBUTE)
         sid = pinned_session(span)
         if sid is None:
             sid = current_session_id()
@@ -98,7 +99,7 @@ def session_of(span: trace.Span | ReadableSpan) -> str | None:
     attributes: Any = getattr(span, "_attributes", None)
     sid: object = getattr(attributes, PINNED, None)
     if sid is None and attributes:
-        sid = _values(attributes).get(SESSION_ATTRIBUTE)
+        sid = values_of(attributes).get(SESSION_ATTRIBUTE)
     return None if sid is None or sid == "" else str(sid)
 
 
@@ -106,7 +107,11 @@ def _pin(span: trace.Span, sid: str) -> None:
     setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def _values(attributes: Any) -> Mapping[str, Any]:
-    """Return what *attributes* hold; the SDK's raise and catch a KeyError to say "not there"."""
+def values_of(attributes: Any) -> Mapping[str, Any]:
+    """Return what *attributes* hold, not to be changed.
+
+    The SDK's own mapping raises and catches a KeyError to say "not there", and takes a lock for each
+    key. Where this is no such mapping, it is returned as it is.
+    """
     values: Mapping[str, Any] = getattr(attributes, "_dict", attributes)
     return values
