@@ -43,7 +43,8 @@ class SessionSpanProcessor(SpanProcessor):
             return
         sid = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
         if sid is not None:
-            span._attributes[SESSION_ATTRIBUTE] = sid  # noqa: SLF001 - it cannot have ended yet
+            attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
+            attributes[SESSION_ATTRIBUTE] = sid
             _pin(span, sid)
 
     def _on_ending(self, span: Span) -> None:
