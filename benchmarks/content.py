@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -88,13 +87,9 @@ def add_span_by_hand(logger: object, method: str, event: dict[str, Any]) -> dict
 
 @contextlib.contextmanager
 def in_session_and_span(sid: str = SESSION_ID) -> Iterator[trace.Span]:
-    """Run a block in the session *sid*, as ours and as each peer knows it, and in a live span."""
+    """Run a block in the session *sid*, as ours and as filters by hand know it, and in a live span."""
     token = request_id.set(sid)
-    with (
-        session(sid),
-        structlog.contextvars.bound_contextvars(session_id=sid),
-        tracer.start_as_current_span("benchmark") as span,
-    ):
+    with session(sid), tracer.start_as_current_span("benchmark") as span:
         yield span
     request_id.reset(token)
 

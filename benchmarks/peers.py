@@ -115,7 +115,15 @@ def structlogs(root: str) -> Iterator[Contender]:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ]
-        yield Contender(name, keyword_calls(structlog_logger(factory(), processors)))
+        logger = structlog_logger(factory(), processors)
+        yield Contender(name, keyword_calls(logger), structlog_session)
+
+
+@contextlib.contextmanager
+def structlog_session() -> Iterator[None]:
+    """Run a block with the session bound, as structlog's page on context variables says."""
+    with structlog.contextvars.bound_contextvars(session_id=request_id.get()):
+        yield
 
 
 def structlog_logger(logger: Any, processors: list[Any]) -> Any:

@@ -109,7 +109,7 @@ def calls_into_files(root: str, scale: Scale) -> dict[int, Measured]:
         *peers.asgi_correlation_id(root),
     ]
     with in_session_and_span():
-        times = rounds_of(contenders, calls=100, rounds=scale.rounds)
+        times = rounds_of(contenders, calls=100, rounds=scale.rounds * 2, warm_up=20)
     return {
         1: Measured(
             ratio(times, OURS, peers.JSON_LOGGER, peers.NULL),
@@ -271,7 +271,7 @@ def spans(root: str, scale: Scale) -> dict[int, Measured]:
         Contender("to_json() lines", spanning(SimpleSpanProcessor(to_json))),
     ]
     with in_session_and_span():
-        times = rounds_of(contenders, calls=50, rounds=scale.rounds)
+        times = rounds_of(contenders, calls=50, rounds=scale.rounds * 2, warm_up=10)
     names = "ours", "official JSON file exporter", "null exporter"
     beside = {
         "whole span": ratio(times, *names[:2]),
