@@ -52,6 +52,7 @@ _FLAGS: Final = (
 )
 _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
+_CHECK_ROTATING_EVERY_S: Final = 0.02  # others may rotate the file many times a second
 _IDLE_S: Final = 60.0
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
@@ -85,7 +86,7 @@ class _File:
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.lock = threading.RLock()
-        self.check_at = time.monotonic() + _CHECK_EVERY_S
+        self.check_at = _AT_ONCE
         self.pid = os.getpid()
 
     def status(self) -> os.stat_result | None:
@@ -168,6 +169,7 @@ class Appender:
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
+        self._check_every_s = _CHECK_ROTATING_EVERY_S if self._max_bytes else _CHECK_EVERY_S
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
@@ -195,7 +197,9 @@ class Appender:
             if not (file.lock.acquire(False) or self._acquired(file)):  # noqa: FBT003
                 continue
             try:
-                is_due = self._max_bytes or time.monotonic() >= file.check_at
+                is_due = time.monotonic() >= file.check_at or (
+                    self._max_bytes and self._is_full(file, len(line))
+                )
                 if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
                     self._forget(file)
                     continue
@@ -213,7 +217,8 @@ class Appender:
                         file.check_at = _AT_ONCE
                     if start != end - written and self._is_swallowed(file, data[:written], end):
                         continue
-                    if is_due and file.is_gone():  # in this very moment, and the line with it
+                    # In this very moment, and the line with it; or since another rotated it away.
+                    if (is_due or self._max_bytes) and file.is_gone():
                         self._forget(file)
                         continue
                     return
@@ -265,6 +270,10 @@ class Appender:
         holder.lock.acquire()
         return True
 
+    def _is_full(self, file: _File, size: int) -> bool:
+        """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
+        return file.fd >= 0 and _lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
+
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
         status = file.status()
@@ -274,7 +283,7 @@ class Appender:
         present = status.st_size
         if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = _is_torn(file.fd, present)
-        file.check_at = now + _CHECK_EVERY_S
+        file.check_at = now + self._check_every_s
         if (
             not self._max_bytes
             or not present
@@ -376,6 +385,7 @@ class Appender:
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:
                     file = _File(key, path, fd, status)
+                    file.check_at = time.monotonic() + self._check_every_s
                     file.torn = _is_torn(fd, status.st_size)
                     return file
             except BaseException:
