@@ -107,7 +107,7 @@ def plot(stored: dict[str, Any], directory: str) -> None:
         )
     axes.set_yticks([number - 0.4 + height / 2 for number in range(len(names))], names)
     axes.set_xlabel("µs for one correlated line of JSON into a file (median; less is better)")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = os.path.join(directory, f"write-path.{kind}")
