@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201 - a program, which prints
+# ruff: noqa: T201 - a program, which prints
 """What SessionMiddleware adds to a minimal Starlette request that logs one line.
 
 Both applications run in this process, without a server, in rounds by turns; the ratio is the

@@ -164,40 +164,37 @@ def _is_small(key: object) -> bool:
     return isinstance(key, int) and key.bit_length() <= _MAX_INT_BITS
 
 
-class _Clock:
-    """Formats times; the part down to the second is kept between calls."""
-
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last = (-1, "")  # one tuple, so that a thread never sees a mixed pair
-
-    def __call__(self, microseconds: int) -> str:
-        """Return a time in *microseconds* since the epoch as RFC 3339, in UTC."""
-        second, rest = divmod(microseconds, 1_000_000)
-        last, text = self._last
-        if second != last:
-            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-            if len(text) < 19:  # noqa: PLR2004 - strftime does not pad years below 1000
-                text = text.rjust(19, "0")
-            self._last = (second, text)
-        return f"{text}.{rest:06d}Z"
-
-
-_at = _Clock()
+# The second that was formatted last; one tuple, so that a thread never sees a mixed pair.
+_last_second = [(-1, "")]
 
 
 def timestamp_ns(nanoseconds: int) -> str:
-    """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``."""
-    return _at(nanoseconds // 1000)
+    """Return a time in *nanoseconds* since the epoch as RFC 3339: UTC, microseconds, ``Z``.
+
+    Raises:
+        ValueError, OverflowError, OSError: no calendar holds that time.
+    """
+    second, rest = divmod(nanoseconds, 1_000_000_000)
+    last, text = _last_second[0]
+    if second != last:
+        text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.")
+        if len(text) < 20:  # noqa: PLR2004 - strftime does not pad years below 1000
+            text = text.rjust(20, "0")
+        _last_second[0] = (second, text)
+    return "%s%06dZ" % (text, rest // 1000)  # noqa: UP031 - half the cost of an f-string
+
+
+def timestamp_us(microseconds: int) -> str:
+    """Return a time in *microseconds* likewise; one that no calendar holds becomes the epoch."""
+    try:
+        return timestamp_ns(microseconds * 1000)
+    except (ValueError, OverflowError, OSError):
+        return timestamp_ns(0)
 
 
 def timestamp(seconds: float) -> str:
-    """Return a time in *seconds* since the epoch as RFC 3339, to the nearest microsecond.
-
-    A time that no calendar holds (a record may carry any number) becomes the epoch.
-    """
+    """Return a time in *seconds* likewise, to the nearest microsecond."""
     try:
-        return _at(round(seconds * 1e6))
-    except (ValueError, OverflowError, OSError, TypeError):
-        return _at(0)
+        return timestamp_us(round(seconds * 1e6))
+    except (ValueError, OverflowError, TypeError):
+        return timestamp_ns(0)

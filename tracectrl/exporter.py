@@ -18,13 +18,14 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
-from tracectrl.processor import session_of
+from tracectrl.processor import session_of, values_of
 from tracectrl.redaction import redactor
 from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from enum import Enum
 
     from tracectrl.redaction import Redact, Redactor
 
@@ -78,11 +79,13 @@ class FileSpanExporter(SpanExporter):
             raise ValueError(msg)
         self._encode: Callable[[ReadableSpan, str], bytes]
         self._redact = redactor(redact)
+        self._attributes = _held if self._redact is None else self._redacted
         if format == "otlp":
             self._encode = _otlp_encoder(self._redact)
         else:
             self._encode = self._flat_line
         self._service = known_service_name(service_name)
+        self._resource: tuple[Resource | None, str | None, dict[str, Any]] = None, None, {}
         appenders = [
             Appender(
                 root,
@@ -127,33 +130,44 @@ class FileSpanExporter(SpanExporter):
         return True
 
     def _flat_line(self, span: ReadableSpan, sid: str) -> bytes:
+        try:
+            return encode_line(self._row(span, sid, timestamp_ns))
+        except (ValueError, OverflowError, OSError):  # a time that no calendar holds
+            return encode_line(self._row(span, sid, _time))
+
+    def _row(self, span: ReadableSpan, sid: str, time_of: Callable[[int], str]) -> dict[str, Any]:
+        row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
         context = span.get_span_context()
-        row: dict[str, Any] = {"name": span.name, "kind": span.kind.name, "session_id": sid}
         if context is not None and context.is_valid:
             row["trace_id"] = f"{context.trace_id:032x}"
             row["span_id"] = f"{context.span_id:016x}"
             row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
-        if span.parent is not None and span.parent.is_valid:
-            row["parent_span_id"] = f"{span.parent.span_id:016x}"
+        parent = span.parent
+        if parent is not None and parent.is_valid:
+            row["parent_span_id"] = f"{parent.span_id:016x}"
         start = span.start_time or 0
         end = span.end_time or start
-        row["start_time"] = _time(start)
-        row["end_time"] = _time(end)
+        row["start_time"] = time_of(start)
+        row["end_time"] = time_of(end)
         row["duration_ns"] = end - start
-        row["status"] = span.status.status_code.name
-        row["status_message"] = span.status.description
-        service = _service_of(span.resource) or self._service
+        status = span.status
+        row["status"] = _name(status.status_code)
+        row["status_message"] = status.description
+        known, service, resource = self._resource
+        if known is not span.resource:
+            service, resource = self._look_at(span.resource)
         if service is not None:
             row["service"] = service
-        row["scope"] = span.instrumentation_scope.name if span.instrumentation_scope else ""
-        row["attributes"] = self._attributes(span.attributes)
+        scope = span.instrumentation_scope
+        row["scope"] = scope.name if scope else ""
+        row["attributes"] = self._attributes(getattr(span, "_attributes", None))
         row["events"] = [
             {
                 "name": event.name,
-                "timestamp": _time(event.timestamp),
+                "timestamp": time_of(event.timestamp),
                 "attributes": self._attributes(event.attributes),
             }
-            for event in span.events
+            for event in _items(span, "_events")
         ]
         row["links"] = [
             {
@@ -161,12 +175,19 @@ class FileSpanExporter(SpanExporter):
                 "span_id": f"{link.context.span_id:016x}",
                 "attributes": self._attributes(link.attributes),
             }
-            for link in span.links
+            for link in _items(span, "_links")
         ]
-        row["resource"] = self._attributes(span.resource.attributes)
-        return encode_line(row)
+        row["resource"] = resource
+        return row
 
-    def _attributes(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _look_at(self, resource: Resource) -> tuple[str | None, dict[str, Any]]:
+        """Return the service and the attributes of *resource*, which most spans share."""
+        service = _service_of(resource) or self._service
+        attributes = self._attributes(resource.attributes)
+        self._resource = resource, service, attributes
+        return service, attributes
+
+    def _redacted(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         plain = _plain(attributes)
         return plain if self._redact is None else self._redact(plain)
 
@@ -174,14 +195,34 @@ class FileSpanExporter(SpanExporter):
 def _time(nanoseconds: int) -> str:
     try:
         return timestamp_ns(nanoseconds)
-    except (ValueError, OverflowError, OSError):  # a time that no calendar holds
+    except (ValueError, OverflowError, OSError):
         return timestamp_ns(0)
+
+
+def _name(member: Enum) -> str:
+    return member._name_  # name is this, behind a descriptor that costs more than the look-up
+
+
+def _items(span: ReadableSpan, name: str) -> Iterable[Any]:
+    """Return the events or links of *span*, whose iterator copies them under a lock.
+
+    The span has ended, nothing is added any more.
+    """
+    bounded: Any = getattr(span, name, ())
+    items: Iterable[Any] = getattr(bounded, "_dq", bounded)
+    return items
+
+
+def _held(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the dict that holds *attributes* of an ended span: nobody changes them any more."""
+    held = values_of(attributes)
+    return held if type(held) is dict else dict(held or {})
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     # The SDK's own copy() takes no lock per key, as dict() would.
     copy = getattr(attributes, "copy", None)
-    return dict(attributes or {}) if copy is None else copy()
+    return copy() if copy is not None else dict(attributes or {})
 
 
 def _service_of(resource: Resource) -> str | None:

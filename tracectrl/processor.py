@@ -18,6 +18,8 @@ from tracectrl.session import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -35,18 +37,19 @@ class SessionSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
-        given = session_of(span)
-        sid = (
-            given
-            or session_for(parent_context)
-            or session_of(trace.get_current_span(parent_context))
-        )
+        sid = session_of(span)
         if sid is not None:
-            stamp_span(span, sid)
+            _pin(span, sid)
+            return
+        sid = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
+        if sid is not None:
+            attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
+            attributes[SESSION_ATTRIBUTE] = sid
+            _pin(span, sid)
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
-        present = attributes.get(SESSION_ATTRIBUTE)
+        present = values_of(attributes).get(SESSION_ATTRIBUTE)
         sid = pinned_session(span)
         if sid is None:
             sid = current_session_id()
@@ -88,14 +91,28 @@ class SessionLogRecordProcessor(LogRecordProcessor):
 
 def stamp_span(span: trace.Span, sid: str) -> None:
     """Put the session *sid* on *span*, which has no other and is being recorded."""
-    if not (span.attributes or {}).get(SESSION_ATTRIBUTE):  # type: ignore[attr-defined]
-        span.set_attribute(SESSION_ATTRIBUTE, sid)
-    setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
+    span.set_attribute(SESSION_ATTRIBUTE, sid)
+    _pin(span, sid)
 
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:
     """Return the ID of the session that *span* belongs to, whatever the SDK's limits did to it."""
-    sid: object = pinned_session(span)
-    if sid is None and (attributes := getattr(span, "_attributes", None)):
-        sid = attributes.get(SESSION_ATTRIBUTE)
+    attributes: Any = getattr(span, "_attributes", None)
+    sid: object = getattr(attributes, PINNED, None)
+    if sid is None and attributes:
+        sid = values_of(attributes).get(SESSION_ATTRIBUTE)
     return None if sid is None or sid == "" else str(sid)
+
+
+def _pin(span: trace.Span, sid: str) -> None:
+    setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def values_of(attributes: Any) -> Mapping[str, Any]:
+    """Return what *attributes* hold, not to be changed.
+
+    The SDK's own mapping raises and catches a KeyError to say "not there", and takes a lock for each
+    key. Where this is no such mapping, it is returned as it is.
+    """
+    values: Mapping[str, Any] = getattr(attributes, "_dict", attributes)
+    return values

@@ -139,6 +139,8 @@ class _Walk:
     def _is_secret(self, name: str, value: object, *, by_name: bool = True) -> bool:
         if by_name and name.lower() in self._names:
             return True
+        if not self._tests:
+            return False
         try:
             return any(test(name, value) for test in self._tests)
         except Exception:  # noqa: BLE001 - the user's code may raise anything

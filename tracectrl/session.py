@@ -185,8 +185,11 @@ def session_for(context: Context | None) -> str | None:
     """
     if _collecting and is_finalizing():
         return None
+    set_here = _session_id.get()
+    if set_here is not None:
+        return set_here
     current = otel_context.get_current()
-    sid = _session_id.get() or current.get(SESSION_KEY)
+    sid = current.get(SESSION_KEY)
     if isinstance(sid, str):
         return sid
     sid = None if context is None else session_in(context)

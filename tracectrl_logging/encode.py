@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import logging
 import time
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from tracectrl._json import encode_line, timestamp_ns
+from tracectrl._json import encode_line, timestamp, timestamp_ns
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST
 from tracectrl_logging.line import LINE_KEYS, SPECIAL_KEYS, Rows, level_of, logger_name
@@ -34,18 +33,16 @@ _LINE_OPTIONS = _OPTIONS | orjson.OPT_APPEND_NEWLINE
 _Record = logging.LogRecord
 _get_message = _Record.getMessage
 
-# What a name on a record, behind its own attributes, is: an extra, unless it is here.
-_STAMP, _DERIVED, _TAKEN = 1, 2, 3
-_KINDS = {
-    **dict.fromkeys((*LINE_KEYS, *RECORD_ATTRIBUTES), _TAKEN),
-    **dict.fromkeys(STAMP_KEYS, _STAMP),
-    **dict.fromkeys(("message", "asctime", "color_message"), _DERIVED),
-}
-_SPECIAL_BESIDE_STAMP = SPECIAL_KEYS.difference(STAMP_KEYS)
+# What an extra cannot be called, on a record that goes the short way; and what is none, since it
+# says what the record says otherwise.
+_TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS}) - {*STAMP_KEYS, "message", "asctime"}
+_NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
+_extra_names: set[str] = set()  # those that were looked at already
+_NOBODY = object()
+_LASTING = frozenset({str, int, float, bool, type(None)})
 
-
-class _NotPlainError(Exception):
-    """This one goes the general way."""
+Parts: TypeAlias = "tuple[float, str, str, str, Stamp, dict[str, Any]]"
+"""What makes a plain line: seconds since the epoch, level, logger, message, stamp, extras."""
 
 
 class Encoder:
@@ -70,122 +67,144 @@ class Encoder:
         Raises:
             Exception: as :meth:`Rows.of_record` says.
         """
-        fields = record.__dict__
-        message = fields["msg"]
-        if (
-            type(message) is str
-            and not (fields["exc_info"] or fields["exc_text"] or fields["stack_info"])
-            and (type(record) is _Record or type(record).getMessage is _get_message)
-        ):
-            args = fields["args"]
-            if args:
-                message = message % args
-            try:
-                ids = stamp()
-                # Its own attributes come first, in one order. Where the last of them is in its
-                # place, none has been taken away, and what follows is all that was added.
-                added = islice(fields.items(), RECORD_COUNT - 1, None)
-                extras = {}
-                if next(added)[0] != RECORD_LAST:
-                    raise _NotPlainError  # noqa: TRY301 - caught below, with what else is not plain
-                for name, value in added:
-                    kind = _KINDS.get(name)
-                    if kind is None:
-                        if name[0] != "_":
-                            extras[name] = value
-                    elif kind is _TAKEN or (kind is _STAMP and value is not ids.get(name)):
-                        raise _NotPlainError  # noqa: TRY301 - the same
-                return self._line(
-                    round(fields["created"] * 1e6),
-                    (fields["levelname"], fields["name"]),
-                    message,
-                    ids,
-                    extras,
-                )
-            except Exception:  # noqa: BLE001, S110 - the general way says what is wrong, if anything
-                pass
+        parts = _parts_of(record)
+        if parts is not None:
+            return self.line(parts)
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
+
+    def lasting(self, record: logging.LogRecord) -> Parts | None:
+        """Return what :meth:`line` makes the line of *record* from, later and on any thread.
+
+        ``None`` where that has to be now: a value may change, or redaction runs the user's code.
+        """
+        if self._redact is not None or (parts := _parts_of(record)) is None:
+            return None
+        for value in parts[-1].values():
+            if type(value) not in _LASTING:
+                return None
+        return parts
 
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""
         message = event.get("event")
-        ids = stamp()
-        if type(message) is str and _is_plain(event, ids):
-            del event["event"]
-            try:
-                return self._line(
-                    time.time_ns() // 1000,
-                    (level_of(method), logger_name(logger)),
-                    message,
-                    ids,
-                    event,
-                )
-            except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
-                event["event"] = message
+        if type(message) is str:
+            ids = stamp()
+            extras = {}
+            for key, value in event.items():
+                if key not in SPECIAL_KEYS:
+                    extras[key] = value
+                elif value is not ids.get(key, _NOBODY):
+                    break
+            else:
+                if len(event) - len(extras) in (len(ids), 0):  # all of the stamp, or nothing of it
+                    del extras["event"]
+                    level, name = level_of(method), logger_name(logger)
+                    return self.line((time.time(), level, name, message, ids, extras))
         row = self.rows.of_event(logger, method, event)
         return row["session_id"], encode_line(row)
 
-    def _line(
-        self,
-        microseconds: int,
-        source: tuple[str, str],
-        message: str,
-        ids: Stamp,
-        extras: dict[str, Any],
-    ) -> tuple[str, bytes]:
-        second, rest = divmod(microseconds, 1_000_000)
-        known, start = self._second
-        if second != known:
-            start = self._start(second)
-        head = self._heads.get(source) or self._head(source)
-        keys = ids.encoded or _encoded(ids)
-        if extras:
-            if self._redact is not None:
-                extras = self._redact(extras)
-            tail = b"," + _dumps(extras, None, _LINE_OPTIONS)[1:]
-        else:
-            tail = b"}\n"
-        return ids.get("session_id", UNKNOWN), b"".join(
-            (
-                start,
-                b"%06d" % rest,
-                head,
-                _dumps(message, None, _OPTIONS),
-                keys,
-                self._service,
-                tail,
+    def line(self, parts: Parts) -> tuple[str, bytes]:
+        """Return whose line *parts* make, and the line; never raises for a value."""
+        seconds, level, name, message, ids, extras = parts
+        if self._redact is not None:
+            extras = self._redact(extras)
+        try:
+            second, rest = divmod(round(seconds * 1e6), 1_000_000)
+            known, start = self._second
+            if second != known:
+                start = self._start(second)
+            head = self._heads.get((level, name)) or self._head(level, name)
+            sid, keys = ids.encoded or _encoded(ids)
+            text = _dumps(message, None, _OPTIONS)
+            if not extras:
+                return sid, b"".join(
+                    (start, b"%06d" % rest, head, text, keys, self._service, b"}\n")
+                )
+            tail = _dumps(extras, None, _LINE_OPTIONS)[1:]
+            return sid, b"".join(
+                (start, b"%06d" % rest, head, text, keys, self._service, b",", tail)
             )
-        )
+        except Exception:  # noqa: BLE001 - values that the encoder refuses, a time of no calendar
+            row = {
+                "timestamp": timestamp(seconds),
+                "level": level,
+                "logger": name,
+                "message": message,
+                "session_id": UNKNOWN,
+                **ids,
+                **self.rows.service,
+                **extras,
+            }
+            return row["session_id"], encode_line(row)
 
     def _start(self, second: int) -> bytes:
         start = b'{"timestamp":"' + timestamp_ns(second * 1_000_000_000)[:-7].encode()
         self._second = (second, start)
         return start
 
-    def _head(self, source: tuple[str, str]) -> bytes:
-        level, name = map(_dumps, source)
-        head = b'Z","level":%b,"logger":%b,"message":' % (level, name)
+    def _head(self, level: str, name: str) -> bytes:
+        head = b'Z","level":%b,"logger":%b,"message":' % (_dumps(level), _dumps(name))
         if len(self._heads) >= _MAX_KEPT:
             self._heads.clear()
-        self._heads[source] = head
+        self._heads[level, name] = head
         return head
 
 
-def _encoded(ids: Stamp) -> bytes:
-    ids.encoded = encoded = b"," + _dumps({"session_id": UNKNOWN, **ids})[1:-1]
-    return encoded
+def made_anew(parts: Parts) -> logging.LogRecord:
+    """Return a record that says what the one did that *parts* were taken from, less where it was."""
+    seconds, level, name, message, ids, extras = parts
+    own = {"created": seconds, "levelname": level, "levelno": logging.getLevelName(level)}
+    return logging.makeLogRecord({**own, "name": name, "msg": message, **ids, **extras})
 
 
-def _is_plain(event: dict[str, Any], ids: Stamp) -> bool:
-    """Tell whether *event* holds nothing special; the stamp *ids* is taken out of it."""
-    if SPECIAL_KEYS.isdisjoint(event):
-        return True
-    if not _SPECIAL_BESIDE_STAMP.isdisjoint(event):
+def _parts_of(record: logging.LogRecord) -> Parts | None:
+    """Return what makes the line of *record*; ``None`` where that is not plain.
+
+    Raises:
+        Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
+    """
+    fields = record.__dict__
+    message = fields["msg"]
+    if (
+        type(message) is not str
+        or fields["exc_info"]
+        or fields["exc_text"]
+        or fields["stack_info"]
+        or (type(record) is not _Record and type(record).getMessage is not _get_message)
+    ):
+        return None
+    args = fields["args"]
+    if args:
+        message = message % args
+    ids = stamp()
+    names = [*fields]
+    extras = {}
+    try:
+        # Its own attributes come first, in one order. Where the last of them is in its place, none
+        # has been taken away, and what follows is all that was added.
+        if names[RECORD_COUNT - 1] != RECORD_LAST:
+            return None
+        for name in names[RECORD_COUNT:]:
+            if name in _extra_names or _is_extra(name):
+                extras[name] = fields[name]
+            elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
+                return None
+        return fields["created"], fields["levelname"], fields["name"], message, ids, extras
+    except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
+        return None
+
+
+def _is_extra(name: str) -> bool:
+    """Tell whether *name*, which is on a record, is an extra's."""
+    if name in _NO_EXTRAS or name[0] == "_":
         return False
-    for key in STAMP_KEYS:
-        if event.get(key) is not ids.get(key):
-            return False
-    for key in STAMP_KEYS:
-        event.pop(key, None)
+    if len(_extra_names) < _MAX_KEPT:
+        _extra_names.add(name)
     return True
+
+
+def _encoded(ids: Stamp) -> tuple[str, bytes]:
+    row = {"session_id": UNKNOWN, **ids}
+    ids.encoded = encoded = row["session_id"], b"," + _dumps(row)[1:-1]
+    return encoded

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracectrl_logging.stamp import STAMP_KEYS, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ABSENT = "_session_absent"
 """The record attribute that says which value stands for "none" on it, where that is not None."""
 
 
 _ALL = len(STAMP_KEYS)
+
+
+def _make_room() -> None:
+    """Have records made with room for the stamp.
+
+    CPython keeps the attributes of a class's instances in one table, sized for the names that it
+    has seen on any of them, 30 at most. A name beyond makes each record's dict grow by itself, which
+    costs as much as the stamp. So the names of the stamp are seen before anybody's extras are.
+    """
+    record: Any = logging.LogRecord("", 0, "", 0, "", (), None)
+    record.session_id = record.trace_id = record.span_id = record.trace_flags = None
+
+
+_make_room()
 
 
 class SessionContextFilter(logging.Filter):
@@ -28,22 +45,27 @@ class SessionContextFilter(logging.Filter):
     def __init__(self, *, default: str | None = None) -> None:
         super().__init__()
         self._default = default
-        self._absent: dict[str, Any] = dict.fromkeys(STAMP_KEYS, default)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp *record*; every record passes."""
         fields = record.__dict__
-        ids: dict[str, Any] = stamp()
-        if len(ids) != _ALL:
-            ids = {**self._absent, **ids}
-        if (
+        if not (
             "session_id" in fields
             or "trace_id" in fields
             or "span_id" in fields
             or "trace_flags" in fields
         ):
-            ids = {key: value for key, value in ids.items() if key not in fields}
-        fields.update(ids)
+            ids = stamp()
+            if len(ids) == _ALL:
+                fields.update(ids)
+                return True
+        self._fill(fields, stamp())
+        return True
+
+    def _fill(self, fields: dict[str, Any], ids: Mapping[str, str]) -> None:
+        """Set what *fields* lack; what does not exist is set to say so."""
+        for key in STAMP_KEYS:
+            if key not in fields:
+                fields[key] = ids.get(key, self._default)
         if self._default is not None:
             fields.setdefault(ABSENT, self._default)
-        return True

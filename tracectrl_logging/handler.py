@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
+from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.session import UNKNOWN
-from tracectrl_logging.encode import Encoder
+from tracectrl_logging.encode import Encoder, made_anew
 from tracectrl_logging.fields import stamp_of
 from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.rendered import as_line
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.background import Overflow
     from tracectrl.redaction import Redact
+    from tracectrl_logging.encode import Parts
 
 _BASIC_FORMATS = (
     logging.BASIC_FORMAT,
@@ -85,6 +87,7 @@ class SessionFileHandler(logging.Handler):
             root,
             LOG_SUFFIX,
             report=self._report,
+            make=self._encoder.line,
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,
@@ -93,6 +96,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
+        self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
@@ -125,10 +129,14 @@ class SessionFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
         try:
-            if self.formatter is None:
-                sid, line = self._encoder.record(record)
-            else:
+            if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
+            elif self._later is not None and (parts := self._encoder.lasting(record)) is not None:
+                # Without the record: what one thread makes and another frees is slow to make anew.
+                self._later.append(None, parts, parts)
+                return
+            else:
+                sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
             self.handleError(record)
@@ -156,5 +164,5 @@ class SessionFileHandler(logging.Handler):
         self._writer.close()
         super().close()
 
-    def _report(self, record: logging.LogRecord) -> None:
-        self.handleError(record)
+    def _report(self, record: logging.LogRecord | Parts) -> None:
+        self.handleError(record if isinstance(record, logging.LogRecord) else made_anew(record))

@@ -13,7 +13,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from tracectrl._json import safe_repr, timestamp, timestamp_ns
+from tracectrl._json import safe_repr, timestamp
 from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
 from tracectrl.session import UNKNOWN
@@ -119,7 +119,7 @@ class Rows:
             return self._of_special_event(logger, method, self._text(text), event, own)
         ids, strange = stamp_of(own) if own else (stamp(), None)
         row = {
-            "timestamp": timestamp_ns(time.time_ns()),
+            "timestamp": timestamp(time.time()),
             "level": level_of(method),
             "logger": logger_name(logger),
             "message": text if type(text) is str else self._text(text),
@@ -217,7 +217,7 @@ class Rows:
         if record is not None:  # it knows better
             time_text, level, name = timestamp(record.created), record.levelname, record.name
         elif time_text is None:
-            time_text = timestamp_ns(time.time_ns())
+            time_text = timestamp(time.time())
         ids, strange = stamp_of(own)
         row: dict[str, Any] = {
             "timestamp": time_text,

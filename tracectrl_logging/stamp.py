@@ -6,7 +6,6 @@ request is correlated like any other. The hexadecimal forms are made once per sp
 
 from __future__ import annotations
 
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from opentelemetry import trace
 from tracectrl.session import _collecting, _session_id, is_finalizing, session_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
 
@@ -29,18 +28,20 @@ class Stamp(dict[str, str]):
 
     __slots__ = ("encoded",)
 
-    encoded: bytes | None
-    """The same as JSON, where :mod:`tracectrl_logging.encode` has made it already."""
+    encoded: tuple[str, bytes] | None
+    """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.encode` made them."""
 
-    def __init__(self, ids: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(ids)
+    def __init__(self) -> None:
+        super().__init__()
         self.encoded = None
 
 
 _NONE = Stamp()
+_MAX_KEPT = 1024
+_NOTHING_KEPT: tuple[None, None, None] = None, None, None
 
 
-def _context_getter() -> Callable[[], Context]:
+def _context_getter() -> Callable[[], Any]:
     """Return what get_current() calls in the end: it is two calls on top, before every record."""
     runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
     variable = getattr(runtime, "_current_context", None)
@@ -48,24 +49,23 @@ def _context_getter() -> Callable[[], Context]:
 
 
 _current_context = _context_getter()
-
-# One Context object lives as long as its span is current, so what it says is looked up once. By
-# id(), since a Context (a dict) has no hash; the weak reference tells whether it is still that one,
-# and the session may have changed under the same span.
-_known: dict[int, tuple[weakref.ref[Context], str | None, Stamp, Stamp]] = {}
-_MAX_KNOWN = 1024
+_current_session = _session_id.get
 
 
 def stamp() -> Stamp:
-    """Return the stamp of the current context; never raises."""
+    """Return the stamp of the current context; never raises.
+
+    OpenTelemetry's context lives as long as its span is current, and says the same all the time:
+    its stamp is kept on it, with the session that was current then.
+    """
     if _collecting and is_finalizing():
         return _NONE
-    sid = _session_id.get()
     context = _current_context()
-    known = _known.get(id(context))
-    if known is not None and known[1] is sid and known[0]() is context:
-        return known[2]
-    return _look_up(context, sid)
+    try:
+        sid, ids, _ = context._tracectrl_stamp  # noqa: SLF001
+    except AttributeError:
+        return _made(context)
+    return ids if sid is _current_session() else _made(context)
 
 
 def is_stamped(fields: Mapping[str, Any]) -> bool:
@@ -78,35 +78,41 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _look_up(context: Context, sid: str | None) -> Stamp:
-    known = _known.get(id(context))
-    if known is not None and known[0]() is context:
-        reference, _, _, ids = known
-    else:
-        reference, ids = weakref.ref(context), span_ids(context)
-        if len(_known) >= _MAX_KNOWN:
-            _known.clear()
-    session_id = session_in(context) if sid is None else sid
-    present = ids if session_id is None else Stamp({"session_id": session_id, **ids})
-    _known[id(context)] = (reference, sid, present, ids)
-    return present
+def _made(context: Any) -> Stamp:
+    """Return the stamp of *context* and the current session, and keep it for the next time."""
+    sid = _current_session()
+    known, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
+    ids: Stamp | None = others.get(sid) if others else None
+    if ids is None:
+        ids = Stamp()
+        session_id = session_in(context) if sid is None else sid
+        if session_id is not None:
+            ids["session_id"] = session_id
+        ids.update(span_ids(context))
+        if latest is not None:  # several sessions under one span, or without any
+            if others is None or len(others) >= _MAX_KEPT:
+                others = {known: latest}
+            others[sid] = ids
+    try:
+        context._tracectrl_stamp = sid, ids, others  # noqa: SLF001
+    except AttributeError:  # a runtime context of the user's own
+        return ids
+    return ids
 
 
-def span_ids(context: Context) -> Stamp:
+def span_ids(context: Context) -> dict[str, str]:
     """Return the keys of the span that is current in *context*, an OpenTelemetry one."""
     span: Any = trace.get_current_span(context)
     if span is trace.INVALID_SPAN:
-        return Stamp()
+        return {}
     try:
         span_context = span.get_span_context()
         if not span_context.is_valid:
-            return Stamp()
-        return Stamp(
-            {
-                "trace_id": f"{span_context.trace_id:032x}",
-                "span_id": f"{span_context.span_id:016x}",
-                "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
-            }
-        )
+            return {}
+        return {
+            "trace_id": f"{span_context.trace_id:032x}",
+            "span_id": f"{span_context.span_id:016x}",
+            "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
+        }
     except Exception:  # noqa: BLE001 - a foreign span may raise anything, logging may not
-        return Stamp()
+        return {}

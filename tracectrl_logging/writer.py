@@ -18,6 +18,7 @@ def open_writer(
     suffix: str,
     *,
     report: Callable[[Any], None],
+    make: Callable[[Any], tuple[str, bytes]] | None = None,
     max_bytes: int,
     backup_count: int,
     max_open_files: int | None,
@@ -43,4 +44,5 @@ def open_writer(
     sink = Sink(appender, report)
     if not background:
         return sink
-    return Background(sink, queue_size=size, overflow=overflow)
+    options: dict[str, Any] = {} if make is None else {"make": make}
+    return Background(sink, queue_size=size, overflow=overflow, **options)

@@ -158,6 +158,59 @@ class TestRecords:
         assert len(encoder._heads) <= 4
 
 
+class TestLater:
+    """What a line is made of, kept until a writer's thread makes it."""
+
+    def test_the_same_line(self, tracer: trace.Tracer) -> None:
+        """Wherever that thread is: it is in nobody's session."""
+        encoder = Encoder(service_name="shop")
+        record = logging.makeLogRecord({"msg": "user %s", "args": ("ann",), "attempt": 3})
+        with session("s"), tracer.start_as_current_span("span"):
+            expected = encoder.record(record)
+            parts = encoder.lasting(record)
+        record.attempt, record.levelname = 4, "coloured"
+
+        assert parts is not None
+        assert expected == encoder.line(parts)
+
+    @pytest.mark.parametrize("value", [[1], {"a": 1}, (1,), {1}, object()])
+    def test_a_value_that_may_change(self, value: object) -> None:
+        """Is encoded before it does."""
+        assert Encoder().lasting(logging.makeLogRecord({"msg": "m", "x": value})) is None
+
+    def test_redaction(self) -> None:
+        """Runs the user's code, in the caller's context."""
+        assert Encoder(redact=["x"]).lasting(logging.makeLogRecord({"msg": "m"})) is None
+
+    def test_a_value_that_the_encoder_refuses(self) -> None:
+        """Costs no line later, either."""
+        encoder = Encoder()
+        record = logging.makeLogRecord({"msg": "m", "big": 2**70, "text": "\ud800"})
+        parts = encoder.lasting(record)
+
+        assert parts is not None
+        assert encoder.record(record) == encoder.line(parts)
+
+    def test_made_anew(self) -> None:
+        """The record for ``handleError`` says what the first one did."""
+        record = logging.makeLogRecord(
+            {"name": "n", "levelname": "INFO", "msg": "%d", "args": (1,), "x": 2}
+        )
+        with session("s"):
+            parts = Encoder().lasting(record)
+        assert parts is not None
+        again = module.made_anew(parts)
+
+        assert ("n", "INFO", logging.INFO, "1", record.created) == (
+            again.name,
+            again.levelname,
+            again.levelno,
+            again.getMessage(),
+            again.created,
+        )
+        assert {"x": 2, "session_id": "s"}.items() <= vars(again).items()
+
+
 class TestEvents:
     """Whatever is in an event of structlog's."""
 
@@ -187,7 +240,7 @@ class TestEvents:
         with (
             in_session(sid),
             in_span(is_in_span),
-            mock.patch.object(time, "time_ns", return_value=10**18),
+            mock.patch.object(time, "time", return_value=1e9),
         ):
             if is_stamped:
                 add_session_context(None, method, fields)

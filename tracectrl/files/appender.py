@@ -50,8 +50,9 @@ _FLAGS: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_MAX_OPEN_FILES: Final = 512
+_MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
+_CHECK_ROTATING_EVERY_S: Final = 0.02  # others may rotate the file many times a second
 _IDLE_S: Final = 60.0
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
@@ -85,7 +86,7 @@ class _File:
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.lock = threading.RLock()
-        self.check_at = time.monotonic() + _CHECK_EVERY_S
+        self.check_at = _AT_ONCE
         self.pid = os.getpid()
 
     def status(self) -> os.stat_result | None:
@@ -105,9 +106,13 @@ class _File:
         return status is not None and not status.st_nlink
 
     def close(self) -> None:
-        if self.fd >= 0 and self.status() is not None:
-            with contextlib.suppress(OSError):
+        if self.fd < 0:
+            return
+        if self.status() is not None:
+            try:  # noqa: SIM105 - suppress() costs as much as the call
                 os.close(self.fd)
+            except OSError:
+                pass
         self.fd = -1
 
     __del__ = close
@@ -131,7 +136,7 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; the least recently used goes first. ``None``
-            takes a fifth of ``RLIMIT_NOFILE``, 512 at most.
+            takes a fifth of ``RLIMIT_NOFILE``, 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
@@ -160,9 +165,11 @@ class Appender:
         whole_number("backup_count", backup_count, 0)
         whole_number("max_sessions_per_minute", max_sessions_per_minute, 0)
         self.root: Final = os.path.abspath(root_path(root))
+        self._prefix = os.path.join(self.root, "")
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
+        self._check_every_s = _CHECK_ROTATING_EVERY_S if self._max_bytes else _CHECK_EVERY_S
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
@@ -190,7 +197,9 @@ class Appender:
             if not (file.lock.acquire(False) or self._acquired(file)):  # noqa: FBT003
                 continue
             try:
-                is_due = self._max_bytes or time.monotonic() >= file.check_at
+                is_due = time.monotonic() >= file.check_at or (
+                    self._max_bytes and self._is_full(file, len(line))
+                )
                 if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
                     self._forget(file)
                     continue
@@ -208,7 +217,8 @@ class Appender:
                         file.check_at = _AT_ONCE
                     if start != end - written and self._is_swallowed(file, data[:written], end):
                         continue
-                    if is_due and file.is_gone():  # in this very moment, and the line with it
+                    # In this very moment, and the line with it; or since another rotated it away.
+                    if (is_due or self._max_bytes) and file.is_gone():
                         self._forget(file)
                         continue
                     return
@@ -260,6 +270,10 @@ class Appender:
         holder.lock.acquire()
         return True
 
+    def _is_full(self, file: _File, size: int) -> bool:
+        """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
+        return file.fd >= 0 and _lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
+
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
         status = file.status()
@@ -269,7 +283,7 @@ class Appender:
         present = status.st_size
         if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = _is_torn(file.fd, present)
-        file.check_at = now + _CHECK_EVERY_S
+        file.check_at = now + self._check_every_s
         if (
             not self._max_bytes
             or not present
@@ -316,17 +330,17 @@ class Appender:
         fresh = self._open(key, path)
         while not self._acquired(table := self._table):
             pass
+        surplus = []
         try:
             files = table.files
             file = files.setdefault(key, fresh)
-            surplus: list[_File] = []
-            # Other threads use and forget files meanwhile; the next opening sees to what is left.
-            with contextlib.suppress(RuntimeError, KeyError, StopIteration):
-                while len(files) > self._limit:
-                    surplus.append(files.popitem(last=False)[1])
-                idle_since = time.monotonic() - _IDLE_S
-                while next(iter(files.values())).check_at < idle_since:
-                    surplus.append(files.popitem(last=False)[1])
+            while len(files) > self._limit:
+                surplus.append(files.popitem(last=False)[1])
+            idle_since = fresh.check_at - _IDLE_S
+            while next(iter(files.values())).check_at < idle_since:
+                surplus.append(files.popitem(last=False)[1])
+        except (RuntimeError, KeyError, StopIteration):
+            pass  # other threads use and forget files meanwhile; the next opening sees to the rest
         finally:
             table.lock.release()
         if file is not fresh:
@@ -349,7 +363,7 @@ class Appender:
         return True
 
     def _path(self, stem: str) -> str:
-        return os.path.join(self.root, stem + self._suffix)
+        return f"{self._prefix}{stem}{self._suffix}"
 
     def _open(self, key: str | None, path: str) -> _File:
         while True:
@@ -365,13 +379,14 @@ class Appender:
                     raise _refused(path, "a symbolic link") from None
                 raise
             try:
+                hold(fd)
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-                hold(fd)
-                if is_at(path, status):
+                if status.st_nlink:
                     file = _File(key, path, fd, status)
-                    file.torn = _is_torn(fd, os.fstat(fd).st_size)
+                    file.check_at = time.monotonic() + self._check_every_s
+                    file.torn = _is_torn(fd, status.st_size)
                     return file
             except BaseException:
                 os.close(fd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import mmap
 import os
 import queue
 import sys
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.appender import whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracectrl.files.sink import Sink
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
@@ -28,9 +31,10 @@ DEFAULT_QUEUE_SIZE = 10_000
 _POLL_S = 0.001
 _ALIVE_S = 0.1
 _SAY_EVERY_S = 1.0
+_WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux, which Python does not name
 _LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
-_Item: TypeAlias = "tuple[str, bytes, Any] | threading.Event | None"
+_Item: TypeAlias = "tuple[str | None, Any, Any] | threading.Event | None"
 _Items: TypeAlias = "queue.SimpleQueue[_Item]"
 
 
@@ -42,12 +46,17 @@ def check_options(queue_size: int, overflow: str) -> None:
         raise ValueError(msg)
 
 
+def _as_it_is(line: Any) -> tuple[str, bytes]:
+    return line  # type: ignore[no-any-return]
+
+
 class _State:
     """The queue, the thread and the counts of one process."""
 
     __slots__ = (
         "dropped",
         "dropped_of",
+        "here",
         "items",
         "lock",
         "pid",
@@ -59,6 +68,7 @@ class _State:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self.here = _here()
         self.lock = threading.RLock()
         self.items: _Items = queue.SimpleQueue()
         self.thread: threading.Thread | None = None
@@ -69,6 +79,33 @@ class _State:
         self.writes_itself = False  # the process is at its end
 
 
+class _Here:
+    """What :func:`_here` returns where the kernel does not help."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    def __getitem__(self, index: int) -> int:
+        return os.getpid() == self._pid
+
+
+def _here() -> Any:
+    """Return what is ``[1]`` in this process and ``[0]`` in a child that is forked from it.
+
+    To ask for the process ID is a system call, and before each line that is much. A page that the
+    kernel wipes in a child says the same, whoever forks and whatever hooks are run.
+    """
+    if sys.platform != "linux":
+        return _Here()
+    try:
+        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page.madvise(_WIPE_ON_FORK)
+    except (ValueError, OSError):  # an old kernel, a sandbox
+        return _Here()
+    page[0] = 1
+    return page
+
+
 class Background:
     """Hands lines to a :class:`~tracectrl.files.sink.Sink` on a thread of its own.
 
@@ -77,6 +114,7 @@ class Background:
 
     Args:
         sink: who writes.
+        make: makes a line, on the writer's thread, of what comes without a session ID; never raises.
         queue_size: lines that may wait; about so many, since threads do not queue to be counted.
         overflow: what a full queue does: ``"block"`` the caller, ``"drop_oldest"`` or
             ``"drop_new"``; what is dropped is counted, and a line says how much, once a second at
@@ -87,10 +125,16 @@ class Background:
     """
 
     def __init__(
-        self, sink: Sink, *, queue_size: int = DEFAULT_QUEUE_SIZE, overflow: Overflow = "block"
+        self,
+        sink: Sink,
+        *,
+        make: Callable[[Any], tuple[str, bytes]] = _as_it_is,
+        queue_size: int = DEFAULT_QUEUE_SIZE,
+        overflow: Overflow = "block",
     ) -> None:
         check_options(queue_size, overflow)
         self._sink = sink
+        self._make = make
         self._size = queue_size
         self._overflow = overflow
         self._state = _State()
@@ -106,16 +150,19 @@ class Background:
         with state.lock:
             return state.dropped + self._sink.lost
 
-    def append(self, sid: str, line: bytes, context: Any = None) -> bool:
-        """Enqueue *line* for the session *sid*; return whether it was taken."""
+    def append(self, sid: str | None, line: Any, context: Any = None) -> bool:
+        """Enqueue *line* for the session *sid*; return whether it was taken.
+
+        Where *sid* is ``None``, *line* is what a line is made of later, by *make*, and whose it is.
+        """
         state = self._state
-        if state.thread is None or state.pid != os.getpid():
+        if state.thread is None or not state.here[0]:
             state = self._own()
             if not self._start(state):
                 self._drain(state.items)
-                return self._sink.append(sid, line, context)
+                return self._append(sid, line, context)
         items = state.items
-        if items.qsize() >= self._size and not self._make_room(state, items, sid):
+        if items.qsize() >= self._size and not self._make_room(state, items, sid, line):
             return False
         items.put((sid, line, context))
         if items is not state.items:  # closed meanwhile: nobody may be there to write it
@@ -197,10 +244,10 @@ class Background:
                 _end_with_child(weakref.ref(self))
             return state.thread is not None
 
-    def _make_room(self, state: _State, items: _Items, sid: str) -> bool:
+    def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
         if self._overflow == "drop_new":
-            self._drop(state, sid)
+            self._drop(state, self._whose(sid, line))
             return False
         if self._overflow == "drop_oldest":
             try:
@@ -208,7 +255,7 @@ class Background:
             except queue.Empty:
                 return True
             if isinstance(oldest, tuple):
-                self._drop(state, oldest[0])
+                self._drop(state, self._whose(oldest[0], oldest[1]))
             else:
                 items.put(oldest)  # somebody waits for it
             return True
@@ -219,6 +266,9 @@ class Background:
                     self._drain(items)
                 time.sleep(_POLL_S)
         return True
+
+    def _whose(self, sid: str | None, line: Any) -> str:
+        return self._make(line)[0] if sid is None else sid
 
     def _drop(self, state: _State, sid: str) -> None:
         with state.lock:
@@ -259,11 +309,16 @@ class Background:
         if stop:
             items.put(None)
 
-    def _handle(self, item: tuple[str, bytes, Any] | threading.Event) -> None:
+    def _handle(self, item: tuple[str | None, Any, Any] | threading.Event) -> None:
         if isinstance(item, threading.Event):
             item.set()
         else:
-            self._sink.append(*item)
+            self._append(*item)
+
+    def _append(self, sid: str | None, line: Any, context: Any) -> bool:
+        if sid is None:
+            sid, line = self._make(line)
+        return self._sink.append(sid, line, context)
 
 
 def _end_with_child(reference: weakref.ref[Background]) -> None:

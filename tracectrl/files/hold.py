@@ -47,8 +47,11 @@ def hold(fd: int) -> None:
     """
     if fcntl is None:  # pragma: no cover
         return
-    with contextlib.suppress(BlockingIOError):
-        _wait_for(fd, fcntl.LOCK_SH)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        with contextlib.suppress(BlockingIOError):
+            _wait_for(fd, fcntl.LOCK_SH)
 
 
 @contextlib.contextmanager

@@ -599,12 +599,12 @@ class TestOpenFiles:
         assert [["1", "2"]] * 100 == [content(root, f"s{number}") for number in range(100)]
 
     @pytest.mark.parametrize(
-        ("soft", "expected"), [(resource.RLIM_INFINITY, 512), (10_000, 512), (400, 80), (3, 1)]
+        ("soft", "expected"), [(resource.RLIM_INFINITY, 1024), (10_000, 1024), (400, 80), (3, 1)]
     )
     def test_the_default_fits_the_process(
         self, soft: int, expected: int, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A fifth of what the process may open, 512 at most."""
+        """A fifth of what the process may open, 1024 at most."""
         monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
 
         assert expected == Appender(root, SUFFIX)._limit
