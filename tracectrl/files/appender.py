@@ -383,7 +383,7 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-                if status.st_nlink:
+                if is_at(path, status):  # and stays there: whoever moves it asks who holds it
                     file = _File(key, path, fd, status)
                     file.check_at = time.monotonic() + self._check_every_s
                     file.torn = _is_torn(fd, status.st_size)
