@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201, S603 - a program, which prints and runs others
+# ruff: noqa: T201, S603 - a program, which prints and runs others
 """Measures the command on the data of ``reading_data.py``, side by side with rg, jq, lnav and DuckDB.
 
 Every process is started anew and timed from its start to its end, with a warm cache, its output

@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, PLR2004, T201 - a program, which prints; its numbers are the data's
+# ruff: noqa: PLR2004, T201 - a program, which prints; its numbers are the data's
 """Writes the data that reading is measured on: many sessions, through the product's own handlers.
 
 ``OUT/root`` holds the sessions as SessionFileHandler and FileSpanExporter write them: four services,
