@@ -54,14 +54,16 @@ def of_structlog(rendered: object) -> dict[str, Any] | None:
     """
     if isinstance(rendered, str):
         return of_text(rendered) if rendered else None
-    if not (isinstance(rendered, list) and rendered and isinstance(rendered[0], dict)):
+    if not (isinstance(rendered, list) and rendered):
+        return None
+    if not all(isinstance(it, dict) and isinstance(it.get("frames", []), list) for it in rendered):
         return None
     rows = []
     for entry in reversed(rendered):
         rows.append(_TRACEBACK)
         rows += [
             f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
-            for frame in entry.get("frames") or ()
+            for frame in entry.get("frames", [])
             if isinstance(frame, dict)
         ]
         rows.append(f"{entry.get('exc_type')}: {entry.get('exc_value')}")

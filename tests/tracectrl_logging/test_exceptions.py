@@ -104,7 +104,9 @@ def test_text_that_is_no_traceback(text: str) -> None:
     assert text.rstrip("\n") == exceptions.of_text(text)["stacktrace"]
 
 
-@pytest.mark.parametrize("nothing", [None, "", [], ["x"], 5, {}], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, "", [], ["x"], 5, {}, [{}, "x"], [{"frames": 5}]], ids=repr
+)
 def test_structlog_nothing(nothing: object) -> None:
     """What no processor of structlog writes is not taken for an exception."""
     assert None is exceptions.of_structlog(nothing)
