@@ -150,6 +150,11 @@ class Background:
         with state.lock:
             return state.dropped + self._sink.lost
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many lines wait as may; the next one meets the overflow option."""
+        return self._own().items.qsize() >= self._size
+
     def append(self, sid: str | None, line: Any, context: Any = None) -> bool:
         """Enqueue *line* for the session *sid*; return whether it was taken.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from logging.handlers import QueueHandler
 from typing import Any
 
+from tracectrl.files.background import Background
 from tracectrl.session import UNKNOWN, current_session_id
 from tracectrl_logging.capture.patches import Patches
 from tracectrl_logging.handler import SessionFileHandler
@@ -122,9 +123,8 @@ def _reaches_ours(
 
 
 def _note_queue(handler: SessionFileHandler) -> None:
-    writer: Any = handler._writer  # noqa: SLF001 - of this package
-    items = getattr(writer, "_queue", None)
-    if items is not None and items.qsize() >= writer._size:  # noqa: SLF001 - as above
+    writer = handler._writer  # noqa: SLF001 - of this package
+    if isinstance(writer, Background) and writer.is_full:
         SEEN.full[_name(handler)] += 1
 
 
