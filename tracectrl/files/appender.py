@@ -383,7 +383,7 @@ class Appender:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
-                if is_at(path, status):  # and stays there: whoever moves it asks who holds it
+                if status.st_nlink:  # else it was taken away before we held it
                     file = _File(key, path, fd, status)
                     file.check_at = time.monotonic() + self._check_every_s
                     file.torn = _is_torn(fd, status.st_size)
@@ -391,7 +391,7 @@ class Appender:
             except BaseException:
                 os.close(fd)
                 raise
-            os.close(fd)  # taken away before we held it
+            os.close(fd)
 
     def _shrink(self) -> bool:
         """Close half of the open files and be content with that many from now on."""

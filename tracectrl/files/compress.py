@@ -153,9 +153,9 @@ class _Run:
         if self._aside:
             time.sleep(SETTLED_AFTER_S)
         for session in self._aside:
-            self._pack(session)
+            self._pack(session, is_forgotten=True)
 
-    def _pack(self, session: StoredSession) -> None:
+    def _pack(self, session: StoredSession, *, is_forgotten: bool = False) -> None:
         files = before = after = 0
         action: Literal["compress", "in_use", "failed"] = "compress"
         error = None
@@ -163,7 +163,9 @@ class _Run:
             for live, number in _backups(session):
                 path = os.path.join(self._root, session.stem + live)
                 if os.path.getsize(f"{path}.{number}"):
-                    size, packed_size = pack(path, number, self._packed, self._level)
+                    size, packed_size = pack(
+                        path, number, self._packed, self._level, is_forgotten=is_forgotten
+                    )
                     files, before, after = files + 1, before + size, after + packed_size
         except (BeingWrittenError, FileNotFoundError):
             action = "compress" if files else "in_use"

@@ -4,8 +4,10 @@ A session is *being written* while a process has one of its uncompressed files o
 write is less than an hour ago. After that hour, an open file is one that a process has forgotten,
 and the session is idle as well.
 
-Nobody opens a file for writing while it is held alone (:mod:`tracectrl.files.hold`), so a file that
-no process has open can be taken away at once. A forgotten one is renamed first, as a rotation does:
+Nobody holds a file for writing while it is held alone (:mod:`tracectrl.files.hold`), and who waited
+for it finds that it has no name any more, so a file that no process has open can be taken away at once.
+A writer may have opened it before it was renamed, and hold it since: then it is not alone, and stays.
+A forgotten one is renamed first, as a rotation does:
 a writer looks at its path every half second, so it writes to the renamed file for so long, and never
 after. Only a file that has rested under its new name is taken away; nothing is lost where that does
 not happen.
@@ -108,8 +110,9 @@ def take_all_away(root: str, session: StoredSession, grip: Grip) -> None:
         if suffix in grip.fds:
             take_away(path, live_path, grip.fds[suffix])
         elif suffix in grip.sizes:
-            with opened_alone(path) as (fd, _):
-                take_away(path, live_path, fd)
+            with opened_alone(path) as (fd, alone):
+                if alone or grip.forgotten:  # else somebody has opened it before it was renamed
+                    take_away(path, live_path, fd)
         else:
             os.unlink(path)
 
@@ -159,7 +162,6 @@ def _grip(root: str, session: StoredSession, files: contextlib.ExitStack) -> Gri
         if parsed_suffix(suffix).packed:
             status = os.lstat(path)
         else:
-            # Nobody opens a backup for writing: that it is alone stays so.
             is_kept = suffix in LIVE_SUFFIXES or len(fds) < _MANY
             with contextlib.ExitStack() as closed_at_once:
                 fd, alone = (files if is_kept else closed_at_once).enter_context(opened_alone(path))

@@ -51,10 +51,22 @@ class _Plain(NamedTuple):
     """How many of its bytes were compressed."""
     twins: list[os.stat_result]
     """What a killed run has left beside it."""
+    is_forgotten: bool
+    """See :func:`pack`."""
 
 
-def pack(live_path: str, number: int, packed: str, level: int) -> tuple[int, int]:
+def pack(
+    live_path: str, number: int, packed: str, level: int, *, is_forgotten: bool = False
+) -> tuple[int, int]:
     """Compress the backup *number* of the file at *live_path*.
+
+    Args:
+        live_path: the file being written of which it is a backup.
+        number: which one.
+        packed: ``"gz"`` or ``"zst"``.
+        level: how hard to compress.
+        is_forgotten: some process has had it open for long without writing, and it has rested under
+            its name since (see :mod:`tracectrl.files.idle`). Else who has it open has just come.
 
     Returns:
         The sizes before and after.
@@ -79,7 +91,7 @@ def pack(live_path: str, number: int, packed: str, level: int) -> tuple[int, int
             with packing(file, packed, level, status.st_mtime) as stream:
                 size = _copy(plain, stream)
             _complete(name, file, status)
-            _publish(name, packed, _Plain(live_path, number, status, size, twins))
+            _publish(name, packed, _Plain(live_path, number, status, size, twins, is_forgotten))
             return size, os.fstat(file.fileno()).st_size
 
 
@@ -91,7 +103,7 @@ def _publish(name: str, packed: str, plain: _Plain) -> None:
                 path = _present_path(plain)
                 fd, alone = files.enter_context(opened_alone(path))
                 now = os.fstat(fd)
-                if now.st_size != plain.size or not (alone or _is_forgotten(now)):
+                if now.st_size != plain.size or not (alone or _is_left(plain, now)):
                     raise BeingWrittenError
                 places = [f"{path}.{kind}" for kind in FORMATS]
                 for place in filter(os.path.lexists, places):
@@ -117,8 +129,9 @@ def _present_path(plain: _Plain) -> str:
     raise BeingWrittenError
 
 
-def _is_forgotten(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime >= FORGOTTEN_AFTER_S
+def _is_left(plain: _Plain, now: os.stat_result) -> bool:
+    """Tell whether *plain*, which somebody has open, was and is forgotten."""
+    return plain.is_forgotten and time.time() - now.st_mtime >= FORGOTTEN_AFTER_S
 
 
 def _twins(path: str, plain: IO[bytes]) -> list[os.stat_result]:

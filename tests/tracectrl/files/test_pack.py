@@ -119,8 +119,18 @@ def test_held_but_forgotten(backup: Path, root: Path) -> None:
     os.utime(backup, (time.time() - 4000,) * 2)
     with backup.open("r+b") as file:
         hold(file.fileno())
-        pack(live(root), 1, "gz", 1)
+        pack(live(root), 1, "gz", 1, is_forgotten=True)
     assert [f"{backup.name}.gz"] == names(root)
+
+
+def test_held_since_it_was_renamed(backup: Path, root: Path) -> None:
+    """One that was alone, and is open now, is about to be written, however old it is."""
+    os.utime(backup, (time.time() - 4000,) * 2)
+    with backup.open("r+b") as file:
+        hold(file.fileno())
+        with pytest.raises(BeingWrittenError):
+            pack(live(root), 1, "gz", 1)
+    assert [backup.name] == names(root)
 
 
 @pytest.mark.parametrize("packed", FORMATS)
