@@ -421,6 +421,7 @@ def suffer(root: str, name: str, face_name: str, pipe: Any) -> None:
     """Be the application."""
     trouble = TROUBLES[name]
     if trouble.uid:
+        load_all(face_name)
         os.setresuid(trouble.uid, trouble.uid, trouble.uid)
     face = FACES[face_name](root)
     load, found = Load(face), Found()
@@ -435,6 +436,16 @@ def suffer(root: str, name: str, face_name: str, pipe: Any) -> None:
     told = {"logged": len(load.emitted), "lost": face.lost(), "halves": found.halves}
     told["empty"] = found.empty
     pipe.send({"wrong": found.wrong, **told})
+
+
+def load_all(face_name: str) -> None:
+    """Have everything imported that is used: another user may not read where it is installed."""
+    with tempfile.TemporaryDirectory(prefix="tracectrl-stress-") as scratch:
+        root = os.path.join(scratch, "traces")
+        face = FACES[face_name](root)
+        Load(face).burst(2)
+        face.close()
+        Found().read(root, face.suffix)
 
 
 class Found:
