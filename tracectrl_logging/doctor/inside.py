@@ -12,7 +12,8 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 
@@ -59,18 +60,21 @@ def start() -> None:
         from tracectrl_logging.doctor.observe import observe  # noqa: PLC0415 - in such a process
 
         observe()
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _end)
+        before = signal.getsignal(signal.SIGTERM)
+        if before is signal.SIG_DFL or callable(before):  # of another tool that starts with Python
+            signal.signal(signal.SIGTERM, partial(_end, before))
     except Exception as error:  # noqa: BLE001 - the program is not ours to stop
         print(f"tracectrl-logs doctor: nothing is observed: {error}", file=sys.stderr)  # noqa: T201
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """End as the signal would have, after the findings are written."""
-    del frame
+def _end(before: Any, number: int, frame: FrameType | None) -> None:
+    """Do what the signal would have done *before*, after the findings are written."""
     directory = os.environ.get(DOCTOR_ENV)
     if directory:
         _leave(directory)
+    if callable(before):
+        before(number, frame)
+        return
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
