@@ -181,7 +181,7 @@ class Tracked:
             self._watch.forget()
             return
         parsed, mtime_ns = seen.parsed, status.st_mtime_ns
-        file = self._files.get(status.st_ino)
+        file = self._files.get(status.st_ino) or self._returned(seen, status.st_ino)
         if (
             file is not None
             and (file.parsed.stem, file.parsed.packed) == (parsed.stem, parsed.packed)
@@ -200,6 +200,23 @@ class Tracked:
             self.opened(file)  # before it is removed
         else:
             self._copies.append(file)
+
+    def _returned(self, seen: Seen, ino: int) -> Followed | None:
+        """Return the file that was taken as gone and is called as *seen* says, if there is one.
+
+        A listing may miss a file that is renamed meanwhile. Whether it is that one, and not another
+        with its number, shows when it is opened.
+        """
+        if seen.parsed.packed is not None:
+            return None
+        missed = self._gone.get(seen.parsed.stem, [])
+        for item in missed:
+            file = item[1]
+            if file.ino == ino and file.parsed.packed is None:
+                missed.remove(item)
+                self._files[ino] = file
+                return file
+        return None
 
     def _miss(self, file: Followed) -> None:
         """Remember *file*, which is gone: a copy of it may be found."""

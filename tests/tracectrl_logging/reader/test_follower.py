@@ -16,6 +16,7 @@ from tracectrl.files.prune import prune
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, Follower, follow
 from tracectrl_logging.reader.selection import Selection
+from tracectrl_logging.reader.watch import Watch
 
 if TYPE_CHECKING:
     import logging
@@ -341,3 +342,24 @@ def test_negative_count(root: Path) -> None:
     """A negative number of lines is refused."""
     with Follower(root=root) as follower, pytest.raises(ValueError, match="0 or more"):
         follower.begin(-1)
+
+
+def test_a_file_that_one_listing_missed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing may miss a file that is renamed meanwhile: its lines are not given again."""
+    root.mkdir()
+    path = root / "s.logs.jsonl"
+    path.write_bytes(b'{"message":"1"}\n')
+    with Follower(root=root) as follower:
+        assert ["1"] == [line.row["message"] for line in follower.begin()]
+        listing = Watch._list
+        monkeypatch.setattr(Watch, "_list", lambda _: {})
+        (root / "other.logs.jsonl").write_bytes(b"")
+        follower.poll()
+        monkeypatch.setattr(Watch, "_list", listing)
+        path.rename(root / "s.logs.jsonl.1")
+        with (root / "s.logs.jsonl.1").open("ab") as file:
+            file.write(b'{"message":"2"}\n')
+        found: list[str] = []
+        for _ in range(20):
+            found += [line.row["message"] for line in follower.poll()]
+    assert ["2"] == found
