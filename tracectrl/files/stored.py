@@ -96,7 +96,7 @@ def scan(root: str | os.PathLike[str]) -> Stored:
             plain = 0 if is_packed else size
             known = found.get(stem)
             if known is None:
-                if _is_stem(stem):
+                if is_stem(stem):
                     found[stem] = StoredSession(stem, alone, status.st_mtime_ns, size, plain)
                 continue
             stem, suffixes, last_write_ns, known_size, known_plain = known
@@ -125,7 +125,7 @@ def scan_names(root: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
             known = found.get(stem)
             if known is not None:
                 found[stem] = _joined(known, suffix)
-            elif _is_stem(stem):
+            elif is_stem(stem):
                 found[stem] = alone
     return found
 
@@ -217,7 +217,8 @@ def _joined(suffixes: tuple[str, ...], suffix: str) -> tuple[str, ...]:
     return (*suffixes, suffix)
 
 
-def _is_stem(stem: str) -> bool:
+def is_stem(stem: str) -> bool:
+    """Tell whether *stem* is that of a session's files, or of the file of many sessions' lines."""
     if stem == OVERFLOW_STEM:
         return True
     try:

@@ -28,6 +28,7 @@ from tracectrl.files.names import (
     parse_name,
     session_id_of,
 )
+from tracectrl.files.stored import is_stem
 from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
 from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
 from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
@@ -165,11 +166,11 @@ class Feed:
                     continue
                 if name.endswith(suffix):
                     stem = name[: -len(suffix)]
-                    if _is_stem(stem):
+                    if is_stem(stem):
                         live.add(stem)
                     continue
                 parsed = parse_name(name)
-                if parsed is not None and parsed.kind in suffix and _is_stem(parsed.stem):
+                if parsed is not None and parsed.kind in suffix and is_stem(parsed.stem):
                     others.setdefault(parsed.stem, []).append(StoredName(name, parsed))
         return live, others
 
@@ -295,13 +296,3 @@ def _acceptable(raw: bytes, row: dict[str, object]) -> bytes:
 
         return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
     return raw.replace(b"\r", b" ")
-
-
-def _is_stem(stem: str) -> bool:
-    if stem == OVERFLOW_STEM:
-        return True
-    try:
-        id_of_stem(stem)
-    except ValueError:
-        return False
-    return True
