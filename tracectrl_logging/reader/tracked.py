@@ -82,6 +82,8 @@ class Tracked:
             self._files[file.ino] = file
             if seen.parsed.packed is None and now_s - status.st_mtime < QUIET_S:
                 self._activate(file)
+                if len(self._open) < self.max_open:
+                    self.opened(file)  # what stands in it tells it from another with its number
         self._watch.forget()  # a listing may miss what is renamed meanwhile
         return list(self._files.values())
 
@@ -181,14 +183,15 @@ class Tracked:
             self._watch.forget()
             return
         parsed, mtime_ns = seen.parsed, status.st_mtime_ns
-        file = self._files.get(status.st_ino) or self._returned(seen, status.st_ino)
+        file = self._files.get(status.st_ino)
+        is_back = file is None and (file := self._returned(seen, status.st_ino)) is not None
         if (
             file is not None
             and (file.parsed.stem, file.parsed.packed) == (parsed.stem, parsed.packed)
             and (parsed.packed is None or file.mtime_ns == mtime_ns)
         ):
             file.name, file.parsed = seen.name, parsed
-            if file not in self.active and not self.is_unchanged(file):
+            if file not in self.active and (is_back or not self.is_unchanged(file)):
                 self._activate(file)
             return
         if file is not None:  # the number has gone over to another
