@@ -44,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="6,400 lines, the last time only")
     short = parser.parse_args().short
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     lines = 800 if short else 12_500
     wrong = []
     for name in ROUNDS[-1:] if short else ROUNDS:
@@ -86,7 +87,10 @@ def run(name: str, lines: int) -> list[str]:
         time.sleep(1)  # for lines that should not be
         tail.send_signal(signal.SIGINT)
         wrong = [f"a process ended with {it.exitcode}" for it in writers + loops if it.exitcode]
-        status = tail.wait(timeout=10)
+        try:
+            status = tail.wait(timeout=10)
+        finally:
+            tail.kill()
         wrong += [f"tail ended with {status}"] * (status != 130)
         return wrong + verify(output, lines)
 

@@ -42,6 +42,7 @@ _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
 _LOOKS = 20
 _SETTLE_S = 0.1
+_HOLD_S = 1.0
 _LATE = timedelta(minutes=10)
 
 
@@ -65,6 +66,7 @@ class Follower:
         self._report = on_damage or _warn
         self._damaged: Counter[str] = Counter()
         self._tracked = self._new_tracked()
+        self._complete_at = time.monotonic()
 
     def begin(self, count: int | None = DEFAULT_COUNT, *, complete: bool = True) -> Iterator[Line]:
         """Return the last *count* lines until now as an iterator; :meth:`poll` gives those after.
@@ -97,7 +99,7 @@ class Follower:
     def poll(self) -> list[Line]:
         """Return what has come, in time order."""
         limit = max((time for file in self._pending() for time, _, _ in file.pending), default="")
-        parts = self._looked_at()
+        parts, is_complete = self._looked_at()
         active = list(self._tracked.active)
         share = max(_LEAST_BYTES, _ROUND_BYTES // max(1, len(active)))
         has_read = False
@@ -107,7 +109,12 @@ class Follower:
             else:
                 file.drained = False  # for all that is known
         behind = [file.reached for file in active if not file.drained] if has_read else []
-        due = self._due(min([limit, *behind]))
+        now = time.monotonic()
+        if is_complete:
+            self._complete_at = now
+        # A file that is not known yet may hold what was written before: for that all wait, not for long.
+        is_sure = is_complete or now - self._complete_at > _HOLD_S
+        due = self._due(min([limit, *behind])) if is_sure else []
         self._retire()
         return due
 
@@ -140,24 +147,21 @@ class Follower:
     def _pending(self) -> Iterator[Followed]:
         return (file for file in self._tracked.active if file.pending)
 
-    def _looked_at(self) -> Iterable[list[tuple[Followed, os.stat_result]]]:
+    def _looked_at(self) -> tuple[Iterator[list[tuple[Followed, os.stat_result]]], bool]:
         """Return what there is to read, in parts as large as descriptors allow.
 
-        Where it is one part, no file has been made or renamed unseen meanwhile; unless that never
-        stops.
+        And whether that is of all files that were there when it began.
         """
-        step = self._tracked.max_open
         deadline = time.monotonic() + _SETTLE_S
         while True:
             self._tracked.update()
-            active = list(self._tracked.active)
-            if len(active) > step:
-                return (
-                    self._snapshot(active[at : at + step]) for at in range(0, len(active), step)
-                )
-            part = self._snapshot(active)
-            if self._tracked.is_current() or time.monotonic() > deadline:
-                return [part]
+            is_complete = self._tracked.is_complete()
+            if is_complete or time.monotonic() > deadline:
+                break
+        step = self._tracked.max_open
+        active = list(self._tracked.active)
+        parts = (active[at : at + step] for at in range(0, len(active), step))
+        return (self._snapshot(part) for part in parts), is_complete
 
     def _snapshot(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
         """Return those of *files* that may have something to read, as they are in one instant.
@@ -260,8 +264,9 @@ class Follower:
             if file.pending or not file.drained:
                 continue
             is_gone = self._tracked.is_gone(file)
-            if is_gone or file.parsed.packed is not None or now - file.changed_at > QUIET_S:
-                if is_gone or file.parsed.backup:
+            is_packed = file.parsed.packed is not None
+            if is_gone or is_packed or now - file.changed_at > QUIET_S:
+                if not is_packed and (is_gone or file.parsed.backup):
                     self._finish(file)
                 if not file.pending:
                     self._tracked.leave(file)

@@ -61,6 +61,7 @@ class Tracked:
         self._copies: list[Followed] = []
         self._sweeping: list[Followed] = []
         self._sweep_at = 0
+        self._is_complete = False
         self.max_open = _MAX_OPEN
         """How many files may be open at once."""
 
@@ -93,6 +94,7 @@ class Tracked:
         Raises:
             OSError: the directory is there, but cannot be listed.
         """
+        self._is_complete = False
         try:
             changes = self._watch.look()
         except OSError as error:
@@ -100,8 +102,15 @@ class Tracked:
                 raise
             return
         for ino in changes.gone:
-            if (file := self._files.pop(ino, None)) is not None:
-                self._miss(file)
+            file = self._files.get(ino)
+            if file is None:
+                continue
+            if file.fd >= 0 and os.fstat(file.fd).st_nlink:  # the listing has missed it
+                self._watch.forget()
+                continue
+            del self._files[ino]
+            self._miss(file)
+        self._is_complete = changes.complete
         for seen in changes.appeared:
             self._meet(seen)
         self._copies = [file for file in self._copies if not self._has_placed(file)]
@@ -129,6 +138,7 @@ class Tracked:
             return False
         if file.offset < before.offset:  # another file has the number by now
             self._miss(before)
+        file.size = max(file.size, file.offset)
         self._open[file] = None
         while len(self._open) > self.max_open:
             self.shut(next(iter(self._open)))
@@ -145,11 +155,13 @@ class Tracked:
         self.shut(file)
         del self.active[file]
 
-    def is_current(self) -> bool:
-        """Tell whether no name has changed since :meth:`update`, and all new files are open."""
-        if self._copies or any(file.fd < 0 and file.size < 0 for file in self.active):
-            return False
-        return self._watch.is_current()
+    def is_complete(self) -> bool:
+        """Tell whether all files that were there at :meth:`update` are known, the new ones open."""
+        return (
+            self._is_complete
+            and not self._copies
+            and not any(_is_new(file) and not self.is_gone(file) for file in self.active)
+        )
 
     def is_gone(self, file: Followed) -> bool:
         """Tell whether *file* has no name any more."""
@@ -179,8 +191,10 @@ class Tracked:
 
     def _meet(self, seen: Seen) -> None:
         status = self._stat(seen.name)
-        if status is None:
+        if status is None or status.st_ino != seen.ino:  # it has another name by now
             self._watch.forget()
+            self._is_complete = False
+        if status is None:
             return
         parsed, mtime_ns = seen.parsed, status.st_mtime_ns
         file = self._files.get(status.st_ino)
@@ -191,8 +205,12 @@ class Tracked:
             and (parsed.packed is None or file.mtime_ns == mtime_ns)
         ):
             file.name, file.parsed = seen.name, parsed
+            if parsed.packed is not None:
+                return  # compressed files do not change; whether there is something in it was seen
             if file not in self.active and (is_back or not self.is_unchanged(file)):
                 self._activate(file)
+            if _is_new(file):
+                self.opened(file)
             return
         if file is not None:  # the number has gone over to another
             self._miss(file)
@@ -294,6 +312,11 @@ class Tracked:
             self.shut(file)
         self.max_open = max(1, len(self._open))
         return True
+
+
+def _is_new(file: Followed) -> bool:
+    """Tell whether *file* has not been open since it was found."""
+    return file.fd < 0 and file.size < 0
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int]:

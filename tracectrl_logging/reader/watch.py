@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Two changes of a directory within one tick of the kernel's clock have one time.
 _TICK_NS = 20_000_000
-_LISTINGS = 3
+_SETTLE_S = 0.1
 _MANY = 20_000
 
 
@@ -32,6 +32,8 @@ class Changes(NamedTuple):
     """Names that are new, or name another file now; the oldest backups first."""
     gone: list[int]
     """The numbers of the files that have no name any more."""
+    complete: bool
+    """Whether every file is known that was there when the look began."""
 
 
 class Watch:
@@ -55,7 +57,6 @@ class Watch:
         )
         self._names: dict[str, int] = {}
         self._listed: tuple[int, int, int] | None = None
-        self._looked: tuple[int, int, int] | None = None
 
     def __getitem__(self, name: str) -> int | None:
         """Return the number of the file called *name* at the last look, ``None`` for none."""
@@ -65,44 +66,42 @@ class Watch:
         """List the directory the next time, whatever its time is."""
         self._listed = None
 
-    def is_current(self) -> bool:
-        """Tell whether the names are those of the last look, as far as can be told quickly."""
-        if self._time() != self._looked:
-            return False
-        # Its time says nothing of what has changed in the tick of the listing.
-        is_quiet = self._listed is not None
-        return is_quiet or len(self._names) > _MANY or self._list() == self._names
-
     def look(self) -> Changes:
         """Return what has changed since the last call.
+
+        A listing may miss a file that is renamed meanwhile. So it is repeated, for not too long,
+        until of each session's files two listings in turn have said the same.
 
         Raises:
             OSError: the directory is there, but cannot be listed.
         """
-        for _ in range(_LISTINGS):
-            now_ns = time.time_ns()
-            listed = self._looked = self._time()
-            if listed is not None and listed == self._listed:
-                return Changes([], [])
-            found = self._list()
-            if self._time() == listed:  # else a file that was renamed meanwhile may be missing
-                break
+        listed, now_ns = self._time(), time.time_ns()
+        if listed is not None and listed == self._listed:
+            return Changes([], [], complete=True)
+        deadline = time.monotonic() + _SETTLE_S
+        found = self._list()
+        restless: set[str] | None = None
         # What changes in the very tick of the listing does not change the directory's time again.
-        is_quiet = listed is not None and now_ns - listed[-1] > _TICK_NS
+        while not (is_quiet := _was_quiet(listed, now_ns) and self._time() == listed):
+            if restless == set() or len(found) > _MANY or time.monotonic() > deadline:
+                break
+            listed, now_ns = self._time(), time.time_ns()
+            before, found = found, self._list()
+            changed = {_stem(name) for name, _ in before.items() ^ found.items()}
+            restless = changed if restless is None else restless & changed
         self._listed = listed if is_quiet else None
+        complete = is_quiet or restless == set() or len(found) > _MANY
         before, self._names = self._names, found
-        changed = [name for name, ino in found.items() if before.get(name) != ino]
+        changed_names = [name for name, ino in found.items() if before.get(name) != ino]
         appeared = [
             Seen(name, parsed, found[name])
-            for name in changed
+            for name in changed_names
             if (parsed := parse_name(name)) is not None and self._means(parsed.stem)
         ]
         appeared.sort(key=lambda seen: -seen.parsed.backup)
         lost = [ino for name, ino in before.items() if found.get(name) != ino]
-        if not lost:
-            return Changes(appeared, [])
-        present = set(found.values())
-        return Changes(appeared, [ino for ino in lost if ino not in present])
+        present = set(found.values()) if lost else ()
+        return Changes(appeared, [ino for ino in lost if ino not in present], complete=complete)
 
     def _time(self) -> tuple[int, int, int] | None:
         try:
@@ -125,3 +124,11 @@ class Watch:
 
     def _means(self, stem: str) -> bool:
         return self._stems is None or stem in self._stems or stem == OVERFLOW_STEM
+
+
+def _was_quiet(changed: tuple[int, int, int] | None, now_ns: int) -> bool:
+    return changed is not None and now_ns - changed[-1] > _TICK_NS
+
+
+def _stem(name: str) -> str:
+    return name.partition(LOG_SUFFIX)[0]

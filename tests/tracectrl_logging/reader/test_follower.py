@@ -119,6 +119,23 @@ def test_compression(packed: Any, look: bool, write: Write, root: Path) -> None:
         assert list(range(40, 164)) == found
 
 
+def test_compressed_and_rotated_on(root: Path) -> None:
+    """A compressed file that moves up in number holds what it held: nothing comes again."""
+    damages: list[Damage] = []
+    root.mkdir()
+    path = root / "a.logs.jsonl"
+    with Follower(root=root, on_damage=damages.append) as follower:
+        list(follower.begin())
+        path.write_bytes(b'{"number":0}\n{"number":1}\n')
+        assert [0, 1] == numbers(follower, 2)
+        compress(root)
+        for number in range(1, 4):
+            assert [] == numbers(follower, 0)
+            (root / f"{path.name}.{number}.gz").rename(root / f"{path.name}.{number + 1}.gz")
+        assert [] == numbers(follower, 0)
+    assert [] == damages
+
+
 def test_compressed_unseen(root: Path) -> None:
     """A session that begins, ends and is compressed between two looks is read as a whole."""
     with Follower(root=root) as follower:
