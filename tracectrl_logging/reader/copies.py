@@ -19,22 +19,27 @@ class _Content(NamedTuple):
     tail: bytes
 
 
-def place_in_copy(copy: Followed, mtime_ns: int, known: list[Followed]) -> int | None:
+def is_read(mtime_ns: int, known: list[Followed]) -> bool:
+    """Tell whether a copy of that time is surely of one of the *known* files, read to its end."""
+    return any(
+        plain.fd < 0 and plain.mtime_ns == mtime_ns and plain.offset == plain.size
+        for plain in known
+    )
+
+
+def place_in_copy(copy: Followed, known: list[Followed]) -> int | None:
     """Return up to where the compressed file *copy* has been read as one of the *known* plain ones.
 
-    A plain file that is still open is read to its end by itself, so that its copy is read already.
+    A plain file that is still open is taken as read from then on: its descriptor may be closed at
+    any time, and what is left of it comes from the copy.
 
     Args:
         copy: the compressed file, open.
-        mtime_ns: its time of modification, which is that of the plain file.
         known: what may be the plain file, the likeliest first.
 
     Returns:
         Where to go on, ``None`` where there is nothing to come.
     """
-    for plain in known:
-        if plain.fd < 0 and plain.mtime_ns == mtime_ns and plain.offset == plain.size:
-            return None
     content = _content_of(copy)
     for plain in known:
         differs = plain.head is not None and plain.head != content.head
@@ -45,7 +50,8 @@ def place_in_copy(copy: Followed, mtime_ns: int, known: list[Followed]) -> int |
             start = max(0, size - TAIL_BYTES)
             tail = os.pread(plain.fd, size - start, start)
             if size and size == content.size and content.tail == tail:
-                return None
+                start, plain.offset, plain.size, plain.drained = plain.offset, size, size, True
+                return start if start < size else None
         elif 0 < plain.offset <= content.size and _continues(copy, plain, content):
             return plain.offset if plain.offset < content.size else None
     return 0

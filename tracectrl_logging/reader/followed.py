@@ -57,6 +57,7 @@ class Followed:
         "skipping",
         "stream",
         "tail",
+        "was_open",
     )
 
     def __init__(
@@ -84,6 +85,7 @@ class Followed:
         self.tail: bytes | None = None
         """What stands before :attr:`offset`, ``None`` where nobody has looked."""
         self.fd = -1
+        self.was_open = False
         self.stream: IO[bytes] | None = None
         self.drained = True
         self.error: Exception | None = None
@@ -112,7 +114,7 @@ class Followed:
         if status.st_ino != self.ino or not stat.S_ISREG(status.st_mode):
             os.close(fd)
             return False
-        self.fd = fd
+        self.fd, self.was_open = fd, True
         if self.parsed.packed is None:
             self._recognise(status)
         else:

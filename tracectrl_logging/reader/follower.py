@@ -7,6 +7,7 @@ not come before its first.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from tracectrl_logging.reader.backlog import Backlog, MovedError, Wanted
 from tracectrl_logging.reader.followed import damaged_lines, parse_whole
 from tracectrl_logging.reader.lines import parse, time_of
 from tracectrl_logging.reader.records import Damage, DamagedLineWarning, Line
-from tracectrl_logging.reader.tracked import QUIET_S, Tracked
+from tracectrl_logging.reader.tracked import QUIET_BACKUP_S, QUIET_S, Tracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,6 +44,7 @@ _SOON_S = 0.03
 _LOOKS = 20
 _SETTLE_S = 0.1
 _HOLD_S = 1.0
+_BUSY_S = 0.2
 _LATE = timedelta(minutes=10)
 
 
@@ -66,7 +68,7 @@ class Follower:
         self._report = on_damage or _warn
         self._damaged: Counter[str] = Counter()
         self._tracked = self._new_tracked()
-        self._complete_at = time.monotonic()
+        self._sure_at = time.monotonic()
 
     def begin(self, count: int | None = DEFAULT_COUNT, *, complete: bool = True) -> Iterator[Line]:
         """Return the last *count* lines until now as an iterator; :meth:`poll` gives those after.
@@ -99,7 +101,7 @@ class Follower:
     def poll(self) -> list[Line]:
         """Return what has come, in time order."""
         limit = max((time for file in self._pending() for time, _, _ in file.pending), default="")
-        parts, is_complete = self._looked_at()
+        parts, is_sure = self._looked_at()
         active = list(self._tracked.active)
         share = max(_LEAST_BYTES, _ROUND_BYTES // max(1, len(active)))
         has_read = False
@@ -110,11 +112,11 @@ class Follower:
                 file.drained = False  # for all that is known
         behind = [file.reached for file in active if not file.drained] if has_read else []
         now = time.monotonic()
-        if is_complete:
-            self._complete_at = now
-        # A file that is not known yet may hold what was written before: for that all wait, not for long.
-        is_sure = is_complete or now - self._complete_at > _HOLD_S
-        due = self._due(min([limit, *behind])) if is_sure else []
+        if is_sure:
+            self._sure_at = now
+        # Else something may be missing that was written before: for that all wait, but not for long.
+        may_go = is_sure or now - self._sure_at > _HOLD_S
+        due = self._due(min([limit, *behind])) if may_go else []
         self._retire()
         return due
 
@@ -150,36 +152,51 @@ class Follower:
     def _looked_at(self) -> tuple[Iterator[list[tuple[Followed, os.stat_result]]], bool]:
         """Return what there is to read, in parts as large as descriptors allow.
 
-        And whether that is of all files that were there when it began.
+        And whether nothing is in it whose process wrote something before that is not. For that the
+        files that change are looked at as they are in one instant, in which all of them are known;
+        those that seem quiet are looked at after it.
         """
         deadline = time.monotonic() + _SETTLE_S
+        tracked = self._tracked
         while True:
-            self._tracked.update()
-            is_complete = self._tracked.is_complete()
-            if is_complete or time.monotonic() > deadline:
+            tracked.update()
+            active = list(tracked.active)
+            busy_since = time.monotonic() - _BUSY_S
+            busy = [file for file in active if not file.drained or file.changed_at > busy_since]
+            step = tracked.max_open - len(busy)
+            if step <= 0:
+                step, busy, is_sure = tracked.max_open, [], tracked.is_complete()
+            else:
+                part, is_sure = self._snapshot(busy)
+                is_sure = is_sure and tracked.is_complete() and tracked.is_current()
+            if is_sure or time.monotonic() > deadline:
                 break
-        step = self._tracked.max_open
-        active = list(self._tracked.active)
-        parts = (active[at : at + step] for at in range(0, len(active), step))
-        return (self._snapshot(part) for part in parts), is_complete
+        known = set(busy)
+        quiet = [file for file in active if file not in known]
+        parts = (self._opened(quiet[at : at + step]) for at in range(0, len(quiet), step))
+        later = ([(file, file.status()) for file in part] for part in parts)
+        return (itertools.chain([part], later) if busy else later), is_sure
 
-    def _snapshot(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
-        """Return those of *files* that may have something to read, as they are in one instant.
+    def _snapshot(
+        self, files: list[Followed]
+    ) -> tuple[list[tuple[Followed, os.stat_result]], bool]:
+        """Return those of *files* that may have something to read, and whether as in one instant.
 
         What is read ends there: else a line could be read whose process wrote another before it, to
         a file that was read already. So all are looked at until two looks agree.
         """
-        opened = [file for file in files if self._is_to_be_read(file)]
-        opened = [
-            file for file in opened if file.fd >= 0
-        ]  # there may be less room than was thought
-        before = now = [file.status() for file in opened]
+        opened = self._opened(files)
+        before = [file.status() for file in opened]
         for _ in range(_LOOKS):
             now = [file.status() for file in opened]
             if all(one.st_size == other.st_size for one, other in zip(before, now, strict=True)):
-                break
+                return list(zip(opened, now, strict=True)), True
             before = now
-        return list(zip(opened, now, strict=True))
+        return list(zip(opened, before, strict=True)), False
+
+    def _opened(self, files: list[Followed]) -> list[Followed]:
+        opened = [file for file in files if self._is_to_be_read(file)]
+        return [file for file in opened if file.fd >= 0]  # there may be less room than was thought
 
     def _is_to_be_read(self, file: Followed) -> bool:
         tracked = self._tracked
@@ -189,8 +206,7 @@ class Follower:
             return False
         if tracked.opened(file):
             return True
-        if tracked.is_gone(file):
-            file.drained = True  # what was not read of it is lost
+        file.drained = tracked.is_gone(file)  # if so, what was not read of it is lost
         return False
 
     def _read(self, file: Followed, status: os.stat_result, budget_bytes: int) -> bool:
@@ -265,7 +281,8 @@ class Follower:
                 continue
             is_gone = self._tracked.is_gone(file)
             is_packed = file.parsed.packed is not None
-            if is_gone or is_packed or now - file.changed_at > QUIET_S:
+            quiet_s = QUIET_BACKUP_S if file.parsed.backup else QUIET_S
+            if is_gone or is_packed or now - file.changed_at > quiet_s:
                 if not is_packed and (is_gone or file.parsed.backup):
                     self._finish(file)
                 if not file.pending:

@@ -16,20 +16,26 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl_logging.reader.copies import place_in_copy
+from tracectrl_logging.reader.copies import is_read, place_in_copy
 from tracectrl_logging.reader.followed import Followed
 from tracectrl_logging.reader.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from tracectrl.files.names import ParsedName
     from tracectrl_logging.reader.watch import Seen
 
 QUIET_S = 10.0
 """A file that has not changed for so long is idle."""
 
+QUIET_BACKUP_S = 2.0
+"""The same of a backup: who writes it still has not noticed that it was rotated away."""
+
 _MAX_OPEN = 256
 _GONE_S = 60.0
+_PATIENCE_S = 1.0
+_NOBODYS = -1
 _SWEEP_S = 0.02
 _SWEEP_STEP = 128
 
@@ -101,16 +107,13 @@ class Tracked:
             if not self._is_short_of_descriptors(error):
                 raise
             return
-        for ino in changes.gone:
-            file = self._files.get(ino)
-            if file is None:
-                continue
-            if file.fd >= 0 and os.fstat(file.fd).st_nlink:  # the listing has missed it
-                self._watch.forget()
-                continue
-            del self._files[ino]
-            self._miss(file)
         self._is_complete = changes.complete
+        if changes.present is not None:
+            for ino in self._files.keys() - changes.present:
+                self._lose(self._files[ino])
+        for seen in changes.appeared:
+            if (file := self._files.get(seen.ino)) is not None and not _is_of(file, seen.parsed):
+                self._lose(file)  # the number is another's by now
         for seen in changes.appeared:
             self._meet(seen)
         self._copies = [file for file in self._copies if not self._has_placed(file)]
@@ -138,7 +141,6 @@ class Tracked:
             return False
         if file.offset < before.offset:  # another file has the number by now
             self._miss(before)
-        file.size = max(file.size, file.offset)
         self._open[file] = None
         while len(self._open) > self.max_open:
             self.shut(next(iter(self._open)))
@@ -162,6 +164,10 @@ class Tracked:
             and not self._copies
             and not any(_is_new(file) and not self.is_gone(file) for file in self.active)
         )
+
+    def is_current(self) -> bool:
+        """Tell whether no name has changed since :meth:`update`, as far as the system tells."""
+        return self._watch.is_current()
 
     def is_gone(self, file: Followed) -> bool:
         """Tell whether *file* has no name any more."""
@@ -192,22 +198,23 @@ class Tracked:
     def _meet(self, seen: Seen) -> None:
         status = self._stat(seen.name)
         if status is None or status.st_ino != seen.ino:  # it has another name by now
-            self._watch.forget()
+            self._watch.correct(seen)
             self._is_complete = False
         if status is None:
             return
         parsed, mtime_ns = seen.parsed, status.st_mtime_ns
         file = self._files.get(status.st_ino)
-        is_back = file is None and (file := self._returned(seen, status.st_ino)) is not None
+        if file is None and parsed.packed is None and self._has_returned(seen, status.st_ino):
+            return
         if (
             file is not None
-            and (file.parsed.stem, file.parsed.packed) == (parsed.stem, parsed.packed)
+            and _is_of(file, parsed)
             and (parsed.packed is None or file.mtime_ns == mtime_ns)
         ):
             file.name, file.parsed = seen.name, parsed
             if parsed.packed is not None:
                 return  # compressed files do not change; whether there is something in it was seen
-            if file not in self.active and (is_back or not self.is_unchanged(file)):
+            if file not in self.active and not self.is_unchanged(file):
                 self._activate(file)
             if _is_new(file):
                 self.opened(file)
@@ -220,34 +227,61 @@ class Tracked:
             self._activate(file)
             self.opened(file)  # before it is removed
         else:
+            file.changed_at = time.monotonic()
             self._copies.append(file)
 
-    def _returned(self, seen: Seen, ino: int) -> Followed | None:
-        """Return the file that was taken as gone and is called as *seen* says, if there is one.
+    def _has_returned(self, seen: Seen, ino: int) -> bool:
+        """Tell whether *seen* is a file that was taken as gone: a listing may miss one.
 
-        A listing may miss a file that is renamed meanwhile. Whether it is that one, and not another
-        with its number, shows when it is opened.
+        Whether it is that one, and not another with its number, shows when it is opened.
         """
-        if seen.parsed.packed is not None:
-            return None
         missed = self._gone.get(seen.parsed.stem, [])
         for item in missed:
             file = item[1]
-            if file.ino == ino and file.parsed.packed is None:
+            if file.ino != ino or file.parsed.packed is not None:
+                continue
+            before = file.name, file.parsed
+            file.name, file.parsed = seen.name, seen.parsed
+            self._files[ino] = file
+            if self.opened(file):
                 missed.remove(item)
-                self._files[ino] = file
-                return file
-        return None
+                self._activate(file)
+            elif self._files.pop(ino, None) is not None:
+                file.name, file.parsed = before
+                self._watch.correct(seen)  # it has moved on
+                self._is_complete = False
+            return True
+        return False
+
+    def _lose(self, file: Followed) -> None:
+        """Take *file* as gone, unless it is open and has a name: then the listing has missed it."""
+        if file.fd >= 0 and os.fstat(file.fd).st_nlink:
+            self._watch.forget()
+            return
+        del self._files[file.ino]
+        self._miss(file)
+        if file.fd >= 0:
+            file.ino = _NOBODYS  # it cannot come back
 
     def _miss(self, file: Followed) -> None:
         """Remember *file*, which is gone: a copy of it may be found."""
         self._gone.setdefault(file.parsed.stem, []).append((time.monotonic(), file))
 
     def _has_placed(self, packed: Followed) -> bool:
-        """Find out what of the compressed file *packed* is to be read; ``False`` for not yet."""
+        """Find out what of the compressed file *packed* is to be read; ``False`` for not yet.
+
+        For that all files have to be known that it may have been made from, if that can be.
+        """
+        if not self._is_complete and time.monotonic() - packed.changed_at < _PATIENCE_S:
+            return False
         if not self.opened(packed):
             return self.is_gone(packed)
-        start = place_in_copy(packed, packed.mtime_ns, list(self._originals(packed)))
+        start = None
+        known = list(self._originals(packed))
+        if not is_read(packed.mtime_ns, known):
+            # One of those, one whose name is not known this moment, or nobody's who has been read.
+            known += [file for file in self.active if file.parsed.stem == packed.parsed.stem]
+            start = place_in_copy(packed, known)
         if start is None:
             self.shut(packed)
         else:
@@ -315,8 +349,13 @@ class Tracked:
 
 
 def _is_new(file: Followed) -> bool:
-    """Tell whether *file* has not been open since it was found."""
-    return file.fd < 0 and file.size < 0
+    """Tell whether *file* has not been open yet."""
+    return not file.was_open and file.size < 0
+
+
+def _is_of(file: Followed, parsed: ParsedName) -> bool:
+    """Tell whether *file* may be called as *parsed* says: a rename changes but the backup's number."""
+    return (file.parsed.stem, file.parsed.packed) == (parsed.stem, parsed.packed)
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int]:

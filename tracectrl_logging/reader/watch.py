@@ -10,6 +10,7 @@ from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, ParsedName, parse_n
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from collections.abc import Set as AbstractSet
 
 # Two changes of a directory within one tick of the kernel's clock have one time.
 _TICK_NS = 20_000_000
@@ -30,8 +31,8 @@ class Changes(NamedTuple):
 
     appeared: list[Seen]
     """Names that are new, or name another file now; the oldest backups first."""
-    gone: list[int]
-    """The numbers of the files that have no name any more."""
+    present: AbstractSet[int] | None
+    """The numbers of all files that have a name; ``None`` where that is as before, or not known."""
     complete: bool
     """Whether every file is known that was there when the look began."""
 
@@ -57,14 +58,33 @@ class Watch:
         )
         self._names: dict[str, int] = {}
         self._listed: tuple[int, int, int] | None = None
+        self._looked: tuple[int, int, int] | None = None
+        self._asks_files = False
+        self._wrong: set[tuple[str, int]] = set()
+        self._wrong_before = self._wrong
 
     def __getitem__(self, name: str) -> int | None:
         """Return the number of the file called *name* at the last look, ``None`` for none."""
         return self._names.get(name)
 
+    def correct(self, seen: Seen) -> None:
+        """Take *seen* as not seen: the name is another file's by now, or nobody's.
+
+        Where it is so twice running, a listing does not say the numbers that files have (over FUSE,
+        it need not): then each file is asked for its own from now on.
+        """
+        self._asks_files |= (seen.name, seen.ino) in self._wrong_before
+        self._wrong.add((seen.name, seen.ino))
+        self._names.pop(seen.name, None)
+        self.forget()
+
     def forget(self) -> None:
         """List the directory the next time, whatever its time is."""
         self._listed = None
+
+    def is_current(self) -> bool:
+        """Tell whether the directory is as it was before the last listing, by its time."""
+        return len(self._names) > _MANY or self._time() == self._looked
 
     def look(self) -> Changes:
         """Return what has changed since the last call.
@@ -76,8 +96,10 @@ class Watch:
             OSError: the directory is there, but cannot be listed.
         """
         listed, now_ns = self._time(), time.time_ns()
+        self._looked = listed
+        self._wrong_before, self._wrong = self._wrong, set()
         if listed is not None and listed == self._listed:
-            return Changes([], [], complete=True)
+            return Changes([], None, complete=True)
         deadline = time.monotonic() + _SETTLE_S
         found = self._list()
         restless: set[str] | None = None
@@ -85,7 +107,8 @@ class Watch:
         while not (is_quiet := _was_quiet(listed, now_ns) and self._time() == listed):
             if restless == set() or len(found) > _MANY or time.monotonic() > deadline:
                 break
-            listed, now_ns = self._time(), time.time_ns()
+            self._looked = listed = self._time()
+            now_ns = time.time_ns()
             before, found = found, self._list()
             changed = {_stem(name) for name, _ in before.items() ^ found.items()}
             restless = changed if restless is None else restless & changed
@@ -99,9 +122,7 @@ class Watch:
             if (parsed := parse_name(name)) is not None and self._means(parsed.stem)
         ]
         appeared.sort(key=lambda seen: -seen.parsed.backup)
-        lost = [ino for name, ino in before.items() if found.get(name) != ino]
-        present = set(found.values()) if lost else ()
-        return Changes(appeared, [ino for ino in lost if ino not in present], complete=complete)
+        return Changes(appeared, set(found.values()) if complete else None, complete=complete)
 
     def _time(self) -> tuple[int, int, int] | None:
         try:
@@ -112,10 +133,11 @@ class Watch:
 
     def _list(self) -> dict[str, int]:
         starts = self._starts
+        number = _own_number if self._asks_files else os.DirEntry.inode
         try:
             with os.scandir(self.directory) as entries:
                 return {
-                    entry.name: entry.inode()
+                    entry.name: number(entry)
                     for entry in entries
                     if LOG_SUFFIX in entry.name and entry.name.startswith(starts)
                 }
@@ -128,6 +150,13 @@ class Watch:
 
 def _was_quiet(changed: tuple[int, int, int] | None, now_ns: int) -> bool:
     return changed is not None and now_ns - changed[-1] > _TICK_NS
+
+
+def _own_number(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_ino
+    except OSError:
+        return entry.inode()
 
 
 def _stem(name: str) -> str:
