@@ -43,7 +43,7 @@ _LEAST_BYTES = 16 * 1024
 _SOON_S = 0.03
 _LOOKS = 20
 _SETTLE_S = 0.1
-_HOLD_S = 1.0
+_HOLD_S = 3.0
 _BUSY_S = 0.2
 _LATE = timedelta(minutes=10)
 
@@ -153,29 +153,43 @@ class Follower:
         """Return what there is to read, in parts as large as descriptors allow.
 
         And whether nothing is in it whose process wrote something before that is not. For that the
-        files that change are looked at as they are in one instant, in which all of them are known;
-        those that seem quiet are looked at after it.
+        files that change are looked at as they are in one instant, in which all of them are known
+        and no other has changed.
         """
         deadline = time.monotonic() + _SETTLE_S
         tracked = self._tracked
+        woken: set[Followed] = set()
         while True:
             tracked.update()
-            active = list(tracked.active)
             busy_since = time.monotonic() - _BUSY_S
-            busy = [file for file in active if not file.drained or file.changed_at > busy_since]
-            step = tracked.max_open - len(busy)
-            if step <= 0:
-                step, busy, is_sure = tracked.max_open, [], tracked.is_complete()
-            else:
-                part, is_sure = self._snapshot(busy)
-                is_sure = is_sure and tracked.is_complete() and tracked.is_current()
+            busy: list[Followed] = []
+            quiet: list[Followed] = []
+            for file in tracked.active:
+                is_busy = not file.drained or file.changed_at > busy_since or file in woken
+                (busy if is_busy else quiet).append(file)
+            if len(busy) >= tracked.max_open:
+                return map(self._statuses, _parts(busy + quiet, tracked.max_open)), (
+                    tracked.is_complete()
+                )
+            part, is_sure = self._snapshot(busy)
+            woken |= {file for file in quiet if self._has_changed(file)}
+            is_sure = is_sure and woken.isdisjoint(quiet)
+            is_sure = is_sure and tracked.is_complete() and tracked.is_current()
             if is_sure or time.monotonic() > deadline:
                 break
-        known = set(busy)
-        quiet = [file for file in active if file not in known]
-        parts = (self._opened(quiet[at : at + step]) for at in range(0, len(quiet), step))
-        later = ([(file, file.status()) for file in part] for part in parts)
-        return (itertools.chain([part], later) if busy else later), is_sure
+        left = [] if is_sure else _parts(quiet, tracked.max_open - len(busy))
+        return itertools.chain([part], map(self._statuses, left)), is_sure
+
+    def _has_changed(self, file: Followed) -> bool:
+        """Tell whether *file*, which was read to its end, is another by now."""
+        if file.parsed.packed is not None or self._tracked.is_gone(file):
+            return False
+        if file.fd >= 0:
+            return file.status().st_size != file.size
+        return not self._tracked.is_unchanged(file)
+
+    def _statuses(self, files: list[Followed]) -> list[tuple[Followed, os.stat_result]]:
+        return [(file, file.status()) for file in self._opened(files)]
 
     def _snapshot(
         self, files: list[Followed]
@@ -230,8 +244,9 @@ class Follower:
 
     def _finish(self, file: Followed) -> None:
         """Read the end of a file that nobody writes any more, which may lack its newline."""
-        if file.fd >= 0:
-            self._take(file, file.rest())
+        if file.fd < 0:
+            return  # the rest may come from a copy
+        self._take(file, file.rest())
         self._tracked.shut(file)
         file.size = file.offset
 
@@ -290,6 +305,10 @@ class Follower:
 
     def _tell(self, file: Followed, what: str) -> None:
         self._report(Damage(os.path.join(self._directory, file.name), None, what))
+
+
+def _parts(files: list[Followed], size: int) -> Iterator[list[Followed]]:
+    return (files[at : at + size] for at in range(0, len(files), size))
 
 
 def _stems(sids: Iterable[str]) -> frozenset[str]:
