@@ -1,8 +1,10 @@
 """Following sessions: what is written from now on, merged by time, each line once.
 
-What is read in one round is handed out in the next, together with what that one finds of the same
-time or before: two files are not looked at in the same instant, and a process's second line must
-not come before its first.
+A process's second line must not come before its first, which may be in another file: one that was
+looked at a moment before, that a listing has missed, that is new, or that has been compressed since.
+So all files that change are read as they are in one instant, in which all of them are known; what is
+read is handed out in the next round, together with what that one finds of the same time or before;
+and where such an instant is not found soon, the lines wait for a few seconds.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ class Follower:
             if attempt:
                 self._tracked.close()
                 self._tracked = self._new_tracked()
-            files = self._tracked.begin()
+            files = self._tracked.begin(complete=complete)
             lines = backlog.last(files, count)
             try:
                 first = next(lines, None)

@@ -71,8 +71,12 @@ class Tracked:
         self.max_open = _MAX_OPEN
         """How many files may be open at once."""
 
-    def begin(self) -> list[Followed]:
-        """Take what is there now as read, and return its files."""
+    def begin(self, *, complete: bool) -> list[Followed]:
+        """Take what is there now as read, and return its files.
+
+        Args:
+            complete: leave a last line whose newline is not there yet.
+        """
         now_s = time.time()
         for seen in self._watch.look().appeared:
             status = self._stat(seen.name)
@@ -89,7 +93,7 @@ class Tracked:
             self._files[file.ino] = file
             if seen.parsed.packed is None and now_s - status.st_mtime < QUIET_S:
                 self._activate(file)
-                if len(self._open) < self.max_open:
+                if complete and len(self._open) < self.max_open:
                     self.opened(file)  # what stands in it tells it from another with its number
         self._watch.forget()  # a listing may miss what is renamed meanwhile
         return list(self._files.values())
