@@ -54,6 +54,7 @@ _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _CHECK_ROTATING_EVERY_S: Final = 0.02  # others may rotate the file many times a second
 _IDLE_S: Final = 60.0
+_TURNS: Final = 4
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
 _AT_ONCE: Final = float("-inf")
@@ -75,9 +76,12 @@ class _File:
         "pid",
         "rotating",
         "torn",
+        "used",
     )
 
-    def __init__(self, key: str | None, path: str, fd: int, status: os.stat_result) -> None:
+    def __init__(
+        self, key: str | None, path: str, fd: int, status: os.stat_result, pid: int
+    ) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = fd
@@ -85,9 +89,10 @@ class _File:
         self.end = status.st_size  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False
+        self.used = False  # since it was opened or passed over
         self.lock = threading.RLock()
         self.check_at = _AT_ONCE
-        self.pid = os.getpid()
+        self.pid = pid
 
     def status(self) -> os.stat_result | None:
         """Return the file's status; ``None`` where the descriptor is ours no more.
@@ -119,7 +124,11 @@ class _File:
 
 
 class _Table:
-    """The open files, the least recently used first, and the lock for changing what is in it."""
+    """The open files, and the lock for changing what is in it.
+
+    The first to go are at the front. To move a file back at each use would cost every line; it is
+    marked, and moved where its turn to go has come (a clock, as for the pages of memory).
+    """
 
     __slots__ = ("files", "lock", "pid")
 
@@ -189,10 +198,7 @@ class Appender:
             if file is None:
                 file = self._opened(sid)
             else:
-                try:
-                    files.move_to_end(sid)
-                except KeyError:  # evicted by another thread this moment
-                    continue
+                file.used = True
             # By place: the keyword alone would cost 0.15 µs.
             if not (file.lock.acquire(False) or self._acquired(file)):  # noqa: FBT003
                 continue
@@ -264,11 +270,15 @@ class Appender:
         if holder.lock.acquire(blocking=False):
             return True
         if holder.pid != os.getpid():
-            if self._table.pid != os.getpid():
-                self._table = _Table()
+            self._own_table()
             return False
         holder.lock.acquire()
         return True
+
+    def _own_table(self) -> None:
+        """See to it that a forked child has a table of its own."""
+        if self._table.pid != os.getpid():
+            self._table = _Table()
 
     def _is_full(self, file: _File, size: int) -> bool:
         """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
@@ -308,7 +318,7 @@ class Appender:
         is not found: then nothing is said of it.
         """
         if file.pid != os.getpid():
-            self._forget(file)  # a forked child: the next line opens the file for itself
+            self._own_table()  # in a forked child: the next line opens the file for itself
         start = end - len(data)
         if start <= 0 or data.startswith(b"\n"):
             return False
@@ -326,19 +336,28 @@ class Appender:
         if self._new.maxlen and not os.path.lexists(path) and not self._admits():
             key, path = None, self._path(OVERFLOW_STEM)
             if (known := self._table.files.get(key)) is not None:
+                known.used = True
                 return known
         fresh = self._open(key, path)
-        while not self._acquired(table := self._table):
+        while not ((table := self._table).lock.acquire(False) or self._acquired(table)):  # noqa: FBT003
             pass
         surplus = []
         try:
             files = table.files
             file = files.setdefault(key, fresh)
-            while len(files) > self._limit:
-                surplus.append(files.popitem(last=False)[1])
             idle_since = fresh.check_at - _IDLE_S
-            while next(iter(files.values())).check_at < idle_since:
-                surplus.append(files.popitem(last=False)[1])
+            turns = _TURNS
+            while turns or len(files) > self._limit:
+                turns = max(0, turns - 1)
+                first = next(iter(files.values()))
+                is_idle = first.check_at < idle_since
+                if is_idle or (len(files) > self._limit and not first.used and first is not file):
+                    surplus.append(files.pop(first.key))
+                elif first.used or first is file:
+                    first.used = False
+                    files.move_to_end(first.key)
+                else:
+                    turns = 0
         except (RuntimeError, KeyError, StopIteration):
             pass  # other threads use and forget files meanwhile; the next opening sees to the rest
         finally:
@@ -384,7 +403,7 @@ class Appender:
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:  # else it was taken away before we held it
-                    file = _File(key, path, fd, status)
+                    file = _File(key, path, fd, status, self._table.pid)
                     file.check_at = time.monotonic() + self._check_every_s
                     file.torn = _is_torn(fd, status.st_size)
                     return file
@@ -408,7 +427,7 @@ class Appender:
             self._table.files.pop(file.key, None)
 
     def _shut(self, file: _File) -> None:
-        if self._acquired(file):
+        if file.lock.acquire(False) or self._acquired(file):  # noqa: FBT003
             try:
                 file.close()
             finally:

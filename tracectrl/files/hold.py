@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
+    from fcntl import flock
+
+    _SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB  # made once: it is asked for at each opening
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
@@ -48,7 +51,7 @@ def hold(fd: int) -> None:
     if fcntl is None:  # pragma: no cover
         return
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        flock(fd, _SHARED)
     except OSError:
         with contextlib.suppress(BlockingIOError):
             _wait_for(fd, fcntl.LOCK_SH)
