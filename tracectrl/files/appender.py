@@ -12,10 +12,11 @@ that threads of the parent hold, and those threads are not there to let go. Serv
 do not run Python's fork hooks, so the process ID is compared instead.
 
 Half lines. Our own are known from what ``write`` returns, those of writers before us from the file's
-last byte. Another process may leave one at any moment, killed in a long ``write`` or on a full disk,
-and the kernel then appends our line to it. The descriptor's position tells: after a write it is the
-end of the file as that write left it. Where nobody else has written in between, that is all; else
-the byte before our line is looked at, and a line that was swallowed is written again.
+last byte, unless the file is as long as we left it. Another process may leave one at any moment,
+killed in a long ``write`` or on a full disk, and the kernel then appends our line to it. The
+descriptor's position tells: after a write it is the end of the file as that write left it. Where
+nobody else has written in between, that is all; else the byte before our line is looked at, and a
+line that was swallowed is written again.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ _CHECK_EVERY_S: Final = 0.5
 _CHECK_ROTATING_EVERY_S: Final = 0.02  # others may rotate the file many times a second
 _IDLE_S: Final = 60.0
 _TURNS: Final = 4
+_MAX_LEFT: Final = 1 << 14
 _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
 _AT_ONCE: Final = float("-inf")
@@ -183,6 +185,8 @@ class Appender:
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
         self._table = _Table()
+        # How long a file was when it was closed, with a newline at its end: to look costs more.
+        self._left: dict[str | None, int] = {}
         _make_root(self.root)
 
     def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
@@ -405,7 +409,8 @@ class Appender:
                 if status.st_nlink:  # else it was taken away before we held it
                     file = _File(key, path, fd, status, self._table.pid)
                     file.check_at = time.monotonic() + self._check_every_s
-                    file.torn = _is_torn(fd, status.st_size)
+                    size = status.st_size
+                    file.torn = size != self._left.get(key) and _is_torn(fd, size)
                     return file
             except BaseException:
                 os.close(fd)
@@ -429,6 +434,10 @@ class Appender:
     def _shut(self, file: _File) -> None:
         if file.lock.acquire(False) or self._acquired(file):  # noqa: FBT003
             try:
+                if not file.torn:
+                    if len(self._left) >= _MAX_LEFT:
+                        self._left.clear()
+                    self._left[file.key] = file.end
                 file.close()
             finally:
                 file.lock.release()
