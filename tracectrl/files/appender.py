@@ -32,10 +32,13 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
+from tracectrl.files.position import seek_for_now
 from tracectrl.files.rotation import is_at, rotate
 
 if TYPE_CHECKING:
     from typing import Final
+
+    from tracectrl.files.position import Seek
 
 try:
     import resource
@@ -61,7 +64,6 @@ _MINUTE_S: Final = 60.0
 _WRITE_AT_MOST_S: Final = 0.05
 _AT_ONCE: Final = float("-inf")
 _HERE: Final = os.SEEK_CUR
-_lseek = os.lseek
 
 
 class _File:
@@ -184,6 +186,7 @@ class Appender:
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
+        self._lseek: Seek = os.lseek
         self._table = _Table()
         # How long a file was when it was closed, with a newline at its end: to look costs more.
         self._left: dict[str | None, int] = {}
@@ -216,7 +219,7 @@ class Appender:
                 data = b"\n" + line if file.torn else line
                 written = os.write(file.fd, data)
                 try:
-                    end = _lseek(file.fd, 0, _HERE)
+                    end = self._lseek(file.fd, 0, _HERE)
                 except OSError:  # a signal handler has logged and closed it, or a daemon
                     end = -1
                 start, file.end = file.end, end
@@ -286,7 +289,7 @@ class Appender:
 
     def _is_full(self, file: _File, size: int) -> bool:
         """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
-        return file.fd >= 0 and _lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
+        return file.fd >= 0 and self._lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
 
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
@@ -298,6 +301,7 @@ class Appender:
         if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = _is_torn(file.fd, present)
         file.check_at = now + self._check_every_s
+        self._lseek = seek_for_now()
         if (
             not self._max_bytes
             or not present

@@ -172,16 +172,6 @@ def conditions(given: str | Condition | Iterable[str | Condition]) -> tuple[Cond
     return tuple(Condition(one) if isinstance(one, str) else one for one in several)
 
 
-def all_of(conditions: Iterable[Condition]) -> Callable[[Mapping[str, Any]], bool] | None:
-    """Return what tells whether a row meets all *conditions*; ``None`` where there are none."""
-    wanted = tuple(conditions)
-    if not wanted:
-        return None
-    if len(wanted) == 1:
-        return wanted[0]
-    return lambda row: all(condition(row) for condition in wanted)
-
-
 def _searching(pattern: str, text: str, *, is_negated: bool) -> Callable[[Any, Any], bool]:
     try:
         search = re.compile(pattern).search

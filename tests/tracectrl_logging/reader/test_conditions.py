@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracectrl_logging.reader.conditions import Condition, all_of
+from tracectrl_logging.reader.conditions import Condition
 
 ROW: dict[str, Any] = {
     "level": "WARNING",
@@ -151,13 +151,3 @@ def test_a_bad_pattern_and_an_unknown_level_are_named() -> None:
         Condition("tool~(")
     with pytest.raises(ValueError, match=r"levels in an order are DEBUG, .* not 'LOUD'"):
         Condition("level>=LOUD")
-
-
-def test_all_of() -> None:
-    """All of several conditions must hold; none is no condition."""
-    assert all_of([]) is None
-    one = all_of([Condition("tool=search")])
-    both = all_of([Condition("tool=search"), Condition("count>3")])
-    assert one is not None
-    assert both is not None
-    assert (True, False) == (one(ROW), both(ROW))

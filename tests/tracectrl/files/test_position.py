@@ -1,0 +1,92 @@
+"""Where a descriptor stands: both ways to ask give the same answer."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracectrl.files import position
+from tracectrl.files.appender import Appender
+from tracectrl.files.names import LOG_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tracectrl.files.position import Seek
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> Iterator[None]:
+    position._held.cache_clear()
+    yield
+    position._held.cache_clear()
+
+
+def ways() -> list[Seek]:
+    """Return what is used with one thread and with two."""
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    try:
+        return [os.lseek, position.seek_for_now()]
+    finally:
+        over.set()
+        other.join()
+
+
+def test_both_ways_say_the_same(tmp_path: Path) -> None:
+    """At the start, at the end, in between and past four gigabytes."""
+    path = tmp_path / "file"
+    with path.open("wb", buffering=0) as file:
+        fd = file.fileno()
+        one, other = ways()
+        assert one is not other
+        for size in (0, 10, (1 << 32) + 7):
+            os.truncate(fd, size)
+            for place in (0, size // 2, size):
+                os.lseek(fd, place, os.SEEK_SET)
+                assert place == one(fd, 0, os.SEEK_CUR) == other(fd, 0, os.SEEK_CUR)
+            assert size == other(fd, 0, os.SEEK_END) == one(fd, 0, os.SEEK_CUR)
+
+
+def test_a_descriptor_that_is_closed() -> None:
+    """No exception that nobody waits for: -1, or an OSError."""
+    _, other = ways()
+    with contextlib.suppress(OSError):
+        assert -1 == other(-1, 0, os.SEEK_CUR)
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])
+def test_without_ctypes(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the C library cannot be called, os.lseek does it."""
+
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ctypes, "PyDLL", refuse)
+    assert [os.lseek, os.lseek] == ways()
+
+
+def test_where_it_answers_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried before it is trusted."""
+    monkeypatch.setattr(position, "_is_right", lambda _: False)
+    assert [os.lseek, os.lseek] == ways()
+
+
+def test_half_a_line_of_another_process_among_threads(root: Path) -> None:
+    """The line that it swallowed is written again, whichever way the position is asked for."""
+    appender = Appender(root, LOG_SUFFIX)
+    path = root / "s.logs.jsonl"
+    for seek in ways():
+        appender.append("s", b"1\n")
+        appender._lseek = seek
+        with path.open("ab") as other:
+            other.write(b"half")
+        appender.append("s", b"2\n")
+    assert b"1\nhalf2\n2\n" * 2 == path.read_bytes()
