@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import json
 import os
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +175,88 @@ def test_planted(kind: str, root: Path, write: Write) -> None:
     else:
         path.mkdir()
     assert "b.logs.jsonl" == one(root, "planted").subject
+
+
+def limited(root: Path, limit: str) -> Finding:
+    """Return the only thing that a process with one *limit*, ``NOFILE, 64`` say, finds wrong."""
+    name, number = limit.split(", ")
+    hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1]
+    source = (
+        "import resource; from tracectrl_logging.cli import main;"
+        f"resource.setrlimit(resource.RLIMIT_{name}, ({number}, {hard})); main()"
+    )
+    command = [sys.executable, "-c", source, "doctor", "--json", "--root", str(root)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert 1 == done.returncode, done.stderr
+    found = [Finding(**json.loads(line)) for line in done.stdout.splitlines()]
+    problem, *others = (finding for finding in found if finding.is_problem)
+    assert [] == others
+    return problem
+
+
+def test_few_descriptors(root: Path, write: Write) -> None:
+    """A low limit on open files is said, with the number."""
+    write("a.logs.jsonl", log("a"))
+    finding = limited(root, "NOFILE, 64")
+    assert ("descriptors", "RLIMIT_NOFILE") == (finding.check, finding.subject)
+    assert "64 files" in finding.message
+
+
+def test_file_size(root: Path, write: Write) -> None:
+    """A file that is close to the size that a process may write is named; others are not."""
+    write("small.logs.jsonl", log("small"))
+    path = write("large.logs.jsonl", *[log("large")] * 10)
+    finding = limited(root, f"FSIZE, {path.stat().st_size + 10}")
+    assert ("file-size", path.name, 1) == (finding.check, finding.subject, finding.count)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(("mode", "word"), [(0o500, "written to"), (0o300, "read")])
+def test_no_permission(mode: int, word: str) -> None:
+    """A root that this user may not write to, or not read, is an error."""
+    with tempfile.TemporaryDirectory(prefix="tracectrl-doctor-") as directory:
+        os.chmod(directory, mode)
+        if not os.geteuid():
+            os.chown(directory, 65534, 65534)
+        reader, writer = os.pipe()
+        child = os.fork()  # who gives up its rights does not get them back
+        if not child:
+            found: list[str] = []
+            try:
+                if not os.geteuid():
+                    os.setuid(65534)
+                found = [it.message for it in examine_files(directory) if it.check == "root"]
+            finally:
+                os.write(writer, json.dumps(found).encode())
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            found = json.loads(pipe.read())
+        os.waitpid(child, 0)
+        os.chmod(directory, 0o700)
+    assert [f"cannot be {word} by this user"] == found
+
+
+def test_no_locks(root: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without ``flock``, which is not to be had here: prune and compress are blind."""
+
+    def refuse(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    write("a.logs.jsonl", log("a"))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    finding = one(root, "flock")
+    assert (str(root), True) == (finding.subject, "--idle" in finding.mend)
+
+
+def test_missing_extra(root: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that needs a package that is not installed says which."""
+    write("b.logs.jsonl", log("b"))
+    (root / "a.logs.jsonl.1.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    (root / "a.logs.jsonl.1.zst").chmod(0o600)
+    for name in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "tracectrl-logging[zstd]" in one(root, "missing-extra").mend
 
 
 def test_leftovers(root: Path, write: Write) -> None:
