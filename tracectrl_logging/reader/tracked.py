@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl_logging.reader.copies import is_read, place_in_copy
 from tracectrl_logging.reader.followed import Followed
+from tracectrl_logging.reader.missed import Missed
 from tracectrl_logging.reader.watch import Watch
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ QUIET_BACKUP_S = 2.0
 """The same of a backup: who writes it still has not noticed that it was rotated away."""
 
 _MAX_OPEN = 256
-_GONE_S = 60.0
 _PATIENCE_S = 1.0
 _NOBODYS = -1
 _SWEEP_S = 0.02
@@ -62,8 +62,7 @@ class Tracked:
         self._watch = Watch(directory, stems)
         self._files: dict[int, Followed] = {}
         self._open: OrderedDict[Followed, None] = OrderedDict()
-        self._gone: dict[str, list[tuple[float, Followed]]] = {}
-        self._tidy_at = 0.0
+        self._missed = Missed()
         self._copies: list[Followed] = []
         self._sweeping: list[Followed] = []
         self._sweep_at = 0
@@ -122,7 +121,7 @@ class Tracked:
             self._meet(seen)
         self._copies = [file for file in self._copies if not self._has_placed(file)]
         self._sweep()
-        self._tidy()
+        self._missed.tidy()
 
     def opened(self, file: Followed) -> bool:
         """Open *file*, or tell that it cannot be: it has another name by now, or none."""
@@ -144,7 +143,7 @@ class Tracked:
             self._watch.forget()
             return False
         if file.offset < before.offset:  # another file has the number by now
-            self._miss(before)
+            self._missed.add(before)
         self._open[file] = None
         while len(self._open) > self.max_open:
             self.shut(next(iter(self._open)))
@@ -224,7 +223,7 @@ class Tracked:
                 self.opened(file)
             return
         if file is not None:  # the number has gone over to another
-            self._miss(file)
+            self._missed.add(file)
         file = Followed(seen.name, parsed, status.st_ino, mtime_ns=mtime_ns)
         self._files[file.ino] = file
         if parsed.packed is None:
@@ -239,16 +238,14 @@ class Tracked:
 
         Whether it is that one, and not another with its number, shows when it is opened.
         """
-        missed = self._gone.get(seen.parsed.stem, [])
-        for item in missed:
-            file = item[1]
+        for file in self._missed.of(seen.parsed.stem):
             if file.ino != ino or file.parsed.packed is not None:
                 continue
             before = file.name, file.parsed
             file.name, file.parsed = seen.name, seen.parsed
             self._files[ino] = file
             if self.opened(file):
-                missed.remove(item)
+                self._missed.remove(file)
                 self._activate(file)
             elif self._files.pop(ino, None) is not None:
                 file.name, file.parsed = before
@@ -263,13 +260,9 @@ class Tracked:
             self._watch.forget()
             return
         del self._files[file.ino]
-        self._miss(file)
+        self._missed.add(file)
         if file.fd >= 0:
             file.ino = _NOBODYS  # it cannot come back
-
-    def _miss(self, file: Followed) -> None:
-        """Remember *file*, which is gone: a copy of it may be found."""
-        self._gone.setdefault(file.parsed.stem, []).append((time.monotonic(), file))
 
     def _has_placed(self, packed: Followed) -> bool:
         """Find out what of the compressed file *packed* is to be read; ``False`` for not yet.
@@ -296,7 +289,7 @@ class Tracked:
     def _originals(self, packed: Followed) -> Iterator[Followed]:
         """Yield the files that *packed* may have been made from."""
         stem = packed.parsed.stem
-        yield from (file for _, file in reversed(self._gone.get(stem, ())))
+        yield from self._missed.of(stem)
         for number in range(packed.parsed.backup, -1, -1):
             name = f"{stem}{LOG_SUFFIX}.{number}" if number else f"{stem}{LOG_SUFFIX}"
             ino = self._watch[name]
@@ -331,16 +324,6 @@ class Tracked:
                     self._watch.forget()
                 elif file not in self.active:
                     self._activate(file)
-
-    def _tidy(self) -> None:
-        now = time.monotonic()
-        if now < self._tidy_at:
-            return
-        self._tidy_at = now + _GONE_S / 4
-        for stem, files in list(self._gone.items()):
-            files[:] = [item for item in files if now - item[0] < _GONE_S]
-            if not files:
-                del self._gone[stem]
 
     def _is_short_of_descriptors(self, error: OSError) -> bool:
         """Tell whether that is the *error*; if so, make do with fewer from now on."""

@@ -380,3 +380,40 @@ def test_a_file_that_one_listing_missed(root: Path, monkeypatch: pytest.MonkeyPa
         for _ in range(20):
             found += [line.row["message"] for line in follower.poll()]
     assert ["2"] == found
+
+
+def test_listings_that_do_not_say_the_numbers_of_files(
+    write: Write, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over FUSE they need not (there is none here): all lines come, once, across a rotation, too."""
+    listing = Watch._list
+
+    def all_alike(self: Watch) -> dict[str, int]:
+        return listing(self) if self._asks_files else dict.fromkeys(listing(self), 0xFFFFFFFF)
+
+    monkeypatch.setattr(Watch, "_list", all_alike)
+    write("a", "b", lines=3, max_bytes=1_000, backup_count=9)
+    with Follower(root=root) as follower:
+        list(follower.begin())
+        found: list[int] = []
+        for _ in range(5):
+            write("a", "b", "c", lines=4)
+            found += numbers(follower, 12)
+    assert list(range(6, 66)) == found
+
+
+def test_a_removed_file_that_was_read_in_part(root: Path) -> None:
+    """Where the file is compressed before it was read to its end, the rest comes from the copy."""
+    root.mkdir()
+    path = root / "a.logs.jsonl.1"
+    lines = b"".join(b'{"number":%d,"text":"%s"}\n' % (n, b"x" * 1000) for n in range(20_000))
+    with Follower(root=root) as follower:
+        list(follower.begin())
+        path.write_bytes(lines)
+        found = [line.row["number"] for line in follower.poll()]
+        found += [line.row["number"] for line in follower.poll()]
+        assert len(found) < 20_000
+        compress(root)
+        assert not path.exists()
+        found += numbers(follower, 20_000 - len(found))
+    assert list(range(20_000)) == found
