@@ -6,6 +6,7 @@ Zstandard is ``compression.zstd`` since Python 3.14; before that, the package ``
 from __future__ import annotations
 
 import io
+import sys
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -25,6 +26,8 @@ DEFAULT_LEVEL: Final = {"gz": 6, "zst": 3}
 LEVELS: Final = {"gz": range(1, 10), "zst": range(1, 23)}
 """How hard to compress: what the formats themselves call a level."""
 
+# To look for a module that cannot be there takes long, for each file.
+_ZSTD: Final = ("compression.zstd", "backports.zstd")[sys.version_info < (3, 14) :]
 _MAX_GZIP_TIME: Final = 0xFFFFFFFF
 _BUFFER_BYTES: Final = 128 * 1024
 
@@ -114,7 +117,7 @@ class _Zstandard(io.RawIOBase):
 
 
 def _zstd() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):
+    for name in _ZSTD:
         try:
             return import_module(name)
         except ImportError:
