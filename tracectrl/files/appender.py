@@ -148,7 +148,7 @@ class Appender:
     Args:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
-        max_open_files: descriptors held at most; the least recently used goes first. ``None``
+        max_open_files: descriptors held at most; those that are not used go first. ``None``
             takes a fifth of ``RLIMIT_NOFILE``, 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
@@ -188,7 +188,8 @@ class Appender:
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
         self._lseek: Seek = os.lseek
         self._table = _Table()
-        # How long a file was when it was closed, with a newline at its end: to look costs more.
+        # Which files were closed with a newline at their ends, and how long they were: to look there
+        # costs more.
         self._left: dict[str | None, int] = {}
         _make_root(self.root)
 
@@ -289,7 +290,8 @@ class Appender:
 
     def _is_full(self, file: _File, size: int) -> bool:
         """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
-        return file.fd >= 0 and self._lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
+        # Not as the position: over a network the end is asked for, and that may take its time.
+        return file.fd >= 0 and os.lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
 
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
@@ -414,7 +416,7 @@ class Appender:
                     file = _File(key, path, fd, status, self._table.pid)
                     file.check_at = time.monotonic() + self._check_every_s
                     size = status.st_size
-                    file.torn = size != self._left.get(key) and _is_torn(fd, size)
+                    file.torn = self._left.get(key) != _mark(file, size) and _is_torn(fd, size)
                     return file
             except BaseException:
                 os.close(fd)
@@ -438,10 +440,10 @@ class Appender:
     def _shut(self, file: _File) -> None:
         if file.lock.acquire(False) or self._acquired(file):  # noqa: FBT003
             try:
-                if not file.torn:
+                if file.fd >= 0 and not file.torn:
                     if len(self._left) >= _MAX_LEFT:
                         self._left.clear()
-                    self._left[file.key] = file.end
+                    self._left[file.key] = _mark(file, file.end)
                 file.close()
             finally:
                 file.lock.release()
@@ -488,6 +490,11 @@ def _make_root(root: str) -> None:
             " pass root=... or set TRACECTRL_TRACE_DIR"
         )
         raise type(error)(error.errno, msg, root) from error
+
+
+def _mark(file: _File, size: int) -> int:
+    """Return what stands for the *file* at this *size*, in as little memory as can be."""
+    return size << 64 | file.identity[1]
 
 
 def _is_torn(fd: int, size: int) -> bool:

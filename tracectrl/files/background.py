@@ -30,6 +30,7 @@ Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
 DEFAULT_QUEUE_SIZE = 10_000
 _POLL_S = 0.001
 _NAP_S = 0.001
+_MANY = 1000  # more than callers enqueue during a nap
 _ALIVE_S = 0.1
 _SAY_EVERY_S = 1.0
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux, which Python does not name
@@ -295,7 +296,7 @@ class Background:
             item = items.get()
             if item is not None:
                 self._handle(item)
-                if items.empty():
+                if self._size >= _MANY and items.empty():
                     # To wake a thread costs the caller more than all else: so it is not waiting yet.
                     time.sleep(_NAP_S)
                 if state.dropped and (items.empty() or time.monotonic() >= state.say_at):

@@ -62,7 +62,7 @@ def test_a_descriptor_that_is_closed() -> None:
         assert -1 == other(-1, 0, os.SEEK_CUR)
 
 
-@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])
+@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError, MemoryError, RuntimeError])
 def test_without_ctypes(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the C library cannot be called, os.lseek does it."""
 
@@ -90,3 +90,15 @@ def test_half_a_line_of_another_process_among_threads(root: Path) -> None:
             other.write(b"half")
         appender.append("s", b"2\n")
     assert b"1\nhalf2\n2\n" * 2 == path.read_bytes()
+
+
+def test_half_a_line_in_another_file_of_the_same_size(root: Path) -> None:
+    """A file that was closed is known by its number, too: another's half line costs itself only."""
+    appender = Appender(root, LOG_SUFFIX, max_open_files=1)
+    path = root / "s.logs.jsonl"
+    appender.append("s", b"1234\n")
+    appender.append("other", b"1\n")
+    (root / "new").write_bytes(b"half-")
+    (root / "new").replace(path)
+    appender.append("s", b"2\n")
+    assert b"half-\n2\n" == path.read_bytes()
