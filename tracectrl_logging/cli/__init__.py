@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib.util import find_spec
 
@@ -13,6 +14,7 @@ _NEEDED = ("click", "rich")
 
 def main() -> None:
     """Run the command; exits with status 2 and one line where the extra ``cli`` is missing."""
+    _open_closed()
     try:
         for package in _NEEDED:
             _require(package)
@@ -25,6 +27,13 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     group(prog_name="tracectrl-logs")
+
+
+def _open_closed() -> None:
+    """Write to nowhere where the caller has closed an output (``>&-``), which Python has as None."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 def _require(package: str) -> None:

@@ -78,6 +78,26 @@ def test_closed_pipe(write: Write, root: Path) -> None:
         assert (0, b"") == (process.returncode, said)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_outputs_that_are_closed(closed: str, write: Write, root: Path) -> None:
+    """A caller that has closed an output gets nothing there, and no traceback."""
+    write("a.logs.jsonl", b'{"message":"m","session_id":"a"}', b"nonsense")
+    for args in ("sessions", "show a", "grep m", "tail", "doctor"):
+        done = subprocess.run(
+            [
+                "sh",
+                "-c",
+                f'"$0" -m tracectrl_logging.cli {args} --root "$1" {closed}',
+                sys.executable,
+                root,
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert (int(args == "doctor"), False) == (done.returncode, "Traceback" in done.stderr)
+
+
 def test_closed_at_the_end(write: Write, root: Path) -> None:
     """A pipe that nobody reads is no error either when all output fits into the buffer."""
     write("s.logs.jsonl", b'{"message":"x"}')
