@@ -349,7 +349,7 @@ class Appender:
                 known.used = True
                 return known
         fresh = self._open(key, path)
-        while not ((table := self._table).lock.acquire(False) or self._acquired(table)):  # noqa: FBT003
+        while not self._acquired(table := self._table):
             pass
         surplus = []
         try:
@@ -438,7 +438,7 @@ class Appender:
             self._table.files.pop(file.key, None)
 
     def _shut(self, file: _File) -> None:
-        if file.lock.acquire(False) or self._acquired(file):  # noqa: FBT003
+        if self._acquired(file):
             try:
                 if file.fd >= 0 and not file.torn:
                     if len(self._left) >= _MAX_LEFT:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-    from fcntl import flock
 
     _SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB  # made once: it is asked for at each opening
 except ImportError:  # pragma: no cover - Windows has no flock
@@ -51,7 +50,7 @@ def hold(fd: int) -> None:
     if fcntl is None:  # pragma: no cover
         return
     try:
-        flock(fd, _SHARED)
+        fcntl.flock(fd, _SHARED)
     except OSError:
         with contextlib.suppress(BlockingIOError):
             _wait_for(fd, fcntl.LOCK_SH)

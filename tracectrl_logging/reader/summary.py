@@ -89,11 +89,6 @@ class _Tally:
             self.message = row.get("message")
 
 
-def summarize(found: SessionFiles, report: Report) -> SessionSummary:
-    """Count the lines of the session whose files are *found*."""
-    return tallied(found, report)[0]
-
-
 def tallied(
     found: SessionFiles, report: Report, conditions: Sequence[Condition] = ()
 ) -> tuple[SessionSummary, bool]:
