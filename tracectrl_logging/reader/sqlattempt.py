@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-import time
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 _SLACK_BYTES = 1024 * 1024 + 65536  # a block, and the names in front of a line
 _MOST_THREADS = 4
 _FETCHED = 256
-_PATIENCE_S = 5.0
 _AGAIN_S = 0.01
 _KINDS = frozenset({"SELECT", "EXPLAIN", "MULTI"})  # the last is PIVOT
 
@@ -91,26 +89,13 @@ class Attempt:
         if failure is not None:
             raise failure
 
-    def _close_connection(self) -> None:
-        """Interrupt what runs on the connection until that lets it be closed, for not too long."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            self._con.interrupt()
-            try:
-                self._con.close()
-            except Exception:  # noqa: BLE001 - busy still; DuckDB's own, which is imported late
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(_AGAIN_S)
-            else:
-                return
-
     def stop(self) -> Exception | None:
         """End everything and return what went wrong with a feed, if anything did."""
         if self._is_open:
             self._is_open = False
             # The connection first: a feed ends once nobody is left who could read from it.
-            self._close_connection()
+            self._con.interrupt()
+            self._con.close()
             for feed in self._feeds.values():
                 feed.close()
             self._spilled.cleanup()
@@ -151,13 +136,16 @@ class Attempt:
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 done.set_exception(error)
 
-        threading.Thread(target=run, name="tracectrl-query", daemon=True).start()
+        thread = threading.Thread(target=run, name="tracectrl-query", daemon=True)
         try:
+            thread.start()
             return done.result()
+        except RuntimeError:  # the work's, or no thread can be started
+            raise
         except BaseException:
-            if not done.done():
+            while not done.done():  # what has not begun yet does not feel the first one
                 self._con.interrupt()
-                wait([done])
+                wait([done], _AGAIN_S)
             raise
 
     def _create_views(self, used: dict[Kind, set[str]] | None) -> None:

@@ -343,6 +343,21 @@ def test_interrupt(root: Path, write: Write) -> None:
     thread.join()
 
 
+def test_interrupt_at_once(root: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come before the query has begun, too."""
+    write("s.logs.jsonl", LINE % b"1")
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "tracectrl-query":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reader.query("SELECT count(*) FROM logs, range(9999999) a, range(9999999) b", root)
+
+
 def test_missing_root(root: Path) -> None:
     """A root that cannot be read is an OSError."""
     with pytest.raises(FileNotFoundError):
