@@ -5,8 +5,9 @@ threads and processes never mix, and when :meth:`Appender.append` returns, killi
 loses nothing.
 
 Locks. Each open file has its own, held for the length of one write, so that nobody closes the
-descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody asks
-for the second while holding the first. Both are reentrant: a signal handler may log in the middle
+descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits
+for either while holding the other. A file leaves the table only under its own lock: while one
+thread writes, no other has a second descriptor of the same file. Both are reentrant: a signal handler may log in the middle
 of a write. A lock that is taken is waited for only in the process that made it: a fork copies locks
 that threads of the parent hold, and those threads are not there to let go. Servers that fork in C
 do not run Python's fork hooks, so the process ID is compared instead.
@@ -188,6 +189,7 @@ class Appender:
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
         self._lseek: Seek = os.lseek
         self._table = _Table()
+        self._evictions = 0
         # Which files were closed with a newline at their ends, and how long they were: to look there
         # costs more.
         self._left: dict[str | None, int] = {}
@@ -257,12 +259,7 @@ class Appender:
 
     def close(self) -> None:
         """Close every descriptor; a later :meth:`append` opens its file again."""
-        files = self._table.files
-        while files:
-            try:
-                _, file = files.popitem()
-            except KeyError:
-                return
+        for file in list(self._table.files.values()):
             self._shut(file)
 
     @property
@@ -348,35 +345,60 @@ class Appender:
             if (known := self._table.files.get(key)) is not None:
                 known.used = True
                 return known
+        evictions = self._evictions
         fresh = self._open(key, path)
         while not self._acquired(table := self._table):
             pass
-        surplus = []
+        out: list[_File] = []
+        in_use: list[_File] = []
         try:
-            files = table.files
-            file = files.setdefault(key, fresh)
             idle_since = fresh.check_at - _IDLE_S
-            turns = _TURNS
-            while turns or len(files) > self._limit:
-                turns = max(0, turns - 1)
-                first = next(iter(files.values()))
-                is_idle = first.check_at < idle_since
-                if is_idle or (len(files) > self._limit and not first.used and first is not file):
-                    surplus.append(files.pop(first.key))
-                elif first.used or first is file:
-                    first.used = False
-                    files.move_to_end(first.key)
-                else:
-                    turns = 0
+            if evictions != self._evictions:  # another opened it, wrote, and closed it meanwhile
+                fresh.end = -1
+                fresh.check_at = _AT_ONCE
+            file = table.files.setdefault(key, fresh)
+            self._make_room(table.files, file, idle_since, out, in_use)
         except (RuntimeError, KeyError, StopIteration):
             pass  # other threads use and forget files meanwhile; the next opening sees to the rest
         finally:
             table.lock.release()
+            for victim in out:
+                self._leave(victim)
         if file is not fresh:
             fresh.close()
-        for victim in surplus:
+        for victim in in_use:
             self._shut(victim)
         return file
+
+    def _make_room(
+        self,
+        files: OrderedDict[str | None, _File],
+        file: _File,
+        idle_since: float,
+        out: list[_File],
+        in_use: list[_File],
+    ) -> None:
+        """Have no more of *files* than the limit, *file* among them, and none that has been idle.
+
+        The table's lock is ours. What goes is in *out*, out of the table and with its lock taken,
+        or in *in_use* where somebody writes to it right now.
+        """
+        turns = _TURNS
+        while (is_surplus := len(files) - len(in_use) > self._limit) or turns:
+            turns = max(0, turns - 1)
+            first = next(iter(files.values()))
+            is_idle = first.check_at < idle_since
+            if first is file or (first.used and not is_idle):
+                first.used = False
+                files.move_to_end(first.key)
+            elif not (is_surplus or is_idle):
+                return
+            elif first.lock.acquire(blocking=False):
+                out.append(first)
+                del files[first.key]
+            else:
+                in_use.append(first)
+                files.move_to_end(first.key)
 
     def _admits(self) -> bool:
         """Tell whether one more session may have a file of its own, and count it."""
@@ -429,7 +451,6 @@ class Appender:
         victims = list(files.values())[: max(1, len(files) // 2)]
         self._limit = max(1, len(files) - len(victims))
         for file in victims:
-            self._forget(file)
             self._shut(file)
         return bool(victims)
 
@@ -438,15 +459,22 @@ class Appender:
             self._table.files.pop(file.key, None)
 
     def _shut(self, file: _File) -> None:
+        """Close *file* once nobody writes to it any more."""
         if self._acquired(file):
-            try:
-                if file.fd >= 0 and not file.torn:
-                    if len(self._left) >= _MAX_LEFT:
-                        self._left.clear()
-                    self._left[file.key] = _mark(file, file.end)
-                file.close()
-            finally:
-                file.lock.release()
+            self._forget(file)
+            self._leave(file)
+
+    def _leave(self, file: _File) -> None:
+        """Close *file*, which is out of the table, and let go of its lock."""
+        try:
+            self._evictions += 1
+            if file.fd >= 0 and not file.torn:
+                if len(self._left) >= _MAX_LEFT:
+                    self._left.clear()
+                self._left[file.key] = _mark(file, file.end)
+            file.close()
+        finally:
+            file.lock.release()
 
 
 def whole_number(name: str, value: object, least: int) -> None:

@@ -660,6 +660,67 @@ class TestOpenFiles:
 
         assert ["1"] == content(root, "s")
 
+    @pytest.mark.parametrize("leave", ["by eviction", "by closing"])
+    def test_a_file_that_goes_in_the_middle_of_a_write(
+        self, leave: str, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its next line waits for the end of that write, and so knows what it left.
+
+        The first line came short of its newline: a second descriptor, opened meanwhile, would put
+        its own line behind it.
+        """
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        appender.append("a", line("1"))
+        write, is_writing, may_go_on = os.write, threading.Event(), threading.Event()
+
+        def short(fd: int, data: bytes) -> int:
+            if data != line("2"):
+                return write(fd, data)
+            is_writing.set()
+            may_go_on.wait(DEADLINE_S)
+            return write(fd, data[:-1])
+
+        monkeypatch.setattr(os, "write", short)
+        goes = appender.close if leave == "by closing" else lambda: appender.append("b", line("1"))
+        works = [
+            lambda: appender.append("a", line("2")),
+            goes,
+            lambda: appender.append("a", line("3")),
+        ]
+        threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+            is_writing.wait(DEADLINE_S)
+            thread.join(0.1)
+        may_go_on.set()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+
+        assert ["1", "2", "3"] == content(root, "a")
+        assert appender.open_files <= 1
+
+    def test_a_file_that_comes_and_goes_while_it_is_opened(
+        self, root: Path, writes: Writes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What its opening has seen of its end holds no more: the end is looked at anew."""
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        appender.append("a", line("1"))
+        appender.append("b", line("1"))
+        fstat = os.fstat
+
+        def late(fd: int) -> os.stat_result:
+            status = fstat(fd)
+            monkeypatch.setattr(os, "fstat", fstat)
+            writes.plan = [1]
+            appender.append("a", line("2"))
+            appender.append("b", line("2"))
+            return status
+
+        monkeypatch.setattr(os, "fstat", late)
+        appender.append("a", line("3"))
+
+        assert ["1", "2", "3"] == content(root, "a")
+
     def test_close(self, root: Path) -> None:
         """It gives all descriptors back; what comes later opens its file again."""
         appender = Appender(root, SUFFIX)
