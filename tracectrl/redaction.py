@@ -16,9 +16,12 @@ MARKER = "[redacted]"
 """What stands in the place of a redacted value; it says nothing of it."""
 
 _MAX_DEPTH = 64
+_MAX_KEPT = 1024
 _PAIR = 2
-_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 _PACKED = (AbstractSet, deque, ValuesView)
+
+LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
+"""The types of values that have nothing in them to look at."""
 
 # Objects whose repr shows their fields: an attribute of their class, and the fields' names.
 _FIELD_NAMES: tuple[tuple[str, Callable[[Any], Iterable[str]]], ...] = (
@@ -60,10 +63,26 @@ class Redactor:
             if not callable(test):
                 msg = f"redact takes key names and callables (key, value) -> bool, not {test!r}"
                 raise TypeError(msg)
+        self._harmless: set[str] = set()  # names that were looked at already
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return *fields* less its secrets; the dict itself and what is in it stay as they are."""
+        """Return *fields* less its secrets; what is in it, and itself, stays as it is.
+
+        The very dict comes back where it holds none, as far as names and types tell at a glance.
+        """
+        harmless = self._harmless
+        for name, value in fields.items():
+            if name not in harmless or type(value) not in LEAVES:
+                break
+        else:
+            return fields
+        if len(harmless) < _MAX_KEPT:
+            harmless.update(name for name in fields if type(name) is str and self.lets(name))
         return _Walk(self._names, self._tests).pairs(list(fields.items()), ())
+
+    def lets(self, name: str) -> bool:
+        """Tell whether what is called *name* stays, where its type is one of :data:`LEAVES`."""
+        return not self._tests and name.lower() not in self._names
 
     def value(self, value: Any) -> Any:
         """Return *value* itself, where no secret is in it, else a copy without."""
@@ -98,7 +117,7 @@ class _Walk:
 
     def value(self, name: str, value: Any, inside: tuple[int, ...]) -> Any:
         """Return *value*, found under the key *name*, less its secrets."""
-        if type(value) in _LEAVES:
+        if type(value) in LEAVES:
             return value
         try:
             return self._looked_into(name, value, inside)

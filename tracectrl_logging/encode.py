@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from tracectrl._json import encode_line, timestamp, timestamp_ns
+from tracectrl.redaction import LEAVES
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST
 from tracectrl_logging.line import LINE_KEYS, SPECIAL_KEYS, Rows, level_of, logger_name
@@ -37,7 +38,6 @@ _get_message = _Record.getMessage
 # says what the record says otherwise.
 _TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS}) - {*STAMP_KEYS, "message", "asctime"}
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
-_extra_names: set[str] = set()  # those that were looked at already
 _NOBODY = object()
 _LASTING = frozenset({str, int, float, bool, type(None)})
 
@@ -56,6 +56,7 @@ class Encoder:
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
         self.rows = Rows(service_name=service_name, redact=redact)
         self._redact = self.rows.redact
+        self._known: set[str] = set()  # extras that were looked at, and are no secrets
         self._second = (-1, b"")  # one tuple, so that a thread never sees a mixed pair
         self._heads: dict[tuple[str, str], bytes] = {}
         service = self.rows.service
@@ -67,7 +68,7 @@ class Encoder:
         Raises:
             Exception: as :meth:`Rows.of_record` says.
         """
-        parts = _parts_of(record)
+        parts = self._parts_of(record)
         if parts is not None:
             return self.line(parts)
         row = self.rows.of_record(record)
@@ -78,7 +79,7 @@ class Encoder:
 
         ``None`` where that has to be now: a value may change, or redaction runs the user's code.
         """
-        if self._redact is not None or (parts := _parts_of(record)) is None:
+        if self._redact is not None or (parts := self._parts_of(record)) is None:
             return None
         for value in parts[-1].values():
             if type(value) not in _LASTING:
@@ -99,6 +100,8 @@ class Encoder:
             else:
                 if len(event) - len(extras) in (len(ids), 0):  # all of the stamp, or nothing of it
                     del extras["event"]
+                    if self._redact is not None:
+                        extras = self._redact(extras)
                     level, name = level_of(method), logger_name(logger)
                     return self.line((time.time(), level, name, message, ids, extras))
         row = self.rows.of_event(logger, method, event)
@@ -107,8 +110,6 @@ class Encoder:
     def line(self, parts: Parts) -> tuple[str, bytes]:
         """Return whose line *parts* make, and the line; never raises for a value."""
         seconds, level, name, message, ids, extras = parts
-        if self._redact is not None:
-            extras = self._redact(extras)
         try:
             second, rest = divmod(round(seconds * 1e6), 1_000_000)
             known, start = self._second
@@ -138,6 +139,58 @@ class Encoder:
             }
             return row["session_id"], encode_line(row)
 
+    def _parts_of(self, record: logging.LogRecord) -> Parts | None:  # noqa: C901 - one call
+        """Return what makes the line of *record*, less secrets; ``None`` where that is not plain.
+
+        Raises:
+            Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
+        """
+        fields = record.__dict__
+        message = fields["msg"]
+        if (
+            type(message) is not str
+            or fields["exc_info"]
+            or fields["exc_text"]
+            or fields["stack_info"]
+            or (type(record) is not _Record and type(record).getMessage is not _get_message)
+        ):
+            return None
+        args = fields["args"]
+        if args:
+            message = message % args
+        ids = stamp()
+        names = [*fields]
+        extras = {}
+        try:
+            # Its own attributes come first, in one order. Where the last of them is in its place,
+            # none has been taken away, and what follows is all that was added.
+            if names[RECORD_COUNT - 1] != RECORD_LAST:
+                return None
+            known = self._known
+            redact = self._redact
+            is_clean = True
+            for name in names[RECORD_COUNT:]:
+                if name in known:
+                    extras[name] = value = fields[name]
+                    if redact is not None and type(value) not in LEAVES:
+                        is_clean = False
+                elif name not in _NO_EXTRAS and name[0] != "_":
+                    extras[name] = fields[name]
+                    self._learn(name)
+                    is_clean = False
+                elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
+                    return None
+            if redact is not None and not is_clean:
+                extras = redact(extras)
+            return fields["created"], fields["levelname"], fields["name"], message, ids, extras
+        except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
+            return None
+
+    def _learn(self, name: str) -> None:
+        """Remember that *name* is an extra's, and no secret, if that is so."""
+        if len(self._known) < _MAX_KEPT and (self._redact is None or self._redact.lets(name)):
+            self._known.add(name)
+
     def _start(self, second: int) -> bytes:
         start = b'{"timestamp":"' + timestamp_ns(second * 1_000_000_000)[:-7].encode()
         self._second = (second, start)
@@ -156,52 +209,6 @@ def made_anew(parts: Parts) -> logging.LogRecord:
     seconds, level, name, message, ids, extras = parts
     own = {"created": seconds, "levelname": level, "levelno": logging.getLevelName(level)}
     return logging.makeLogRecord({**own, "name": name, "msg": message, **ids, **extras})
-
-
-def _parts_of(record: logging.LogRecord) -> Parts | None:
-    """Return what makes the line of *record*; ``None`` where that is not plain.
-
-    Raises:
-        Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
-    """
-    fields = record.__dict__
-    message = fields["msg"]
-    if (
-        type(message) is not str
-        or fields["exc_info"]
-        or fields["exc_text"]
-        or fields["stack_info"]
-        or (type(record) is not _Record and type(record).getMessage is not _get_message)
-    ):
-        return None
-    args = fields["args"]
-    if args:
-        message = message % args
-    ids = stamp()
-    names = [*fields]
-    extras = {}
-    try:
-        # Its own attributes come first, in one order. Where the last of them is in its place, none
-        # has been taken away, and what follows is all that was added.
-        if names[RECORD_COUNT - 1] != RECORD_LAST:
-            return None
-        for name in names[RECORD_COUNT:]:
-            if name in _extra_names or _is_extra(name):
-                extras[name] = fields[name]
-            elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
-                return None
-        return fields["created"], fields["levelname"], fields["name"], message, ids, extras
-    except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
-        return None
-
-
-def _is_extra(name: str) -> bool:
-    """Tell whether *name*, which is on a record, is an extra's."""
-    if name in _NO_EXTRAS or name[0] == "_":
-        return False
-    if len(_extra_names) < _MAX_KEPT:
-        _extra_names.add(name)
-    return True
 
 
 def _encoded(ids: Stamp) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pydantic
 import pytest
 
+from tracectrl import redaction
 from tracectrl.redaction import MARKER, Redact, Redactor, redactor
 
 
@@ -263,3 +264,33 @@ def test_none_is_no_redaction() -> None:
     """The default of the options."""
     assert redactor(None) is None
     assert isinstance(redactor("x"), Redactor)
+
+
+def test_what_was_harmless_once() -> None:
+    """A name that is no secret stays none; what is in its value is looked at each time."""
+    redactor = Redactor(["password"])
+    plain = {"user": "ann", "tool": "search"}
+    for _ in range(2):
+        assert plain == redactor(plain)
+        assert {"user": {"password": MARKER}, "tool": 1} == redactor(
+            {"user": {"password": "hunter2"}, "tool": 1}
+        )
+        assert {"user": "ann", "Password": MARKER} == redactor({"user": "ann", "Password": "x"})
+
+
+def test_a_callable_is_asked_about_each_value() -> None:
+    """Also where the name has been seen before."""
+    redactor = Redactor(lambda _, value: value == "hunter2")
+
+    assert {"user": "ann"} == redactor({"user": "ann"})
+    assert {"user": MARKER} == redactor({"user": "hunter2"})
+
+
+def test_names_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of them is bounded."""
+    monkeypatch.setattr(redaction, "_MAX_KEPT", 4)
+    redactor = Redactor(["password"])
+    for number in range(10):
+        assert {f"n{number}": 1} == redactor({f"n{number}": 1})
+
+    assert len(redactor._harmless) <= 4

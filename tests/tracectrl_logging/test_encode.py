@@ -46,6 +46,10 @@ names = st.one_of(
     st.text(min_size=1, max_size=5),
 )
 extras = st.dictionaries(names, values, max_size=4)
+redactions: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.sampled_from([["tool"], ["TOOL", "attempt"], lambda key, value: "t" in key or value == 1]),
+)
 sids = st.one_of(st.none(), st.text(min_size=1, max_size=6), st.just("\udfff"))
 
 # What a record may hold by itself is refused as an extra by logging.
@@ -69,7 +73,8 @@ class TestRecords:
         is_in_span=st.booleans(),
         is_stamped=st.booleans(),
         service=st.one_of(st.none(), texts.filter(bool)),
-        redact=st.one_of(st.none(), st.just(["tool"])),
+        redact=redactions,
+        later=st.lists(values, min_size=4, max_size=4),
         created=st.one_of(
             st.floats(0, 4e9), st.sampled_from([1e18, -1e18, math.nan, math.inf, -62135596800.0])
         ),
@@ -83,6 +88,7 @@ class TestRecords:
         is_stamped: bool,  # noqa: FBT001
         service: str | None,
         redact: Any,
+        later: list[Any],
         created: float,
     ) -> None:
         """One line, to the byte, whoever is asked."""
@@ -99,13 +105,16 @@ class TestRecords:
             assert expected == encoder.record(record)
             assert expected == encoder.record(record)  # by what is kept now
 
+            record.__dict__.update(zip(fields.keys() - own, later, strict=False))
+            assert general(rows, lambda: rows.of_record(record)) == encoder.record(record)
+
     @pytest.mark.parametrize("extra", [{}, {"tool": "search", "attempt": 3}])
     def test_a_plain_one_goes_one_way(
         self, extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tracer: trace.Tracer
     ) -> None:
         """Else the speed would be gone, and nobody would see it."""
         monkeypatch.setattr(module, "encode_line", None)
-        encoder = Encoder()
+        encoder = Encoder(redact=["password"])
         encoder.rows = mock.NonCallableMock(spec=())
         record = logging.getLogger("n").makeRecord(
             "n", logging.INFO, "p", 1, "user %s", ("ann",), None, "fn", extra
@@ -115,6 +124,7 @@ class TestRecords:
             assert "s" == sid
             assert line.startswith(b'{"timestamp":"')
             SessionContextFilter().filter(record)
+            monkeypatch.setattr(encoder, "_redact", mock.NonCallableMock(spec=()))
             assert (sid, line) == encoder.record(record)
             logging.Formatter("%(asctime)s %(message)s").format(record)
             assert (sid, line) == encoder.record(record)
@@ -222,6 +232,7 @@ class TestEvents:
         is_stamped=st.booleans(),
         method=st.sampled_from(["info", "msg", "warn", "exception", "notice"]),
         name=st.one_of(st.none(), texts),
+        redact=redactions,
     )
     def test_both_ways(
         self,
@@ -232,9 +243,10 @@ class TestEvents:
         is_stamped: bool,  # noqa: FBT001
         method: str,
         name: str | None,
+        redact: Any,
     ) -> None:
         """One line, to the byte, whoever is asked."""
-        encoder, rows = Encoder(), Rows()
+        encoder, rows = Encoder(redact=redact), Rows(redact=redact)
         logger = types.SimpleNamespace() if name is None else types.SimpleNamespace(name=name)
         fields = {"event": event, **fields}
         with (

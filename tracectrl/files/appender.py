@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from tracectrl.files.hold import hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
 from tracectrl.files.position import seek_for_now
-from tracectrl.files.rotation import is_at, rotate
+from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
 
 if TYPE_CHECKING:
     from typing import Final
@@ -57,7 +57,6 @@ _FLAGS: Final = (
 )
 _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
-_CHECK_ROTATING_EVERY_S: Final = 0.02  # others may rotate the file many times a second
 _IDLE_S: Final = 60.0
 _TURNS: Final = 4
 _MAX_LEFT: Final = 1 << 14
@@ -183,7 +182,7 @@ class Appender:
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
-        self._check_every_s = _CHECK_ROTATING_EVERY_S if self._max_bytes else _CHECK_EVERY_S
+        self._check_every_s = MOVED_WITHIN_S if self._max_bytes else _CHECK_EVERY_S
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
@@ -214,7 +213,7 @@ class Appender:
                 continue
             try:
                 is_due = time.monotonic() >= file.check_at or (
-                    self._max_bytes and self._is_full(file, len(line))
+                    self._max_bytes and file.end + len(line) > self._max_bytes
                 )
                 if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
                     self._forget(file)
@@ -233,8 +232,10 @@ class Appender:
                         file.check_at = _AT_ONCE
                     if start != end - written and self._is_swallowed(file, data[:written], end):
                         continue
-                    # In this very moment, and the line with it; or since another rotated it away.
-                    if (is_due or self._max_bytes) and file.is_gone():
+                    # In this very moment, and the line with it; or while the write took its time.
+                    if (
+                        is_due or (self._max_bytes and time.monotonic() >= file.check_at)
+                    ) and file.is_gone():
                         self._forget(file)
                         continue
                     return
@@ -285,17 +286,12 @@ class Appender:
         if self._table.pid != os.getpid():
             self._table = _Table()
 
-    def _is_full(self, file: _File, size: int) -> bool:
-        """Tell whether *size* bytes more would be too many, whoever wrote those that are there."""
-        # Not as the position: over a network the end is asked for, and that may take its time.
-        return file.fd >= 0 and os.lseek(file.fd, 0, os.SEEK_END) + size > self._max_bytes
-
     def _may_write(self, file: _File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
+        now = time.monotonic()  # before it is looked at: see MOVED_WITHIN_S
         status = file.status()
         if status is None or not is_at(file.path, status):
             return False
-        now = time.monotonic()
         present = status.st_size
         if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = _is_torn(file.fd, present)
@@ -312,6 +308,7 @@ class Appender:
         file.rotating = True
         try:
             if rotate(file.fd, file.path, self._backup_count):
+                file.check_at = _AT_ONCE  # for the threads that wait for it
                 return False
             self._rotate_at = time.monotonic() + _CHECK_EVERY_S
             return True
@@ -418,6 +415,7 @@ class Appender:
 
     def _open(self, key: str | None, path: str) -> _File:
         while True:
+            check_at = time.monotonic() + self._check_every_s
             try:
                 fd = os.open(path, _FLAGS, 0o600)
             except OSError as error:
@@ -436,7 +434,7 @@ class Appender:
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:  # else it was taken away before we held it
                     file = _File(key, path, fd, status, self._table.pid)
-                    file.check_at = time.monotonic() + self._check_every_s
+                    file.check_at = check_at
                     size = status.st_size
                     file.torn = self._left.get(key) != _mark(file, size) and _is_torn(fd, size)
                     return file

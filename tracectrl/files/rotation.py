@@ -3,18 +3,24 @@
 The names are those of :class:`logging.handlers.RotatingFileHandler`: ``NAME.1`` is the newest
 backup. One process at a time changes names in a root: whoever comes second finds another file at
 the path and rotates nothing. A process that still writes through an old descriptor writes into
-``NAME.1``: the line is kept.
+``NAME.1``: the line is kept. The oldest backup goes only when its writers have noticed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 
-from tracectrl.files.hold import changing_names
+from tracectrl.files.hold import changing_names, opened_alone
 
 PACKED = ("", ".gz", ".zst")
 """What a backup's name may end in, compressed or not."""
+
+MOVED_WITHIN_S = 0.02
+"""How long a writer may go on writing without a look at whether its file is still at its path."""
+
+_CLOCK_S = 0.02  # the times of files are those of the kernel's last tick
 
 
 def rotate(fd: int, path: str, backup_count: int) -> bool:
@@ -32,6 +38,7 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
             if is_at(path, os.fstat(fd)):
                 count = _unbroken(path, backup_count)
                 if count == backup_count:
+                    _await_writers(f"{path}.{backup_count}")
                     for suffix in PACKED:
                         with contextlib.suppress(FileNotFoundError):
                             os.remove(f"{path}.{backup_count}{suffix}")
@@ -40,6 +47,18 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _await_writers(path: str) -> None:
+    """Wait until whoever writes to the backup at *path* has noticed that it is one.
+
+    That is a matter of milliseconds since it was renamed, which is what its ctime says at least.
+    """
+    with contextlib.suppress(OSError), opened_alone(path) as (fd, is_alone):
+        if not is_alone:
+            age = time.time() - os.fstat(fd).st_ctime
+            if age < MOVED_WITHIN_S + _CLOCK_S:
+                time.sleep(MOVED_WITHIN_S + _CLOCK_S - max(0.0, age))
 
 
 def _unbroken(path: str, most: int) -> int:

@@ -24,6 +24,7 @@ import pytest
 
 from tracectrl.files import log_path
 from tracectrl.files.appender import Appender
+from tracectrl.files.rotation import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -820,6 +821,25 @@ class TestMovedFiles:
 
         appender._table.files["s"].check_at = 0.0
         monkeypatch.setattr(os, "write", prune_first)
+        appender.append("s", line("after"))
+
+        assert ["after"] == content(root, "s")
+
+    def test_a_file_that_is_rotated_away_in_a_long_write(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Others wait so long with removing it as a write may take; a longer one looks behind it."""
+        appender = Appender(root, SUFFIX, max_bytes=1 << 20, backup_count=1)
+        appender.append("s", line("before"))
+        write = os.write
+
+        def remove_first(fd: int, data: bytes) -> int:
+            monkeypatch.undo()
+            log_path("s", root).unlink()
+            time.sleep(MOVED_WITHIN_S)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", remove_first)
         appender.append("s", line("after"))
 
         assert ["after"] == content(root, "s")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.rotation import is_at, rotate
+from tracectrl.files.hold import hold
+from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +67,48 @@ def test_room_for_many_costs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch
     assert rotated(path, 10**9)
     assert {".1": "", ".2": ".1"} == listing(root)
     assert 4 == len(moved)
+
+
+def test_the_oldest_stays_until_its_writers_have_noticed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks at the path only so often may still write into what was moved a moment ago."""
+    path = make(root, "", ".1")
+    fd = os.open(f"{path}.1", os.O_RDWR)
+    hold(fd)
+    waited: list[float] = []
+
+    def writing(seconds: float) -> None:
+        waited.append(seconds)
+        assert is_at(f"{path}.1", os.fstat(fd))
+
+    monkeypatch.setattr(time, "sleep", writing)
+    os.rename(f"{path}.1", f"{path}.2")
+    os.rename(f"{path}.2", f"{path}.1")
+    assert rotated(path, 1)
+    os.close(fd)
+
+    assert 1 == len(waited)
+    assert MOVED_WITHIN_S <= waited[0]
+
+
+def test_nobody_waits_for_writers_that_are_gone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for such as have had the time to notice."""
+    path = make(root, "", ".1")
+    monkeypatch.setattr(time, "sleep", None)
+    assert rotated(path, 1)
+
+    (root / "x").write_text("")
+    fd = os.open(f"{path}.1", os.O_RDWR)
+    hold(fd)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1)
+    assert rotated(path, 1)
+    os.close(fd)
+
+    assert [".1"] == list(listing(root))
 
 
 def test_compressed_backups_move_too(root: Path) -> None:
