@@ -32,8 +32,10 @@ _OBEYED = re.compile(
 )
 
 _dumps = orjson.dumps
-_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_PLAIN_LINE = _PLAIN | orjson.OPT_APPEND_NEWLINE
+
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+LINE_OPTIONS = OPTIONS | orjson.OPT_APPEND_NEWLINE
+"""What the encoder is told wherever it makes a line, or a part of one."""
 
 
 def encode_line(row: Mapping[str, Any], default: Default = None) -> bytes:
@@ -42,7 +44,7 @@ def encode_line(row: Mapping[str, Any], default: Default = None) -> bytes:
     *default* is called with what JSON has no form for; where it raises, ``repr`` stands in.
     """
     try:
-        return _dumps(row, None, _PLAIN_LINE)
+        return _dumps(row, None, LINE_OPTIONS)
     except (TypeError, RecursionError):
         fields: dict[str, Any] = {}
         for key, value in row.items():
@@ -51,7 +53,7 @@ def encode_line(row: Mapping[str, Any], default: Default = None) -> bytes:
         if isinstance(sid, str) and well_formed(sid) is not sid:
             # The one value that is read back to find its file.
             fields["session_id"] = exact(sid)
-        return _dumps(fields, None, _PLAIN_LINE)
+        return _dumps(fields, None, LINE_OPTIONS)
 
 
 def exact(text: str) -> Any:
@@ -95,7 +97,7 @@ def well_formed(text: str) -> str:
 def _encodable(value: Any, inside: tuple[int, ...], default: Default) -> Any:
     """Return *value* with every part that the encoder refuses replaced."""
     try:
-        return orjson.Fragment(_dumps(value, None, _PLAIN))
+        return orjson.Fragment(_dumps(value, None, OPTIONS))
     except (TypeError, RecursionError):
         pass
     if isinstance(value, str):
@@ -165,7 +167,7 @@ def _is_small(key: object) -> bool:
 
 
 # The second that was formatted last; one tuple, so that a thread never sees a mixed pair.
-_last_second = [(-1, "")]
+_last_second: list[tuple[int | None, str]] = [(None, "")]
 
 
 def timestamp_ns(nanoseconds: int) -> str:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link
 
-from tracectrl._json import encode_line, exact, timestamp_ns, well_formed
+from tracectrl._flat import FlatLines
+from tracectrl._otlp import otlp_encoder
 from tracectrl._service import service_name as known_service_name
-from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, Sink
-from tracectrl.processor import session_of, values_of
+from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
-from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
+from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from enum import Enum
+    from collections.abc import Callable, Sequence
 
-    from tracectrl.redaction import Redact, Redactor
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tracectrl.redaction import Redact
 
 _logger = logging.getLogger(LOSS_LOGGER)
 
@@ -77,15 +73,12 @@ class FileSpanExporter(SpanExporter):
         if format not in ("flat", "otlp"):
             msg = f"format must be 'flat' or 'otlp', not {format!r}"
             raise ValueError(msg)
+        without = redactor(redact)
         self._encode: Callable[[ReadableSpan, str], bytes]
-        self._redact = redactor(redact)
-        self._attributes = _held if self._redact is None else self._redacted
         if format == "otlp":
-            self._encode = _otlp_encoder(self._redact)
+            self._encode = otlp_encoder(without)
         else:
-            self._encode = self._flat_line
-        self._service = known_service_name(service_name)
-        self._resource: tuple[Resource | None, str | None, dict[str, Any]] = None, None, {}
+            self._encode = FlatLines(known_service_name(service_name), without)
         appenders = [
             Appender(
                 root,
@@ -128,180 +121,6 @@ class FileSpanExporter(SpanExporter):
         """Return ``True``: what was exported is in the files already."""
         del timeout_millis
         return True
-
-    def _flat_line(self, span: ReadableSpan, sid: str) -> bytes:
-        try:
-            return encode_line(self._row(span, sid, timestamp_ns))
-        except (ValueError, OverflowError, OSError):  # a time that no calendar holds
-            return encode_line(self._row(span, sid, _time))
-
-    def _row(self, span: ReadableSpan, sid: str, time_of: Callable[[int], str]) -> dict[str, Any]:
-        row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
-        context = span.get_span_context()
-        if context is not None and context.is_valid:
-            row["trace_id"] = f"{context.trace_id:032x}"
-            row["span_id"] = f"{context.span_id:016x}"
-            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
-        parent = span.parent
-        if parent is not None and parent.is_valid:
-            row["parent_span_id"] = f"{parent.span_id:016x}"
-        start = span.start_time or 0
-        end = span.end_time or start
-        row["start_time"] = time_of(start)
-        row["end_time"] = time_of(end)
-        row["duration_ns"] = end - start
-        status = span.status
-        row["status"] = _name(status.status_code)
-        row["status_message"] = status.description
-        known, service, resource = self._resource
-        if known is not span.resource:
-            service, resource = self._look_at(span.resource)
-        if service is not None:
-            row["service"] = service
-        scope = span.instrumentation_scope
-        row["scope"] = scope.name if scope else ""
-        row["attributes"] = self._attributes(getattr(span, "_attributes", None))
-        row["events"] = [
-            {
-                "name": event.name,
-                "timestamp": time_of(event.timestamp),
-                "attributes": self._attributes(event.attributes),
-            }
-            for event in _items(span, "_events")
-        ]
-        row["links"] = [
-            {
-                "trace_id": f"{link.context.trace_id:032x}",
-                "span_id": f"{link.context.span_id:016x}",
-                "attributes": self._attributes(link.attributes),
-            }
-            for link in _items(span, "_links")
-        ]
-        row["resource"] = resource
-        return row
-
-    def _look_at(self, resource: Resource) -> tuple[str | None, dict[str, Any]]:
-        """Return the service and the attributes of *resource*, which most spans share."""
-        service = _service_of(resource) or self._service
-        attributes = self._attributes(resource.attributes)
-        self._resource = resource, service, attributes
-        return service, attributes
-
-    def _redacted(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-        plain = _plain(attributes)
-        return plain if self._redact is None else self._redact(plain)
-
-
-def _time(nanoseconds: int) -> str:
-    try:
-        return timestamp_ns(nanoseconds)
-    except (ValueError, OverflowError, OSError):
-        return timestamp_ns(0)
-
-
-def _name(member: Enum) -> str:
-    return member._name_  # name is this, behind a descriptor that costs more than the look-up
-
-
-def _items(span: ReadableSpan, name: str) -> Iterable[Any]:
-    """Return the events or links of *span*, whose iterator copies them under a lock.
-
-    The span has ended, nothing is added any more.
-    """
-    bounded: Any = getattr(span, name, ())
-    items: Iterable[Any] = getattr(bounded, "_dq", bounded)
-    return items
-
-
-def _held(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the dict that holds *attributes* of an ended span: nobody changes them any more."""
-    held = values_of(attributes)
-    return held if type(held) is dict else dict(held or {})
-
-
-def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    # The SDK's own copy() takes no lock per key, as dict() would.
-    copy = getattr(attributes, "copy", None)
-    return copy() if copy is not None else dict(attributes or {})
-
-
-def _service_of(resource: Resource) -> str | None:
-    name = resource.attributes.get("service.name")
-    if not isinstance(name, str) or name.startswith("unknown_service"):
-        return None
-    return name
-
-
-def _otlp_encoder(redact: Redactor | None) -> Callable[[ReadableSpan, str], bytes]:
-    try:
-        from opentelemetry.exporter.otlp.json.common.trace_encoder import (  # noqa: PLC0415
-            encode_spans,
-        )
-    except ImportError as error:
-        feature, package = "format='otlp'", "opentelemetry-exporter-otlp-json-common"
-        raise MissingExtraError(feature, package, "otlp") from error
-
-    def encode(span: ReadableSpan, sid: str) -> bytes:
-        attributes = _plain(span.attributes)
-        if redact is not None or (sid != UNKNOWN and SESSION_ATTRIBUTE not in attributes):
-            if sid != UNKNOWN:
-                attributes.setdefault(SESSION_ATTRIBUTE, sid)
-            span = _rebuilt(span, attributes, redact)
-        row = encode_spans([span]).to_dict()
-        if well_formed(sid) is not sid:
-            _keep_exactly(sid, row)
-        return encode_line(row)
-
-    return encode
-
-
-def _keep_exactly(sid: str, row: dict[str, Any]) -> None:
-    """Have *row* say *sid*, which holds lone surrogates, so that it can be read back."""
-    for item in row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
-        if item["key"] == SESSION_ATTRIBUTE and item["value"].get("stringValue") == sid:
-            item["value"]["stringValue"] = exact(sid)
-
-
-def _rebuilt(
-    span: ReadableSpan, attributes: dict[str, Any], redact: Redactor | None
-) -> ReadableSpan:
-    """Return *span* with *attributes*, and without what *redact* leaves out anywhere in it."""
-
-    def clean(values: Mapping[str, Any] | None, dropped: int) -> BoundedAttributes:
-        plain = _plain(values)
-        bounded = BoundedAttributes(attributes=plain if redact is None else redact(plain))
-        bounded.dropped = dropped
-        return bounded
-
-    scope = span.instrumentation_scope
-    if redact is not None and scope is not None and scope.attributes:
-        scope = InstrumentationScope(
-            scope.name, scope.version, scope.schema_url, clean(scope.attributes, 0)
-        )
-    return ReadableSpan(
-        name=span.name,
-        context=span.get_span_context(),
-        parent=span.parent,
-        resource=Resource(clean(span.resource.attributes, 0), span.resource.schema_url),
-        attributes=clean(attributes, span.dropped_attributes),
-        events=[
-            Event(
-                event.name,
-                clean(event.attributes, getattr(event, "dropped_attributes", 0)),
-                event.timestamp,
-            )
-            for event in span.events
-        ],
-        links=[
-            Link(link.context, clean(link.attributes, link.dropped_attributes))
-            for link in span.links
-        ],
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=scope,
-    )
 
 
 def _report(what: str | None) -> None:

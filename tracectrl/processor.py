@@ -18,7 +18,7 @@ from tracectrl.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import MutableMapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
@@ -37,15 +37,19 @@ class SessionSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
-        sid = session_of(span)
-        if sid is not None:
-            _pin(span, sid)
+        attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
+        values = values_of(attributes)
+        sid: object = getattr(attributes, PINNED, None) or values.get(SESSION_ATTRIBUTE)
+        if sid:
+            setattr(attributes, PINNED, str(sid))
             return
-        sid = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
-        if sid is not None:
-            attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
-            attributes[SESSION_ATTRIBUTE] = sid
-            _pin(span, sid)
+        here = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
+        if here is not None:
+            if values is not attributes and _takes_any(attributes):
+                values[SESSION_ATTRIBUTE] = here  # no other thread has the span yet
+            else:
+                attributes[SESSION_ATTRIBUTE] = here
+            setattr(attributes, PINNED, here)
 
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
@@ -108,11 +112,17 @@ def _pin(span: trace.Span, sid: str) -> None:
     setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def values_of(attributes: Any) -> Mapping[str, Any]:
-    """Return what *attributes* hold, not to be changed.
+def _takes_any(attributes: Any) -> bool:
+    """Tell whether one more text, whole, is all that setting it would make of *attributes*."""
+    most = attributes.maxlen
+    return attributes.max_value_len is None and (most is None or len(attributes._dict) < most)  # noqa: SLF001
+
+
+def values_of(attributes: Any) -> MutableMapping[str, Any]:
+    """Return what *attributes* hold.
 
     The SDK's own mapping raises and catches a KeyError to say "not there", and takes a lock for each
     key. Where this is no such mapping, it is returned as it is.
     """
-    values: Mapping[str, Any] = getattr(attributes, "_dict", attributes)
+    values: MutableMapping[str, Any] = getattr(attributes, "_dict", attributes)
     return values

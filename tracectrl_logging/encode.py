@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from tracectrl._json import encode_line, timestamp, timestamp_ns
+from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp, timestamp_ns
 from tracectrl.redaction import LEAVES
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _MAX_KEPT = 1024
 
 _dumps = orjson.dumps
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_LINE_OPTIONS = _OPTIONS | orjson.OPT_APPEND_NEWLINE
 _Record = logging.LogRecord
 _get_message = _Record.getMessage
 
@@ -57,7 +55,8 @@ class Encoder:
         self.rows = Rows(service_name=service_name, redact=redact)
         self._redact = self.rows.redact
         self._known: set[str] = set()  # extras that were looked at, and are no secrets
-        self._second = (-1, b"")  # one tuple, so that a thread never sees a mixed pair
+        # One tuple, so that a thread never sees a mixed pair.
+        self._second: tuple[int | None, bytes] = (None, b"")
         self._heads: dict[tuple[str, str], bytes] = {}
         service = self.rows.service
         self._service = b"," + encode_line(service)[1:-2] if service else b""
@@ -117,12 +116,12 @@ class Encoder:
                 start = self._start(second)
             head = self._heads.get((level, name)) or self._head(level, name)
             sid, keys = ids.encoded or _encoded(ids)
-            text = _dumps(message, None, _OPTIONS)
+            text = _dumps(message, None, OPTIONS)
             if not extras:
                 return sid, b"".join(
                     (start, b"%06d" % rest, head, text, keys, self._service, b"}\n")
                 )
-            tail = _dumps(extras, None, _LINE_OPTIONS)[1:]
+            tail = _dumps(extras, None, LINE_OPTIONS)[1:]
             return sid, b"".join(
                 (start, b"%06d" % rest, head, text, keys, self._service, b",", tail)
             )

@@ -76,7 +76,8 @@ class TestRecords:
         redact=redactions,
         later=st.lists(values, min_size=4, max_size=4),
         created=st.one_of(
-            st.floats(0, 4e9), st.sampled_from([1e18, -1e18, math.nan, math.inf, -62135596800.0])
+            st.floats(-4e9, 4e9),
+            st.sampled_from([-1.0, 1e18, -1e18, math.nan, math.inf, -62135596800.0]),
         ),
     )
     def test_both_ways(

@@ -1,0 +1,203 @@
+"""A span's line in the flat form: the keys of the contract, in one order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from enum import Enum
+
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tracectrl.redaction import Redactor
+
+_dumps = orjson.dumps
+_IDS = b'%b,"trace_id":"%032x","span_id":"%016x","trace_flags":"%02x"'
+_PARENT = b',"parent_span_id":"%016x"'
+_TIMES = b',"start_time":"%b%06dZ","end_time":"%b%06dZ","duration_ns":%d,'
+_NS = 1_000_000_000
+
+
+class FlatLines:
+    """Encodes spans, as they come to an exporter.
+
+    Nearly all are made of parts that the encoder takes as they are, and are put together from
+    these; any other goes key by key. Both ways give the same bytes, which a property test sees to.
+
+    Args:
+        service: the ``service`` of spans whose resource has none.
+        redact: what to leave out of the attributes.
+    """
+
+    def __init__(self, service: str | None, redact: Redactor | None) -> None:
+        self._service = service
+        self._redact = redact
+        self._attributes = _held if redact is None else self._redacted
+        # Each one tuple, so that a thread never sees a mixed pair.
+        self._resource: tuple[Resource | None, dict[str, Any], dict[str, Any]] = None, {}, {}
+        self._second: tuple[int | None, bytes] = (None, b"")
+
+    def __call__(self, span: ReadableSpan, sid: str) -> bytes:
+        """Return the line of *span*, which belongs to the session *sid*.
+
+        Raises:
+            Exception: the span is none of the SDK's, and has not what such have.
+        """
+        try:
+            return self._in_one_pass(span, sid)
+        except Exception:  # noqa: BLE001 - what is not plain: the general way knows
+            return self._in_general(span, sid)
+
+    def _in_one_pass(self, span: ReadableSpan, sid: str) -> bytes:
+        """Do so, where all of it is plain, and raise anything else."""
+        context: Any = span.get_span_context()
+        if not context.is_valid:
+            raise ValueError
+        head = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
+        ids = _IDS % (
+            _dumps(head, None, OPTIONS)[:-1],
+            context.trace_id,
+            context.span_id,
+            context.trace_flags & 0xFF,
+        )
+        parent = span.parent
+        if parent is not None and parent.is_valid:
+            ids += _PARENT % parent.span_id
+        start, end = span.start_time, span.end_time
+        if type(start) is not int or type(end) is not int or not end:
+            raise TypeError
+        second, rest = divmod(start, _NS)
+        known, start_text = self._second
+        if second != known:
+            start_text = self._start(second)
+        second, end_rest = divmod(end, _NS)
+        known, end_text = self._second
+        if second != known:
+            end_text = self._start(second)
+        times = _TIMES % (start_text, rest // 1000, end_text, end_rest // 1000, end - start)
+        row = self._later_keys(span, timestamp_ns)
+        return b"".join((ids, times, _dumps(row, None, LINE_OPTIONS)[1:]))
+
+    def _in_general(self, span: ReadableSpan, sid: str) -> bytes:
+        try:
+            return encode_line(self._row(span, sid, timestamp_ns))
+        except (ValueError, OverflowError, OSError):  # a time that no calendar holds
+            return encode_line(self._row(span, sid, _time))
+
+    def _row(self, span: ReadableSpan, sid: str, time_of: Callable[[int], str]) -> dict[str, Any]:
+        row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
+        context = span.get_span_context()
+        if context is not None and context.is_valid:
+            row["trace_id"] = f"{context.trace_id:032x}"
+            row["span_id"] = f"{context.span_id:016x}"
+            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
+        parent = span.parent
+        if parent is not None and parent.is_valid:
+            row["parent_span_id"] = f"{parent.span_id:016x}"
+        start = span.start_time or 0
+        end = span.end_time or start
+        row["start_time"] = time_of(start)
+        row["end_time"] = time_of(end)
+        row["duration_ns"] = end - start
+        row.update(self._later_keys(span, time_of))
+        return row
+
+    def _later_keys(self, span: ReadableSpan, time_of: Callable[[int], str]) -> dict[str, Any]:
+        """Return what follows the times."""
+        attributes = self._attributes
+        known, service, resource = self._resource
+        if known is not span.resource:
+            service, resource = self._look_at(span.resource)
+        status = span.status
+        scope = span.instrumentation_scope
+        events, links = _items(span, "_events"), _items(span, "_links")
+        return {
+            "status": _name(status.status_code),
+            "status_message": status.description,
+            **service,
+            "scope": scope.name if scope else "",
+            "attributes": attributes(getattr(span, "_attributes", None)),
+            "events": events
+            and [
+                {
+                    "name": event.name,
+                    "timestamp": time_of(event.timestamp),
+                    "attributes": attributes(event.attributes),
+                }
+                for event in events
+            ],
+            "links": links
+            and [
+                {
+                    "trace_id": f"{link.context.trace_id:032x}",
+                    "span_id": f"{link.context.span_id:016x}",
+                    "attributes": attributes(link.attributes),
+                }
+                for link in links
+            ],
+            "resource": resource,
+        }
+
+    def _start(self, second: int) -> bytes:
+        start = timestamp_ns(second * _NS)[:-7].encode()
+        self._second = (second, start)
+        return start
+
+    def _look_at(self, resource: Resource) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the service and the attributes of *resource*, which most spans share."""
+        name = _service_of(resource) or self._service
+        service = {} if name is None else {"service": name}
+        attributes = self._attributes(resource.attributes)
+        self._resource = resource, service, attributes
+        return service, attributes
+
+    def _redacted(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+        plain = plain_attributes(attributes)
+        return plain if self._redact is None else self._redact(plain)
+
+
+def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a dict of *attributes*, one's own to change."""
+    # The SDK's own copy() takes no lock per key, as dict() would.
+    copy = getattr(attributes, "copy", None)
+    return copy() if copy is not None else dict(attributes or {})
+
+
+def _time(nanoseconds: int) -> str:
+    try:
+        return timestamp_ns(nanoseconds)
+    except (ValueError, OverflowError, OSError):
+        return timestamp_ns(0)
+
+
+def _name(member: Enum) -> str:
+    return member._name_  # name is this, behind a descriptor that costs more than the look-up
+
+
+def _items(span: ReadableSpan, name: str) -> Iterable[Any]:
+    """Return the events or links of *span*, whose iterator copies them under a lock.
+
+    The span has ended, nothing is added any more. Where there is none, it is an empty list.
+    """
+    bounded: Any = getattr(span, name, ())
+    items: Iterable[Any] = getattr(bounded, "_dq", bounded)
+    return items or []
+
+
+def _held(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the dict that holds *attributes* of an ended span: nobody changes them any more."""
+    held: Any = getattr(attributes, "_dict", attributes)  # which the SDK's mapping keeps locked
+    return held if type(held) is dict else dict(held or {})
+
+
+def _service_of(resource: Resource) -> str | None:
+    name = resource.attributes.get("service.name")
+    if not isinstance(name, str) or name.startswith("unknown_service"):
+        return None
+    return name
