@@ -22,18 +22,18 @@ line that was swallowed is written again.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
+from tracectrl.files.openfile import AT_ONCE, File, Table, is_torn
 from tracectrl.files.position import seek_for_now
+from tracectrl.files.root import make_root
 from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
 
 if TYPE_CHECKING:
@@ -58,88 +58,9 @@ _FLAGS: Final = (
 _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
-_TURNS: Final = 4
 _MAX_LEFT: Final = 1 << 14
 _MINUTE_S: Final = 60.0
-_WRITE_AT_MOST_S: Final = 0.05
-_AT_ONCE: Final = float("-inf")
 _HERE: Final = os.SEEK_CUR
-
-
-class _File:
-    """An open file of a session, and the lock that guards its descriptor."""
-
-    __slots__ = (
-        "check_at",
-        "end",
-        "fd",
-        "identity",
-        "key",
-        "lock",
-        "path",
-        "pid",
-        "rotating",
-        "torn",
-        "used",
-    )
-
-    def __init__(
-        self, key: str | None, path: str, fd: int, status: os.stat_result, pid: int
-    ) -> None:
-        self.key = key  # in the table; None for no session's own file
-        self.path = path
-        self.fd = fd
-        self.identity = (status.st_dev, status.st_ino)
-        self.end = status.st_size  # after our last write; others may have written since
-        self.torn = False  # the file ends in half a line
-        self.rotating = False
-        self.used = False  # since it was opened or passed over
-        self.lock = threading.RLock()
-        self.check_at = _AT_ONCE
-        self.pid = pid
-
-    def status(self) -> os.stat_result | None:
-        """Return the file's status; ``None`` where the descriptor is ours no more.
-
-        Daemons close all descriptors that they find, and the number is somebody else's soon.
-        """
-        try:
-            status = os.fstat(self.fd)
-        except OSError:
-            return None
-        return status if (status.st_dev, status.st_ino) == self.identity else None
-
-    def is_gone(self) -> bool:
-        """Tell whether the file has no name any more: what is written to it nobody will read."""
-        status = self.status()
-        return status is not None and not status.st_nlink
-
-    def close(self) -> None:
-        if self.fd < 0:
-            return
-        if self.status() is not None:
-            try:  # noqa: SIM105 - suppress() costs as much as the call
-                os.close(self.fd)
-            except OSError:
-                pass
-        self.fd = -1
-
-    __del__ = close
-
-
-class _Table:
-    """The open files, and the lock for changing what is in it.
-
-    The first to go are at the front. To move a file back at each use would cost every line; it is
-    marked, and moved where its turn to go has come (a clock, as for the pages of memory).
-    """
-
-    __slots__ = ("files", "lock", "pid")
-
-    def __init__(self) -> None:
-        self.files: OrderedDict[str | None, _File] = OrderedDict()
-        self.lock = threading.RLock()
-        self.pid = os.getpid()
 
 
 class Appender:
@@ -187,12 +108,12 @@ class Appender:
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
         self._lseek: Seek = os.lseek
-        self._table = _Table()
+        self._table = Table()
         self._evictions = 0
         # Which files were closed with a newline at their ends, and how long they were: to look there
         # costs more.
         self._left: dict[str | None, int] = {}
-        _make_root(self.root)
+        make_root(self.root)
 
     def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
         """Append *line*, which ends in a newline, to the file of the session *sid*.
@@ -229,7 +150,7 @@ class Appender:
                 if missing <= 1:  # without its newline it is a line, too
                     file.torn = missing != 0
                     if missing:
-                        file.check_at = _AT_ONCE
+                        file.check_at = AT_ONCE
                     if start != end - written and self._is_swallowed(file, data[:written], end):
                         continue
                     # In this very moment, and the line with it; or while the write took its time.
@@ -239,11 +160,11 @@ class Appender:
                         self._forget(file)
                         continue
                     return
-                file.check_at = _AT_ONCE
+                file.check_at = AT_ONCE
                 if written:
                     file.torn = written != 1 or data is line  # else it is a newline, and no more
             except OSError as error:
-                file.check_at = _AT_ONCE
+                file.check_at = AT_ONCE
                 if error.errno != errno.EBADF:
                     raise
                 self._forget(file)
@@ -268,7 +189,7 @@ class Appender:
         """How many descriptors are open now."""
         return len(self._table.files)
 
-    def _acquired(self, holder: _File | _Table) -> bool:
+    def _acquired(self, holder: File | Table) -> bool:
         """Take the lock of *holder*; ``False`` where a forked child has only a dead copy of it.
 
         The holder is to be looked up anew then: there is a new table.
@@ -284,17 +205,17 @@ class Appender:
     def _own_table(self) -> None:
         """See to it that a forked child has a table of its own."""
         if self._table.pid != os.getpid():
-            self._table = _Table()
+            self._table = Table()
 
-    def _may_write(self, file: _File, size: int) -> bool:
+    def _may_write(self, file: File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
         now = time.monotonic()  # before it is looked at: see MOVED_WITHIN_S
         status = file.status()
         if status is None or not is_at(file.path, status):
             return False
         present = status.st_size
-        if file.check_at == _AT_ONCE and present != file.end:  # others have seen to the half line
-            file.torn = _is_torn(file.fd, present)
+        if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
+            file.torn = is_torn(file.fd, present)
         file.check_at = now + self._check_every_s
         self._lseek = seek_for_now()
         if (
@@ -308,14 +229,14 @@ class Appender:
         file.rotating = True
         try:
             if rotate(file.fd, file.path, self._backup_count):
-                file.check_at = _AT_ONCE  # for the threads that wait for it
+                file.check_at = AT_ONCE  # for the threads that wait for it
                 return False
             self._rotate_at = time.monotonic() + _CHECK_EVERY_S
             return True
         finally:
             file.rotating = False
 
-    def _is_swallowed(self, file: _File, data: bytes, end: int) -> bool:
+    def _is_swallowed(self, file: File, data: bytes, end: int) -> bool:
         """Tell whether *data*, written to *file* up to *end*, goes on somebody's half line.
 
         Where the descriptor's position is not ours alone, *end* may be past our line, and *data*
@@ -334,7 +255,7 @@ class Appender:
         except OSError:
             return False
 
-    def _opened(self, sid: str) -> _File:
+    def _opened(self, sid: str) -> File:
         key: str | None = sid
         path = self._path(stem_of(sid))
         if self._new.maxlen and not os.path.lexists(path) and not self._admits():
@@ -346,15 +267,15 @@ class Appender:
         fresh = self._open(key, path)
         while not self._acquired(table := self._table):
             pass
-        out: list[_File] = []
-        in_use: list[_File] = []
+        out: list[File] = []
+        in_use: list[File] = []
         try:
             idle_since = fresh.check_at - _IDLE_S
             if evictions != self._evictions:  # another opened it, wrote, and closed it meanwhile
                 fresh.end = -1
-                fresh.check_at = _AT_ONCE
+                fresh.check_at = AT_ONCE
             file = table.files.setdefault(key, fresh)
-            self._make_room(table.files, file, idle_since, out, in_use)
+            table.make_room(self._limit, file, idle_since, out, in_use)
         except (RuntimeError, KeyError, StopIteration):
             pass  # other threads use and forget files meanwhile; the next opening sees to the rest
         finally:
@@ -366,36 +287,6 @@ class Appender:
         for victim in in_use:
             self._shut(victim)
         return file
-
-    def _make_room(
-        self,
-        files: OrderedDict[str | None, _File],
-        file: _File,
-        idle_since: float,
-        out: list[_File],
-        in_use: list[_File],
-    ) -> None:
-        """Have no more of *files* than the limit, *file* among them, and none that has been idle.
-
-        The table's lock is ours. What goes is in *out*, out of the table and with its lock taken,
-        or in *in_use* where somebody writes to it right now.
-        """
-        turns = _TURNS
-        while (is_surplus := len(files) - len(in_use) > self._limit) or turns:
-            turns = max(0, turns - 1)
-            first = next(iter(files.values()))
-            is_idle = first.check_at < idle_since
-            if first is file or (first.used and not is_idle):
-                first.used = False
-                files.move_to_end(first.key)
-            elif not (is_surplus or is_idle):
-                return
-            elif first.lock.acquire(blocking=False):
-                out.append(first)
-                del files[first.key]
-            else:
-                in_use.append(first)
-                files.move_to_end(first.key)
 
     def _admits(self) -> bool:
         """Tell whether one more session may have a file of its own, and count it."""
@@ -413,14 +304,14 @@ class Appender:
     def _path(self, stem: str) -> str:
         return f"{self._prefix}{stem}{self._suffix}"
 
-    def _open(self, key: str | None, path: str) -> _File:
+    def _open(self, key: str | None, path: str) -> File:
         while True:
             check_at = time.monotonic() + self._check_every_s
             try:
                 fd = os.open(path, _FLAGS, 0o600)
             except OSError as error:
                 if error.errno == errno.ENOENT and not os.path.isdir(self.root):
-                    _make_root(self.root)
+                    make_root(self.root)
                     continue
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink():
                     continue
@@ -433,10 +324,10 @@ class Appender:
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:  # else it was taken away before we held it
-                    file = _File(key, path, fd, status, self._table.pid)
+                    file = File(key, path, fd, status, self._table.pid)
                     file.check_at = check_at
                     size = status.st_size
-                    file.torn = self._left.get(key) != _mark(file, size) and _is_torn(fd, size)
+                    file.torn = self._left.get(key) != _mark(file, size) and is_torn(fd, size)
                     return file
             except BaseException:
                 os.close(fd)
@@ -452,17 +343,17 @@ class Appender:
             self._shut(file)
         return bool(victims)
 
-    def _forget(self, file: _File) -> None:
+    def _forget(self, file: File) -> None:
         if self._table.files.get(file.key) is file:
             self._table.files.pop(file.key, None)
 
-    def _shut(self, file: _File) -> None:
+    def _shut(self, file: File) -> None:
         """Close *file* once nobody writes to it any more."""
         if self._acquired(file):
             self._forget(file)
             self._leave(file)
 
-    def _leave(self, file: _File) -> None:
+    def _leave(self, file: File) -> None:
         """Close *file*, which is out of the table, and let go of its lock."""
         try:
             self._evictions += 1
@@ -495,54 +386,9 @@ def _default_limit() -> int:
     return max(1, min(_MAX_OPEN_FILES, soft // 5))
 
 
-def _make_root(root: str) -> None:
-    """Make the directory *root* and its parents, each for its owner alone."""
-    try:
-        missing = []
-        path = root
-        while not os.path.isdir(path):
-            missing.append(path)
-            path = os.path.dirname(path)
-        for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path, 0o700)
-        if not os.path.isdir(root):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if not os.access(root, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        msg = (
-            f"{error.strerror}; session files need a directory that this process may write to:"
-            " pass root=... or set TRACECTRL_TRACE_DIR"
-        )
-        raise type(error)(error.errno, msg, root) from error
-
-
-def _mark(file: _File, size: int) -> int:
+def _mark(file: File, size: int) -> int:
     """Return what stands for the *file* at this *size*, in as little memory as can be."""
     return size << 64 | file.identity[1]
-
-
-def _is_torn(fd: int, size: int) -> bool:
-    """Tell whether the file ends in half a line that nobody is still writing."""
-    while size and os.pread(fd, 1, size - 1) != b"\n":
-        _await_writer(fd)
-        before, size = size, os.fstat(fd).st_size
-        if size == before:
-            return True
-    return False
-
-
-def _await_writer(fd: int) -> None:
-    """Wait until a write that another process is in the middle of is complete.
-
-    A long write becomes visible page by page, but keeps the inode locked until its end, and so
-    must wait whoever allocates space: here for a byte that is there already.
-    """
-    try:
-        os.posix_fallocate(fd, 0, 1)
-    except (AttributeError, OSError):  # not on this system, or not on this file system
-        time.sleep(_WRITE_AT_MOST_S)
 
 
 def _refused(path: str, what: str) -> OSError:

@@ -1,0 +1,143 @@
+"""A session's file that is open for appending, and the table of those that are."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
+
+AT_ONCE: Final = float("-inf")
+"""The time for a look at the path of a file of which nobody knows enough."""
+
+_TURNS: Final = 4
+_WRITE_AT_MOST_S: Final = 0.05
+
+
+class File:
+    """An open file of a session, and the lock that guards its descriptor."""
+
+    __slots__ = (
+        "check_at",
+        "end",
+        "fd",
+        "identity",
+        "key",
+        "lock",
+        "path",
+        "pid",
+        "rotating",
+        "torn",
+        "used",
+    )
+
+    def __init__(
+        self, key: str | None, path: str, fd: int, status: os.stat_result, pid: int
+    ) -> None:
+        self.key = key  # in the table; None for no session's own file
+        self.path = path
+        self.fd = fd
+        self.identity = (status.st_dev, status.st_ino)
+        self.end = status.st_size  # after our last write; others may have written since
+        self.torn = False  # the file ends in half a line
+        self.rotating = False
+        self.used = False  # since it was opened or passed over
+        self.lock = threading.RLock()
+        self.check_at = AT_ONCE
+        self.pid = pid
+
+    def status(self) -> os.stat_result | None:
+        """Return the file's status; ``None`` where the descriptor is ours no more.
+
+        Daemons close all descriptors that they find, and the number is somebody else's soon.
+        """
+        try:
+            status = os.fstat(self.fd)
+        except OSError:
+            return None
+        return status if (status.st_dev, status.st_ino) == self.identity else None
+
+    def is_gone(self) -> bool:
+        """Tell whether the file has no name any more: what is written to it nobody will read."""
+        status = self.status()
+        return status is not None and not status.st_nlink
+
+    def close(self) -> None:
+        """Close it, unless the descriptor is somebody else's by now."""
+        if self.fd < 0:
+            return
+        if self.status() is not None:
+            try:  # noqa: SIM105 - suppress() costs as much as the call
+                os.close(self.fd)
+            except OSError:
+                pass
+        self.fd = -1
+
+    __del__ = close
+
+
+class Table:
+    """The open files, and the lock for changing what is in it.
+
+    The first to go are at the front. To move a file back at each use would cost every line; it is
+    marked, and moved where its turn to go has come (a clock, as for the pages of memory).
+    """
+
+    __slots__ = ("files", "lock", "pid")
+
+    def __init__(self) -> None:
+        self.files: OrderedDict[str | None, File] = OrderedDict()
+        self.lock = threading.RLock()
+        self.pid = os.getpid()
+
+    def make_room(
+        self, limit: int, file: File, idle_since: float, out: list[File], in_use: list[File]
+    ) -> None:
+        """Have no more files than *limit*, *file* among them, and none that has been idle.
+
+        The table's lock is the caller's. What goes is in *out*, out of the table and with its lock
+        taken, or in *in_use* where somebody writes to it right now.
+        """
+        files = self.files
+        turns = _TURNS
+        while (is_surplus := len(files) - len(in_use) > limit) or turns:
+            turns = max(0, turns - 1)
+            first = next(iter(files.values()))
+            is_idle = first.check_at < idle_since
+            if first is file or (first.used and not is_idle):
+                first.used = False
+                files.move_to_end(first.key)
+            elif not (is_surplus or is_idle):
+                return
+            elif first.lock.acquire(blocking=False):
+                out.append(first)
+                del files[first.key]
+            else:
+                in_use.append(first)
+                files.move_to_end(first.key)
+
+
+def is_torn(fd: int, size: int) -> bool:
+    """Tell whether the file ends in half a line that nobody is still writing."""
+    while size and os.pread(fd, 1, size - 1) != b"\n":
+        _await_writer(fd)
+        before, size = size, os.fstat(fd).st_size
+        if size == before:
+            return True
+    return False
+
+
+def _await_writer(fd: int) -> None:
+    """Wait until a write that another process is in the middle of is complete.
+
+    A long write becomes visible page by page, but keeps the inode locked until its end, and so
+    must wait whoever allocates space: here for a byte that is there already.
+    """
+    try:
+        os.posix_fallocate(fd, 0, 1)
+    except (AttributeError, OSError):  # not on this system, or not on this file system
+        time.sleep(_WRITE_AT_MOST_S)
