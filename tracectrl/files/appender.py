@@ -270,6 +270,7 @@ class Appender:
         out: list[File] = []
         in_use: list[File] = []
         try:
+            fresh.pid = table.pid  # of the table's process, which is this one as far as is known
             idle_since = fresh.check_at - _IDLE_S
             if evictions != self._evictions:  # another opened it, wrote, and closed it meanwhile
                 fresh.end = -1
@@ -324,7 +325,7 @@ class Appender:
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:  # else it was taken away before we held it
-                    file = File(key, path, fd, status, self._table.pid)
+                    file = File(key, path, fd, status)
                     file.check_at = check_at
                     size = status.st_size
                     file.torn = self._left.get(key) != _mark(file, size) and is_torn(fd, size)

@@ -35,9 +35,7 @@ class File:
         "used",
     )
 
-    def __init__(
-        self, key: str | None, path: str, fd: int, status: os.stat_result, pid: int
-    ) -> None:
+    def __init__(self, key: str | None, path: str, fd: int, status: os.stat_result) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = fd
@@ -48,7 +46,7 @@ class File:
         self.used = False  # since it was opened or passed over
         self.lock = threading.RLock()
         self.check_at = AT_ONCE
-        self.pid = pid
+        self.pid = 0  # whose table it is in
 
     def status(self) -> os.stat_result | None:
         """Return the file's status; ``None`` where the descriptor is ours no more.

@@ -1029,6 +1029,23 @@ class TestForks:
         expected = [f"{number}-{t}" for number in range(10) for t in range(8)] + ["parent"] * 10
         assert sorted(expected) == sorted(content(root, "s"))
 
+    def test_a_file_that_is_opened_while_the_fork_is_noticed(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is the child's: its lock is waited for, not asked for again and again."""
+        appender = Appender(root, SUFFIX)
+        appender._table.pid = os.getppid()  # as a fork in C leaves it
+        fstat = os.fstat
+
+        def noticing(fd: int) -> os.stat_result:
+            appender._own_table()
+            return fstat(fd)
+
+        monkeypatch.setattr(os, "fstat", noticing)
+        appender.append("s", line("1"))
+
+        assert os.getpid() == appender._table.files["s"].pid
+
     def test_into_a_child_with_threads(self, root: Path, fast_switching: None) -> None:
         """The child's own threads neither fail nor hang over what the fork left."""
         del fast_switching
