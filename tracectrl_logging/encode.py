@@ -37,7 +37,6 @@ _get_message = _Record.getMessage
 _TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS}) - {*STAMP_KEYS, "message", "asctime"}
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
 _NOBODY = object()
-_LASTING = frozenset({str, int, float, bool, type(None)})
 
 Parts: TypeAlias = "tuple[float, str, str, str, Stamp, dict[str, Any]]"
 """What makes a plain line: seconds since the epoch, level, logger, message, stamp, extras."""
@@ -78,12 +77,7 @@ class Encoder:
 
         ``None`` where that has to be now: a value may change, or redaction runs the user's code.
         """
-        if self._redact is not None or (parts := self._parts_of(record)) is None:
-            return None
-        for value in parts[-1].values():
-            if type(value) not in _LASTING:
-                return None
-        return parts
+        return None if self._redact is not None else self._parts_of(record, lasting=True)
 
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""
@@ -138,8 +132,12 @@ class Encoder:
             }
             return row["session_id"], encode_line(row)
 
-    def _parts_of(self, record: logging.LogRecord) -> Parts | None:  # noqa: C901 - one call
+    def _parts_of(  # noqa: C901 - one call
+        self, record: logging.LogRecord, *, lasting: bool = False
+    ) -> Parts | None:
         """Return what makes the line of *record*, less secrets; ``None`` where that is not plain.
+
+        Where it is to be *lasting*, also where the value of an extra may change.
 
         Raises:
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
@@ -167,19 +165,23 @@ class Encoder:
                 return None
             known = self._known
             redact = self._redact
+            looks = lasting or redact is not None
             is_clean = True
             for name in names[RECORD_COUNT:]:
                 if name in known:
                     extras[name] = value = fields[name]
-                    if redact is not None and type(value) not in LEAVES:
+                    if looks and type(value) not in LEAVES:
                         is_clean = False
                 elif name not in _NO_EXTRAS and name[0] != "_":
-                    extras[name] = fields[name]
+                    extras[name] = value = fields[name]
                     self._learn(name)
-                    is_clean = False
+                    if redact is not None or type(value) not in LEAVES:
+                        is_clean = False
                 elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
                     return None
-            if redact is not None and not is_clean:
+            if not is_clean and looks:
+                if redact is None:
+                    return None
                 extras = redact(extras)
             return fields["created"], fields["levelname"], fields["name"], message, ids, extras
         except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
