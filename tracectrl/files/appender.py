@@ -6,11 +6,11 @@ loses nothing.
 
 Locks. Each open file has its own, held for the length of one write, so that nobody closes the
 descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits
-for either while holding the other. A file leaves the table only under its own lock: while one
-thread writes, no other has a second descriptor of the same file. Both are reentrant: a signal handler may log in the middle
-of a write. A lock that is taken is waited for only in the process that made it: a fork copies locks
-that threads of the parent hold, and those threads are not there to let go. Servers that fork in C
-do not run Python's fork hooks, so the process ID is compared instead.
+for either while holding the other, and nothing is imported under one. A file leaves the table only
+under its own lock: while one thread writes, no other has a second descriptor of the same file. All
+are reentrant: a signal handler may log in the middle of a write. A fork copies locks that threads of
+the parent hold, and those threads are not there to let go: a child has a table, and so locks and
+descriptors, of its own.
 
 Half lines. Our own are known from what ``write`` returns, those of writers before us from the file's
 last byte, unless the file is as long as we left it. Another process may leave one at any moment,
@@ -25,6 +25,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING
 from tracectrl.files.hold import hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
 from tracectrl.files.openfile import AT_ONCE, File, Table, is_torn
-from tracectrl.files.position import seek_for_now
+from tracectrl.files.position import held_seek
 from tracectrl.files.root import make_root
 from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
 
@@ -107,15 +108,18 @@ class Appender:
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
+        # Looked for here, under no lock: to import is to wait for others, and these may log.
+        self._seek_among_threads: Seek = held_seek()
         self._lseek: Seek = os.lseek
         self._table = Table()
+        self._tables = {self._table.pid: self._table}
         self._evictions = 0
         # Which files were closed with a newline at their ends, and how long they were: to look there
         # costs more.
         self._left: dict[str | None, int] = {}
         make_root(self.root)
 
-    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
+    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912 - one call
         """Append *line*, which ends in a newline, to the file of the session *sid*.
 
         Raises:
@@ -123,57 +127,55 @@ class Appender:
         """
         retried = False
         while True:
-            files = self._table.files
-            file = files.get(sid)
+            table = self._table
+            if not table.here[0]:
+                table = self._own_table()
+            file = table.files.get(sid)
             if file is None:
-                file = self._opened(sid)
+                file = self._opened(table, sid)
             else:
                 file.used = True
-            # By place: the keyword alone would cost 0.15 µs.
-            if not (file.lock.acquire(False) or self._acquired(file)):  # noqa: FBT003
-                continue
-            try:
-                is_due = time.monotonic() >= file.check_at or (
-                    self._max_bytes and file.end + len(line) > self._max_bytes
-                )
-                if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
-                    self._forget(file)
-                    continue
-                data = b"\n" + line if file.torn else line
-                written = os.write(file.fd, data)
+            with file.lock:  # not acquire(): a signal handler that raises would leave it taken
                 try:
-                    end = self._lseek(file.fd, 0, _HERE)
-                except OSError:  # a signal handler has logged and closed it, or a daemon
-                    end = -1
-                start, file.end = file.end, end
-                missing = len(data) - written
-                if missing <= 1:  # without its newline it is a line, too
-                    file.torn = missing != 0
-                    if missing:
-                        file.check_at = AT_ONCE
-                    if start != end - written and self._is_swallowed(file, data[:written], end):
+                    is_due = time.monotonic() >= file.check_at or (
+                        self._max_bytes and file.end + len(line) > self._max_bytes
+                    )
+                    if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
+                        table.forget(file)
                         continue
-                    # In this very moment, and the line with it; or while the write took its time.
-                    if (
-                        is_due or (self._max_bytes and time.monotonic() >= file.check_at)
-                    ) and file.is_gone():
-                        self._forget(file)
-                        continue
-                    return
-                file.check_at = AT_ONCE
-                if written:
-                    file.torn = written != 1 or data is line  # else it is a newline, and no more
-            except OSError as error:
-                file.check_at = AT_ONCE
-                if error.errno != errno.EBADF:
-                    raise
-                self._forget(file)
-                if retried:
-                    raise
-                retried = True  # somebody closed our descriptor
-                continue
-            finally:
-                file.lock.release()
+                    data = b"\n" + line if file.torn else line
+                    written = os.write(file.fd, data)
+                    try:
+                        end = self._lseek(file.fd, 0, _HERE)
+                    except OSError:  # a signal handler has logged and closed it, or a daemon
+                        end = -1
+                    start, file.end = file.end, end
+                    missing = len(data) - written
+                    if missing <= 1:  # without its newline it is a line, too
+                        file.torn = missing != 0
+                        if missing:
+                            file.check_at = AT_ONCE
+                        if start != end - written and _is_swallowed(file, data[:written], end):
+                            continue
+                        # In this very moment, and the line with it; or while the write took its time.
+                        if (
+                            is_due or (self._max_bytes and time.monotonic() >= file.check_at)
+                        ) and file.is_gone():
+                            table.forget(file)
+                            continue
+                        return
+                    file.check_at = AT_ONCE
+                    if written:  # more than the newline in front of it
+                        file.torn = written != 1 or data is line
+                except OSError as error:
+                    file.check_at = AT_ONCE
+                    if error.errno != errno.EBADF:
+                        raise
+                    table.forget(file)
+                    if retried:
+                        raise
+                    retried = True  # somebody closed our descriptor
+                    continue
             if retried:
                 msg = f"wrote {written} of {len(data)} bytes to {file.path}"
                 raise OSError(errno.EIO, msg)
@@ -181,31 +183,25 @@ class Appender:
 
     def close(self) -> None:
         """Close every descriptor; a later :meth:`append` opens its file again."""
-        for file in list(self._table.files.values()):
-            self._shut(file)
+        table = self._table if self._table.here[0] else self._own_table()
+        for file in list(table.files.values()):
+            self._shut(table, file)
 
     @property
     def open_files(self) -> int:
         """How many descriptors are open now."""
         return len(self._table.files)
 
-    def _acquired(self, holder: File | Table) -> bool:
-        """Take the lock of *holder*; ``False`` where a forked child has only a dead copy of it.
-
-        The holder is to be looked up anew then: there is a new table.
-        """
-        if holder.lock.acquire(blocking=False):
-            return True
-        if holder.pid != os.getpid():
-            self._own_table()
-            return False
-        holder.lock.acquire()
-        return True
-
-    def _own_table(self) -> None:
-        """See to it that a forked child has a table of its own."""
-        if self._table.pid != os.getpid():
-            self._table = Table()
+    def _own_table(self) -> Table:
+        """Return the table of this process, which is a forked child, after it has none yet."""
+        fresh = Table()
+        tables = self._tables
+        table = tables.setdefault(fresh.pid, fresh)  # atomic: threads agree on one
+        self._table = table
+        for pid in list(tables):
+            if pid != table.pid:
+                tables.pop(pid, None)
+        return table
 
     def _may_write(self, file: File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
@@ -217,7 +213,7 @@ class Appender:
         if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = is_torn(file.fd, present)
         file.check_at = now + self._check_every_s
-        self._lseek = seek_for_now()
+        self._lseek = os.lseek if threading.active_count() == 1 else self._seek_among_threads
         if (
             not self._max_bytes
             or not present
@@ -236,76 +232,49 @@ class Appender:
         finally:
             file.rotating = False
 
-    def _is_swallowed(self, file: File, data: bytes, end: int) -> bool:
-        """Tell whether *data*, written to *file* up to *end*, goes on somebody's half line.
-
-        Where the descriptor's position is not ours alone, *end* may be past our line, and *data*
-        is not found: then nothing is said of it.
-        """
-        if file.pid != os.getpid():
-            self._own_table()  # in a forked child: the next line opens the file for itself
-        start = end - len(data)
-        if start <= 0 or data.startswith(b"\n"):
-            return False
-        try:
-            return (
-                os.pread(file.fd, 1, start - 1) != b"\n"
-                and os.pread(file.fd, len(data), start) == data
-            )
-        except OSError:
-            return False
-
-    def _opened(self, sid: str) -> File:
+    def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
         path = self._path(stem_of(sid))
-        if self._new.maxlen and not os.path.lexists(path) and not self._admits():
+        if self._new.maxlen and not os.path.lexists(path) and not self._admits(table):
             key, path = None, self._path(OVERFLOW_STEM)
-            if (known := self._table.files.get(key)) is not None:
+            if (known := table.files.get(key)) is not None:
                 known.used = True
                 return known
         evictions = self._evictions
-        fresh = self._open(key, path)
-        while not self._acquired(table := self._table):
-            pass
-        out: list[File] = []
-        in_use: list[File] = []
-        try:
-            fresh.pid = table.pid  # of the table's process, which is this one as far as is known
-            idle_since = fresh.check_at - _IDLE_S
-            if evictions != self._evictions:  # another opened it, wrote, and closed it meanwhile
-                fresh.end = -1
-                fresh.check_at = AT_ONCE
-            file = table.files.setdefault(key, fresh)
-            table.make_room(self._limit, file, idle_since, out, in_use)
-        except (RuntimeError, KeyError, StopIteration):
-            pass  # other threads use and forget files meanwhile; the next opening sees to the rest
-        finally:
-            table.lock.release()
-            for victim in out:
-                self._leave(victim)
+        fresh = self._open(table, key, path)
+        file = fresh
+        surplus: list[File] = []
+        with table.lock:
+            try:
+                idle_since = fresh.check_at - _IDLE_S
+                if (
+                    evictions != self._evictions
+                ):  # another opened it, wrote, and closed it meanwhile
+                    fresh.end = -1
+                    fresh.check_at = AT_ONCE
+                file = table.files.setdefault(key, fresh)
+                surplus = table.surplus(self._limit, file, idle_since)
+            except (RuntimeError, KeyError, StopIteration):
+                pass  # other threads forget files meanwhile; the next opening sees to the rest
         if file is not fresh:
             fresh.close()
-        for victim in in_use:
-            self._shut(victim)
+        for victim in surplus:
+            self._shut(table, victim)
         return file
 
-    def _admits(self) -> bool:
+    def _admits(self, table: Table) -> bool:
         """Tell whether one more session may have a file of its own, and count it."""
-        while not self._acquired(table := self._table):
-            pass
-        try:
+        with table.lock:
             now = time.monotonic()
             if len(self._new) == self._new.maxlen and now - self._new[0] < _MINUTE_S:
                 return False
             self._new.append(now)
-        finally:
-            table.lock.release()
         return True
 
     def _path(self, stem: str) -> str:
         return f"{self._prefix}{stem}{self._suffix}"
 
-    def _open(self, key: str | None, path: str) -> File:
+    def _open(self, table: Table, key: str | None, path: str) -> File:
         while True:
             check_at = time.monotonic() + self._check_every_s
             try:
@@ -314,7 +283,7 @@ class Appender:
                 if error.errno == errno.ENOENT and not os.path.isdir(self.root):
                     make_root(self.root)
                     continue
-                if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink():
+                if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink(table):
                     continue
                 if error.errno == errno.ELOOP:
                     raise _refused(path, "a symbolic link") from None
@@ -335,36 +304,25 @@ class Appender:
                 raise
             os.close(fd)
 
-    def _shrink(self) -> bool:
+    def _shrink(self, table: Table) -> bool:
         """Close half of the open files and be content with that many from now on."""
-        files = self._table.files
+        files = table.files
         victims = list(files.values())[: max(1, len(files) // 2)]
         self._limit = max(1, len(files) - len(victims))
         for file in victims:
-            self._shut(file)
+            self._shut(table, file)
         return bool(victims)
 
-    def _forget(self, file: File) -> None:
-        if self._table.files.get(file.key) is file:
-            self._table.files.pop(file.key, None)
-
-    def _shut(self, file: File) -> None:
+    def _shut(self, table: Table, file: File) -> None:
         """Close *file* once nobody writes to it any more."""
-        if self._acquired(file):
-            self._forget(file)
-            self._leave(file)
-
-    def _leave(self, file: File) -> None:
-        """Close *file*, which is out of the table, and let go of its lock."""
-        try:
+        with file.lock:
+            table.forget(file)
             self._evictions += 1
             if file.fd >= 0 and not file.torn:
                 if len(self._left) >= _MAX_LEFT:
                     self._left.clear()
                 self._left[file.key] = _mark(file, file.end)
             file.close()
-        finally:
-            file.lock.release()
 
 
 def whole_number(name: str, value: object, least: int) -> None:
@@ -385,6 +343,23 @@ def _default_limit() -> int:
     if soft == resource.RLIM_INFINITY:
         return _MAX_OPEN_FILES
     return max(1, min(_MAX_OPEN_FILES, soft // 5))
+
+
+def _is_swallowed(file: File, data: bytes, end: int) -> bool:
+    """Tell whether *data*, written to *file* up to *end*, goes on somebody's half line.
+
+    Where the descriptor is a forked child's, too, *end* may be past our line, and *data* is not
+    found: then nothing is said of it.
+    """
+    start = end - len(data)
+    if start <= 0 or data.startswith(b"\n"):
+        return False
+    try:
+        return (
+            os.pread(file.fd, 1, start - 1) != b"\n" and os.pread(file.fd, len(data), start) == data
+        )
+    except OSError:
+        return False
 
 
 def _mark(file: File, size: int) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import mmap
 import os
 import queue
 import sys
@@ -19,6 +18,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl.files.appender import whole_number
+from tracectrl.files.here import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,6 @@ _NAP_S = 0.001
 _MANY = 1000  # more than callers enqueue during a nap
 _ALIVE_S = 0.1
 _SAY_EVERY_S = 1.0
-_WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux, which Python does not name
 _LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
 _Item: TypeAlias = "tuple[str | None, Any, Any] | threading.Event | None"
@@ -70,7 +69,7 @@ class _State:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.here = _here()
+        self.here = here()
         self.lock = threading.RLock()
         self.items: _Items = queue.SimpleQueue()
         self.thread: threading.Thread | None = None
@@ -79,33 +78,6 @@ class _State:
         self.dropped_of: str | None = None  # whose line was the last of them
         self.say_at = float("-inf")
         self.writes_itself = False  # the process is at its end
-
-
-class _Here:
-    """What :func:`_here` returns where the kernel does not help."""
-
-    def __init__(self) -> None:
-        self._pid = os.getpid()
-
-    def __getitem__(self, index: int) -> int:
-        return os.getpid() == self._pid
-
-
-def _here() -> Any:
-    """Return what is ``[1]`` in this process and ``[0]`` in a child that is forked from it.
-
-    To ask for the process ID is a system call, and before each line that is much. A page that the
-    kernel wipes in a child says the same, whoever forks and whatever hooks are run.
-    """
-    if sys.platform != "linux":
-        return _Here()
-    try:
-        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        page.madvise(_WIPE_ON_FORK)
-    except (ValueError, OSError):  # an old kernel, a sandbox
-        return _Here()
-    page[0] = 1
-    return page
 
 
 class Background:

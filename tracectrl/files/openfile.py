@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from tracectrl.files.here import here
+
 if TYPE_CHECKING:
     from typing import Final
 
@@ -29,7 +31,6 @@ class File:
         "key",
         "lock",
         "path",
-        "pid",
         "rotating",
         "torn",
         "used",
@@ -46,7 +47,6 @@ class File:
         self.used = False  # since it was opened or passed over
         self.lock = threading.RLock()
         self.check_at = AT_ONCE
-        self.pid = 0  # whose table it is in
 
     def status(self) -> os.stat_result | None:
         """Return the file's status; ``None`` where the descriptor is ours no more.
@@ -85,38 +85,40 @@ class Table:
     marked, and moved where its turn to go has come (a clock, as for the pages of memory).
     """
 
-    __slots__ = ("files", "lock", "pid")
+    __slots__ = ("files", "here", "lock", "pid")
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
         self.lock = threading.RLock()
         self.pid = os.getpid()
+        self.here = here()
 
-    def make_room(
-        self, limit: int, file: File, idle_since: float, out: list[File], in_use: list[File]
-    ) -> None:
-        """Have no more files than *limit*, *file* among them, and none that has been idle.
+    def forget(self, file: File) -> None:
+        """Take *file* out, whoever else does so, too; its lock is the caller's."""
+        if self.files.get(file.key) is file:
+            self.files.pop(file.key, None)
 
-        The table's lock is the caller's. What goes is in *out*, out of the table and with its lock
-        taken, or in *in_use* where somebody writes to it right now.
+    def surplus(self, limit: int, file: File, idle_since: float) -> list[File]:
+        """Return which files are to be closed, so that there are no more than *limit*.
+
+        And those that have been idle. *file* stays. The table's lock is the caller's.
         """
         files = self.files
+        going: list[File] = []
         turns = _TURNS
-        while (is_surplus := len(files) - len(in_use) > limit) or turns:
+        while (is_surplus := len(files) - len(going) > limit) or turns:
             turns = max(0, turns - 1)
             first = next(iter(files.values()))
             is_idle = first.check_at < idle_since
             if first is file or (first.used and not is_idle):
                 first.used = False
                 files.move_to_end(first.key)
-            elif not (is_surplus or is_idle):
-                return
-            elif first.lock.acquire(blocking=False):
-                out.append(first)
-                del files[first.key]
-            else:
-                in_use.append(first)
+            elif is_surplus or is_idle:
+                going.append(first)
                 files.move_to_end(first.key)
+            else:
+                break
+        return going
 
 
 def is_torn(fd: int, size: int) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,16 +20,9 @@ Seek: TypeAlias = "Callable[[int, int, int], int]"
 """``lseek`` for the offset 0: takes descriptor, 0 and whence; -1 or an OSError where that fails."""
 
 
-def seek_for_now() -> Seek:
-    """Return the one that suits the threads that there are.
-
-    The first call with several of them imports :mod:`ctypes`, where that is there.
-    """
-    return os.lseek if threading.active_count() == 1 else _held()
-
-
 @functools.cache
-def _held() -> Seek:
+def held_seek() -> Seek:
+    """Return the one for a program of several threads: through :mod:`ctypes`, where that is there."""
     try:
         import ctypes  # noqa: PLC0415 - nothing is done at import
 

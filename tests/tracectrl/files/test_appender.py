@@ -521,24 +521,25 @@ class TestTornTails:
 
         assert ["1", "hal2", "2", "3"] == content(root, "s")
 
-    def test_a_forked_child_shares_the_position(self, root: Path) -> None:
+    def test_a_forked_child_has_a_position_of_its_own(self, root: Path) -> None:
         """What the parent has written meanwhile is no half line; the child opens its own file."""
         appender = Appender(root, SUFFIX)
         appender.append("s", line("1"))
+        inherited = appender._table.files["s"]
 
         def work() -> None:
             write = os.write
 
             def with_parent(fd: int, data: bytes) -> int:
                 written = write(fd, data)
-                write(fd, line("of the parent"))
+                write(inherited.fd, line("of the parent"))
                 os.write = write
                 return written
 
             os.write = with_parent  # type: ignore[assignment]
             appender.append("s", line("2"))
             appender.append("s", line("3"))
-            assert os.getpid() == appender._table.files["s"].pid
+            assert inherited is not appender._table.files["s"]
 
         wait_for(in_child(work))
         appender.append("s", line("4"))
@@ -1029,23 +1030,6 @@ class TestForks:
         expected = [f"{number}-{t}" for number in range(10) for t in range(8)] + ["parent"] * 10
         assert sorted(expected) == sorted(content(root, "s"))
 
-    def test_a_file_that_is_opened_while_the_fork_is_noticed(
-        self, root: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It is the child's: its lock is waited for, not asked for again and again."""
-        appender = Appender(root, SUFFIX)
-        appender._table.pid = os.getppid()  # as a fork in C leaves it
-        fstat = os.fstat
-
-        def noticing(fd: int) -> os.stat_result:
-            appender._own_table()
-            return fstat(fd)
-
-        monkeypatch.setattr(os, "fstat", noticing)
-        appender.append("s", line("1"))
-
-        assert os.getpid() == appender._table.files["s"].pid
-
     def test_into_a_child_with_threads(self, root: Path, fast_switching: None) -> None:
         """The child's own threads neither fail nor hang over what the fork left."""
         del fast_switching
@@ -1071,7 +1055,49 @@ class TestForks:
 
 
 class TestSignals:
-    """A handler of signals may log in the middle of a write."""
+    """A handler of signals may log in the middle of a write, or raise there."""
+
+    def test_a_handler_that_raises(self, root: Path, fast_switching: None) -> None:
+        """A time limit, Ctrl-C that is caught: no lock stays taken, whatever it interrupted."""
+        del fast_switching
+
+        class Interrupted(BaseException):  # and no OSError, which the appender would deal with
+            pass
+
+        appender = Appender(root, SUFFIX, max_open_files=2)
+        over = threading.Event()
+        other = 0
+
+        def be_other() -> None:
+            nonlocal other
+            while not over.is_set():
+                for sid in "abc":
+                    appender.append(sid, line("other"))
+                    other += 1
+
+        def interrupt(signum: int, frame: object) -> None:
+            raise Interrupted(signum, frame)
+
+        thread = threading.Thread(target=be_other, daemon=True)
+        before = signal.signal(signal.SIGALRM, interrupt)
+        thread.start()
+        try:
+            for number in range(400):
+                with contextlib.suppress(Interrupted):
+                    signal.setitimer(signal.ITIMER_REAL, 0.0003 + number * 1e-6)
+                    while True:
+                        for sid in "abc":
+                            appender.append(sid, line("main"))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            over.set()
+            thread.join(DEADLINE_S)
+
+        assert not thread.is_alive(), "a lock is taken by nobody"
+        found = [text for sid in "abc" for text in content(root, sid)]
+        assert {"main", "other"} == set(found)
+        assert other == found.count("other")
 
     @pytest.mark.parametrize("options", [{}, {"max_bytes": 2000, "backup_count": 1000}])
     def test_a_handler_that_appends(self, options: dict[str, int], root: Path) -> None:

@@ -698,19 +698,3 @@ class TestForks:
             background.close()
 
         wait_for(in_child(child))
-
-
-@pytest.mark.parametrize("platform", [sys.platform, "elsewhere"])
-def test_here(platform: str, run_python: Callable[..., str]) -> None:
-    """A forked child is noticed without Python's hooks, with the kernel's help or without."""
-    source = (
-        "import os, sys\n"
-        "from tracectrl.files import background\n"
-        "sys.platform = sys.argv[1]\n"
-        "here = background._here()\n"
-        "child = os.fork()\n"
-        "if child:\n"
-        "    os.waitpid(child, 0)\n"
-        "print(bool(here[0]), flush=True)\n"
-    )
-    assert "False\nTrue\n" == run_python(source, platform)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tracectrl.files.position import Seek
@@ -23,21 +22,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _anew() -> Iterator[None]:
-    position._held.cache_clear()
+    position.held_seek.cache_clear()
     yield
-    position._held.cache_clear()
+    position.held_seek.cache_clear()
 
 
 def ways() -> list[Seek]:
     """Return what is used with one thread and with two."""
-    over = threading.Event()
-    other = threading.Thread(target=over.wait)
-    other.start()
-    try:
-        return [os.lseek, position.seek_for_now()]
-    finally:
-        over.set()
-        other.join()
+    return [os.lseek, position.held_seek()]
 
 
 def test_both_ways_say_the_same(tmp_path: Path) -> None:
@@ -102,3 +94,31 @@ def test_half_a_line_in_another_file_of_the_same_size(root: Path) -> None:
     (root / "new").replace(path)
     appender.append("s", b"2\n")
     assert b"half-\n2\n" == path.read_bytes()
+
+
+def test_an_import_that_logs(root: Path, run_python: Callable[..., str]) -> None:
+    """ctypes is imported when the appender is made: later, under a file's lock, both would wait."""
+    source = (
+        "import sys, threading, time\n"
+        "from tracectrl.files.appender import Appender\n"
+        f"appender = Appender({str(root)!r}, '.logs.jsonl')\n"
+        "class Hook:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'late':\n"
+        "            time.sleep(0.7)\n"
+        "            appender.append('s', b'of the hook\\n')\n"
+        "def work():\n"
+        "    while True:\n"
+        "        appender.append('s', b'of the thread\\n')\n"
+        "        time.sleep(0.01)\n"
+        "appender.append('s', b'first\\n')\n"
+        "assert 'ctypes' in sys.modules\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "sys.meta_path.insert(0, Hook)\n"
+        "try:\n"
+        "    import late\n"
+        "except ImportError:\n"
+        "    print('done')\n"
+    )
+    assert "done\n" == run_python(source)
