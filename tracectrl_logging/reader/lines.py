@@ -5,9 +5,10 @@ A line is read whole, so a reader's memory is bounded by the longest line, not b
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
@@ -52,6 +53,7 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
             raw = stream.readline(MAX_LINE_BYTES)
         except UNREADABLE as error:
             report(Damage(path, number + 1, f"the file cannot be read from here on: {error}"))
+            yield from _before_damage(stream, at, number + 1)
             return
         if not raw:
             return
@@ -180,6 +182,20 @@ def time_of(value: object) -> str | None:
         return None
     moment = moment.astimezone(timezone.utc)
     return f"{moment.replace(tzinfo=None).isoformat()}.{(fraction or '')[:6]:0<6}Z"
+
+
+def _before_damage(
+    stream: IO[bytes], at: int, number: int
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Yield the line at byte *at* if it is whole but for a newline, where *stream* breaks off."""
+    parts: list[bytes] = []
+    with contextlib.suppress(*UNREADABLE, AttributeError):
+        stream.seek(at)
+        while part := stream.read1(_SKIPPED_BYTES):  # type: ignore[attr-defined]
+            parts.append(part)
+    with contextlib.suppress(ValueError):
+        row, raw = parse(b"".join(parts))
+        yield number, raw, row
 
 
 def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
