@@ -101,10 +101,14 @@ def tail(
     with Follower(*sids, root=path, selection=selection, on_damage=problems) as follower:
         found = _put_all(follower.begin(count, complete=follow), put)
         problems.flush()
-        while follow and not _is_reader_gone():
-            _put_all(follower.poll(), put)
-            problems.flush()
-            time.sleep(follower.pause_s(_POLL_S))
+        try:
+            while follow and not _is_reader_gone():
+                _put_all(follower.poll(), put)
+                problems.flush()
+                time.sleep(follower.pause_s(_POLL_S))
+        except KeyboardInterrupt:
+            problems.sum_up()
+            raise
     problems.exit(found=found or follow)
 
 
