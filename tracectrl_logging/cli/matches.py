@@ -100,8 +100,8 @@ class Lines:
         time = _local(line.time, self._tz)
         self._separate(result)
         if not screen.is_terminal:  # each match on a line of its own, for the next program
-            joined = shown("".join(text for text, _ in body))
-            screen.line([(f"{shown(result.sid)}  {time}  {level[0]}  {joined}", "")])
+            start = f"{shown(result.sid)}  {time}  {level[0]}  "
+            screen.one_line([start, *(text for text, _ in body)])
             return
         if not result.is_match:
             level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]

@@ -138,6 +138,7 @@ def _put_all(lines: Iterable[Line], put: Callable[[Line], None]) -> bool:
     found = False
     for line in lines:
         put(line)
+        del line  # it may be long, and so may the next
         found = True
     if found:
         sys.stdout.flush()
@@ -167,9 +168,8 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
         moment = (line.time or "-").replace("T", " ")
         sid = _session_of(line)
         if not screen.is_terminal:  # each on a line of its own, for the next program
-            joined = shown("".join(text for text, _ in body))
             level, _ = looks.level(line.row)
-            screen.line([(f"{shown(sid)}  {moment}  {level}  {joined}", "")])
+            screen.one_line([f"{shown(sid)}  {moment}  {level}  ", *(text for text, _ in body)])
             return
         first = [(f"{moment[:23]}  ", "dim")]
         if with_session:

@@ -7,6 +7,7 @@ import heapq
 import os
 from collections import Counter, deque
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl._json import timestamp_ns
@@ -86,7 +87,7 @@ class Backlog:
         """
         if count is None:
             files = sorted(files, key=lambda file: (file.parsed.stem, -file.parsed.backup))
-            lines = (line for file in files for line in self._all_of(file))
+            lines = chain.from_iterable(map(self._all_of, files))
             yield from in_time_order(lines, _RUN_BYTES)
             return
         best: list[tuple[str, int, int, Kept, str]] = []
@@ -120,13 +121,15 @@ class Backlog:
             lines = self._rows(file, opened) if is_forward else self._backwards(file, opened.fd)
             for raw, row in lines:
                 time = time_of(row.get("timestamp")) or ""
+                kept = keep(raw) if means(file, row) else None
+                del raw, row  # they may be long, and so may the next
                 if is_forward:
-                    if means(file, row):
-                        found.append((time, keep(raw)))
+                    if kept is not None:
+                        found.append((time, kept))
                     continue
                 early = early + 1 if time < least else 0
-                if means(file, row):
-                    found.appendleft((time, keep(raw)))
+                if kept is not None:
+                    found.appendleft((time, kept))
                 if len(found) == count or early > _SURE_AFTER:
                     break
         reached = ""

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.chain import FLAGS, UNREADABLE
-from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, time_of
+from tracectrl_logging.reader.lines import CUT_OFF, MAX_LINE_BYTES, NOT_JSON, parse, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +172,8 @@ class Followed:
         if self.head is None:
             self.head = self._first_line()
         self.offset += complete
-        lines = data[:complete].split(b"\n")[:-1]
+        lines = data.split(b"\n")  # in one copy: a line may be long
+        del data, lines[-1]
         if lines and self.skipping:  # the rest of the overlong one
             self.skipping = False
             del lines[0]
@@ -245,8 +246,10 @@ def parse_whole(line: bytes) -> tuple[dict[str, Any], bytes]:
     """
     try:
         return parse(line)
-    except ValueError:
-        return parse(line + b"\n")  # whose error does not call it cut off
+    except ValueError as damage:
+        if str(damage) == CUT_OFF:
+            raise ValueError(NOT_JSON) from None
+        raise
 
 
 def damaged_lines(count: int, what: str) -> str:

@@ -32,6 +32,9 @@ TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
 OTLP_KEY = "resourceSpans"
 """What tells a line of OTLP/JSON from a flat span line."""
 
+NOT_JSON = "not JSON"
+CUT_OFF = "cut off: not JSON, and no newline at its end"
+
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -236,7 +239,7 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
         msg = "nested too deeply"
         raise ValueError(msg) from None
     except ValueError:
-        msg = "not JSON" if raw.endswith(b"\n") else "cut off: not JSON, and no newline at its end"
+        msg = NOT_JSON if raw.endswith(b"\n") else CUT_OFF
         raise ValueError(msg) from None
     return row, _strict(row) if constants else raw
 

@@ -233,3 +233,60 @@ def test_what_was_counted_is_said_in_the_end(start: Start, root: Path) -> None:
     _, said = process.communicate(timeout=SECONDS)
     warnings = [line for line in said.decode().splitlines() if "Warning" in line]
     assert (11, f"Warning: and 5 more damaged lines in {path}") == (len(warnings), warnings[-1])
+
+
+PEAK = """
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-m", "tracectrl_logging.cli", *sys.argv[1:]])
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, file=sys.stderr)
+"""
+
+
+def peak_bytes(root: Path, *args: str) -> tuple[int, int]:
+    """Return the exit status of ``tail``, and how much memory it has taken at once."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, "--root", str(root), "tail", *args],
+        capture_output=True,
+        check=False,
+    )
+    status, peak_kb = done.stderr.decode().split()[-2:]
+    return int(status), int(peak_kb) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its unit is another elsewhere")
+@pytest.mark.parametrize("args", [("-n", "2"), ("-n", "10"), ("--since", "2020-01-01")])
+@pytest.mark.parametrize("way", [(), ("--json",)])
+@pytest.mark.parametrize("length", [30_000_000, 50_000_000])
+def test_long_lines_take_little_memory(
+    length: int, args: tuple[str, ...], way: tuple[str, ...], write: Write, root: Path
+) -> None:
+    """Of lines as long as can be, or longer, a few are in memory, however many there are."""
+    start = b'{"timestamp":"2026-11-21T10:00:00.000000Z","message":"'
+    long = start + b"x" * length + b'"}'
+    write("a.logs.jsonl", start + b'"}', long, long, long, long)
+    write("b.logs.jsonl", long)
+    with (root / "b.logs.jsonl").open("ab") as file:
+        file.write(long[:-2])
+    status, peak = peak_bytes(root, *args, *way)
+    assert 0 == status
+    assert peak < 200_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("way", [(), ("--json",)])
+@pytest.mark.parametrize("length", [30_000_000, 50_000_000])
+def test_following_long_lines_takes_little_memory(
+    length: int, way: tuple[str, ...], start: Start, write: Write
+) -> None:
+    """A line as long as can be, or longer, is in memory no more than a few times."""
+    path = write("a.logs.jsonl", b'{"message":"first"}')
+    process = start("tail", "-f", *way)
+    assert b"first" in stream(process.stdout).readline()
+    with path.open("ab") as file:
+        file.write(b'{"message":"%s"}\n{"message":"last"}\n' % (b"x" * length))
+    while b"last" not in stream(process.stdout).readline():
+        pass
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as proc:
+        (peak,) = (int(line.split()[1]) * 1024 for line in proc if line.startswith("VmHWM"))
+    assert peak < 200_000_000
