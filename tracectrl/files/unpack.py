@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,9 +76,11 @@ class Format(NamedTuple):
     """What that raises where the file is damaged."""
     filling: bytes = b""
     """What may stand between the members, and after the last."""
+    may_be_empty: bool = False
+    """A file of no bytes is one that holds nothing."""
 
 
-GZIP: Final = Format("gzip", GzipDecoder, zlib.error, b"\0")
+GZIP: Final = Format("gzip", GzipDecoder, zlib.error, b"\0", may_be_empty=True)
 
 
 class Unpacked(io.BufferedReader):
@@ -118,7 +120,7 @@ class _Content(io.RawIOBase):
         self._pieces = _pieces(self._file, self._format)
         self._left = memoryview(b"")
         self._at = 0
-        self._failure: Exception | None = None
+        self._failure: tuple[type[Exception], tuple[Any, ...]] | None = None
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -132,11 +134,12 @@ class _Content(io.RawIOBase):
         """Read as :class:`io.RawIOBase` says."""
         if not self._left:
             if self._failure is not None:
-                raise self._failure
+                failure, args = self._failure
+                raise failure(*args)
             try:
                 self._left = memoryview(next(self._pieces, b""))
             except (OSError, EOFError) as error:
-                self._failure = error
+                self._failure = type(error), error.args  # itself would hold who has called
                 raise
         with memoryview(buffer) as target:
             size = min(len(target), len(self._left))
@@ -180,6 +183,9 @@ def _pieces(file: IO[bytes], packed: Format) -> Iterator[bytes]:
     """
     data = file.read(_INPUT_BYTES)
     start = 0
+    if not data and not packed.may_be_empty:
+        msg = f"the {packed.name} file is empty"
+        raise EOFError(msg)
     while data:
         decoder = packed.begin()
         given, given_at = data, start

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import random
+import weakref
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
@@ -153,3 +155,20 @@ def test_places(packed: str) -> None:
             stream.seek(0, io.SEEK_END)
         stream.seek(10**9)
         assert (b"", WHOLE[:3]) == (stream.read(), stream.seek(0) or stream.read(3))
+
+
+@pytest.mark.parametrize("packed", FORMATS)
+def test_damage_holds_nobody(packed: str) -> None:
+    """Who has met the damage, and what it holds, is freed at once."""
+
+    class Caller:
+        """Has a descriptor, or more."""
+
+    def read(stream: IO[bytes]) -> weakref.ref[Caller]:
+        caller = Caller()
+        with contextlib.suppress(OSError, EOFError):
+            stream.read()
+        return weakref.ref(caller)
+
+    with unpacked(io.BytesIO(packed_as(packed)[:-3] + b"..."), packed) as stream:
+        assert read(stream)() is None
