@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ class Shelf:
         if len(line) < _LONG_BYTES:
             return line
         if self._file is None:
+            import tempfile  # noqa: PLC0415 - for long lines only
+
             self._file = tempfile.TemporaryFile(prefix="tracectrl-logs-", buffering=0)  # noqa: SIM115 - as long as this
         start, view = self._size, memoryview(line)
         while view:
