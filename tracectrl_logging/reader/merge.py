@@ -77,7 +77,8 @@ def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> It
         while run:
             _fill(run, bare, _PLACE_BYTES, run_bytes)
             runs.append(_spill(run, spilled, paths))
-            run[:] = itertools.islice(bare, 1)
+            run.clear()  # before the next is read
+            run.extend(itertools.islice(bare, 1))
         spilled.flush()
         fd = spilled.fileno()
         chunk_bytes = max(_LEAST_CHUNK_BYTES, run_bytes // len(runs))
