@@ -23,20 +23,27 @@ class Clock:
         self._second = lru_cache(maxsize=1024)(self._spelt)
 
     def time(self, time: str) -> str:
-        """Return the *time* of a line to the millisecond, ``-`` for none."""
+        """Return the *time* of a line to the millisecond, ``-`` for none.
+
+        A time that the zone does not have, at an end of the calendar, is that of UTC, with its ``Z``.
+        """
         if not time:
             return "-"
-        return f"{self._second(time[:_SECOND])}{time[_SECOND:WIDTH]}"
+        second, mark = self._second(time[:_SECOND])
+        return f"{second}{time[_SECOND:WIDTH]}{mark}"
 
     def second(self, time: str) -> str:
         """Return the *time* of a line to the second, with the zone's name."""
         moment = self._moment(time[:_SECOND])
         zone = None if moment is None else moment.tzname()
-        return f"{self._second(time[:_SECOND])} {zone or 'UTC'}"
+        return f"{self._second(time[:_SECOND])[0]} {zone or 'UTC'}"
 
-    def _spelt(self, second: str) -> str:
+    def _spelt(self, second: str) -> tuple[str, str]:
+        """Return how *second* is spelt, and what is put after it where that is not in the zone."""
         moment = None if self._tz is None else self._moment(second)
-        return second.replace("T", " ") if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+        if moment is None:
+            return second.replace("T", " "), "" if self._tz is None else "Z"
+        return moment.replace(tzinfo=None).isoformat(" ", "seconds"), ""
 
     def _moment(self, second: str) -> datetime | None:
         from datetime import datetime, timezone  # noqa: PLC0415 - where a zone is given

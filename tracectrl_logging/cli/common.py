@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _WARNINGS = 100
+_WARNINGS_OF_A_FILE = 10
 _COMPLETIONS = 100
 
 
@@ -126,7 +127,8 @@ def write_line(line: bytes) -> None:
 class Problems:
     """Says on stderr what could not be read; neighbouring lines with one fault are one warning.
 
-    Past a hundred warnings the others are counted only.
+    Each file is named, up to a hundred of them. A file has ten warnings at most, and all together
+    have a hundred besides the first of each; the others are counted only.
     """
 
     def __init__(self) -> None:
@@ -135,8 +137,10 @@ class Problems:
         """Warnings that wait until the pager has left the screen; ``None`` where none has to."""
         self._first: Damage | None = None
         self._last = 0
-        self._said = 0
-        self._unsaid = 0
+        self._more = 0
+        self._said: dict[str, int] = {}
+        self._unsaid: dict[str, int] = {}
+        self._unsaid_elsewhere = 0
 
     def __call__(self, damage: Damage) -> None:
         """Take note of *damage*."""
@@ -163,11 +167,15 @@ class Problems:
         if first.line is not None and self._last > first.line:
             text = f"{first.path}: lines {first.line}-{self._last}: {first.reason}"
             lines = self._last - first.line + 1
-        if self._said < _WARNINGS:
-            self._said += 1
-            self.say(f"Warning: {shown(text)}")
+        said = self._said.get(first.path, 0)
+        if not said and len(self._said) >= _WARNINGS:
+            self._unsaid_elsewhere += lines
+        elif said and (said >= _WARNINGS_OF_A_FILE or self._more >= _WARNINGS):
+            self._unsaid[first.path] = self._unsaid.get(first.path, 0) + lines
         else:
-            self._unsaid += lines
+            self._said[first.path] = said + 1
+            self._more += bool(said)
+            self.say(f"Warning: {shown(text)}")
 
     def say(self, text: str) -> None:
         """Print *text* on stderr, once the pager has left the screen."""
@@ -182,11 +190,21 @@ class Problems:
         for text in held:
             self.say(text)
 
+    def sum_up(self) -> None:
+        """Print what was counted only."""
+        self.flush()
+        counted = list(self._unsaid.items())
+        if self._unsaid_elsewhere:
+            counted.append(("other files", self._unsaid_elsewhere))
+        self._unsaid.clear()
+        self._unsaid_elsewhere = 0
+        for where, count in counted:
+            lines = "line" if count == 1 else "lines"
+            self.say(f"Warning: and {count} more damaged {lines} in {shown(where)}")
+
     def exit(self, *, found: bool) -> NoReturn:
         """End the command: 0 where something was *found*, else 2 after damage, else 1."""
-        self.flush()
-        if self._unsaid:
-            self.say(f"Warning: and {self._unsaid} more damaged lines")
+        self.sum_up()
         if found:
             sys.exit(0)
         sys.exit(2 if self.met else 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from tracectrl_logging.cli.clock import WIDTH
 from tracectrl_logging.cli.common import shown, write_line
 from tracectrl_logging.reader.lines import parse
 from tracectrl_logging.reader.matching import Hit
@@ -99,14 +100,14 @@ class Lines:
         time = _local(line.time, self._tz)
         self._separate(result)
         if not screen.is_terminal:  # each match on a line of its own, for the next program
-            joined = shown("".join(text for text, _ in body))
-            screen.line([(f"{shown(result.sid)}  {time}  {level[0]}  {joined}", "")])
+            start = f"{shown(result.sid)}  {time}  {level[0]}  "
+            screen.one_line([start, *(text for text, _ in body)])
             return
         if not result.is_match:
             level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]
         screen.line(
             body,
-            [(f"{time[:23]}  ", "dim"), level, ("  ", "")],
+            [(f"{_to_the_millisecond(time, self._tz)}  ", "dim"), level, ("  ", "")],
             [("    ", "")],
             marked=self._marked if result.is_match else None,
         )
@@ -140,3 +141,9 @@ def _local(time: str, tz: tzinfo | None) -> str:
     except (ValueError, OverflowError):  # no day of any year
         return time.replace("T", " ")
     return moment.isoformat(" ", "microseconds")
+
+
+def _to_the_millisecond(time: str, tz: tzinfo | None) -> str:
+    """Return *time* as a column; where it is none of the zone *tz*, with its ``Z``."""
+    is_foreign = tz is not None and time.endswith("Z")
+    return f"{time[:WIDTH]}Z" if is_foreign else time[:WIDTH]

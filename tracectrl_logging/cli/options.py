@@ -26,7 +26,11 @@ def since_options(command: F) -> F:
     return _with(
         command,
         click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05."),
-        click.option("--until", metavar="TIME", help="Up to this time."),
+        click.option(
+            "--until",
+            metavar="TIME",
+            help="Up to this time. A date is its first moment, so it excludes that day.",
+        ),
     )
 
 
@@ -38,7 +42,11 @@ def where_option(what: str) -> Callable[[F], F]:
         metavar="CONDITION",
         multiple=True,
         type=condition,
-        help=f"{what} that meet this: tool=search, 'level>=WARNING', 'duration>1s', 'path~^/api'.",
+        help=f"{what} that meet this: tool=search, 'level>=WARNING', 'duration>1s', 'path~^/api'."
+        " The operators are = != > >= < <= ~ !~. An order is one of numbers, texts, levels or times"
+        " (timestamp, start_time, end_time; UTC): null, true, lists and objects come nowhere in it."
+        " With a unit (ns, us, ms, s, min, h, d) a number counts in what its key ends in, as took_ms"
+        " does, else in seconds.",
     )
 
 

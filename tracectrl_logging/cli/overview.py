@@ -135,8 +135,8 @@ def _second(time: str | None, zone: tzinfo) -> str:
         try:
             moment = datetime.fromisoformat(time[:19]).replace(tzinfo=timezone.utc)
             time = moment.astimezone(zone).isoformat()
-        except (ValueError, OverflowError):  # no day of any year
-            pass
+        except (ValueError, OverflowError):  # no day of any year, or none that the zone has
+            return f"{time[:19].replace('T', ' ')}Z"
     return time[:19].replace("T", " ")
 
 

@@ -64,7 +64,7 @@ def run(
     are set in its environment: PYTHONWARNINGS, PYTHONDEVMODE.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     try:
-        sid = mint() if session is None else checked(session)
+        sid = _utf8(mint() if session is None else checked(session))
         Appender(
             root, LOG_SUFFIX
         )  # a root that cannot be written to is said before the program runs
@@ -76,3 +76,17 @@ def run(
     sys.stdout.flush()
     command = [sys.executable, *(["-m"] if as_module else []), program, *arguments]
     os.execve(sys.executable, command, env)  # noqa: S606 - no shell: to run it is the point
+
+
+def _utf8(sid: str) -> str:
+    """Return *sid*, which was bytes; others arrive as another ID in what the program calls or starts.
+
+    Raises:
+        ValueError: they are no UTF-8.
+    """
+    try:
+        sid.encode()
+    except UnicodeEncodeError as error:
+        msg = f"the session ID {sid!r} is not UTF-8 text; give one that is"
+        raise ValueError(msg) from error
+    return sid

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.console import escaped
+from tracectrl_logging.console import escaped, on_one_line
 
 if TYPE_CHECKING:
     import re
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 24
 _WRAPPED = 20_000
+_LONG = 1_000_000
+_PIECE = 64 * 1024
 _WIDEST_CELLS = 2
 _INDENT = (("  ", ""),)
 
@@ -101,6 +103,17 @@ class Screen:
             whole = (others if index else before) + part
             whole.rstrip()
             self._console.print(whole)
+
+    def one_line(self, texts: list[str]) -> None:
+        """Print *texts* one after the other, on one line: a long one piece by piece."""
+        if sum(map(len, texts)) < _LONG:
+            self.line([(on_one_line("".join(texts)), "")])
+            return
+        texts[-1] = texts[-1].rstrip()
+        for text in texts:
+            for at in range(0, len(text), _PIECE):
+                self._out.write(on_one_line(text[at : at + _PIECE]))
+        self._out.write("\n")
 
     def _print_cut(self, text: str, room: int, start: str, others: str) -> None:
         """Print *text*, which is too long to be broken at words and styled: that would take minutes."""

@@ -101,10 +101,14 @@ def tail(
     with Follower(*sids, root=path, selection=selection, on_damage=problems) as follower:
         found = _put_all(follower.begin(count, complete=follow), put)
         problems.flush()
-        while follow and not _is_reader_gone():
-            _put_all(follower.poll(), put)
-            problems.flush()
-            time.sleep(follower.pause_s(_POLL_S))
+        try:
+            while follow and not _is_reader_gone():
+                _put_all(follower.poll(), put)
+                problems.flush()
+                time.sleep(follower.pause_s(_POLL_S))
+        except KeyboardInterrupt:
+            problems.sum_up()
+            raise
     problems.exit(found=found or follow)
 
 
@@ -134,6 +138,7 @@ def _put_all(lines: Iterable[Line], put: Callable[[Line], None]) -> bool:
     found = False
     for line in lines:
         put(line)
+        del line  # it may be long, and so may the next
         found = True
     if found:
         sys.stdout.flush()
@@ -163,9 +168,8 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
         moment = (line.time or "-").replace("T", " ")
         sid = _session_of(line)
         if not screen.is_terminal:  # each on a line of its own, for the next program
-            joined = shown("".join(text for text, _ in body))
             level, _ = looks.level(line.row)
-            screen.line([(f"{shown(sid)}  {moment}  {level}  {joined}", "")])
+            screen.one_line([f"{shown(sid)}  {moment}  {level}  ", *(text for text, _ in body)])
             return
         first = [(f"{moment[:23]}  ", "dim")]
         if with_session:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import parse_name
-from tracectrl.files.stored import TEMPORARY_PREFIX
+from tracectrl.files.stored import TEMPORARY_PREFIX, is_stem
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 
 if TYPE_CHECKING:
@@ -124,6 +124,25 @@ def strangers(directory: str) -> Iterator[Finding]:
                 )
 
 
+def names(directory: str) -> Iterator[Finding]:
+    """Files are named as no session's are, and so nobody reads them."""
+    found = [
+        entry.name
+        for entry in _entries(directory)
+        if (parsed := parse_name(entry.name)) is not None and not is_stem(parsed.stem)
+    ]
+    if found:
+        yield Finding(
+            severity="warning",
+            check="names",
+            subject=min(found) if len(found) == 1 else f"{len(found)} files",
+            message="named as no session's file is, so no command reads it",
+            mend="rename it: tracectrl.files.log_path(ID) says how a session's file is named",
+            count=len(found),
+            positions=_first(found),
+        )
+
+
 def leftovers(directory: str) -> Iterator[Finding]:
     """A run of compress was killed."""
     names = [
@@ -199,6 +218,7 @@ CHECKS: tuple[Callable[[str], Iterator[Finding]], ...] = (
     locks,
     modes,
     strangers,
+    names,
     leftovers,
     limits,
 )

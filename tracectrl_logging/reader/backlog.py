@@ -7,6 +7,7 @@ import heapq
 import os
 from collections import Counter, deque
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl._json import timestamp_ns
@@ -16,17 +17,20 @@ from tracectrl_logging.reader.followed import Followed, damaged_lines, parse_who
 from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, rows, time_of
 from tracectrl_logging.reader.merge import in_time_order
 from tracectrl_logging.reader.records import Damage, Line
+from tracectrl_logging.reader.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from tracectrl_logging.reader.records import Report
+    from tracectrl_logging.reader.shelf import Kept
 
     Predicate = Callable[[Mapping[str, Any]], bool]
 
 _BLOCK_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
+_MOST_BLOCK_BYTES = 4 * 1024 * 1024
 _RUN_BYTES = 8 * 1024 * 1024
 _SURE_AFTER = 64
 # So many files are all looked into: the times in their lines need not fit those of the files.
@@ -71,6 +75,7 @@ class Backlog:
         self._report = report
         self._complete = complete
         self._damaged: Counter[str] = Counter()
+        self._shelf = Shelf()
 
     def last(self, files: list[Followed], count: int | None) -> Iterator[Line]:
         """Yield the last *count* lines of *files* (``None``: all) in time order.
@@ -82,33 +87,32 @@ class Backlog:
         """
         if count is None:
             files = sorted(files, key=lambda file: (file.parsed.stem, -file.parsed.backup))
-            lines = (line for file in files for line in self._all_of(file))
+            lines = chain.from_iterable(map(self._all_of, files))
             yield from in_time_order(lines, _RUN_BYTES)
             return
-        best: list[tuple[str, int, int, bytes, str]] = []
+        best: list[tuple[str, int, int, Kept, str]] = []
         files = sorted(files, key=lambda file: -file.mtime_ns)
         for turn, file in enumerate(files if count else ()):
             least = best[0][0] if len(best) == count else ""
             if turn >= _FEW_FILES and timestamp_ns(file.mtime_ns + _SLACK_NS) < least:
                 break
-            for number, (reached, raw) in enumerate(self._last_of(file, count, least)):
-                item = (reached, -turn, number, raw, self._path(file))
+            for number, (reached, kept) in enumerate(self._last_of(file, count, least)):
+                item = (reached, -turn, number, kept, self._path(file))
                 if len(best) < count:
                     heapq.heappush(best, item)
                 else:
                     heapq.heappushpop(best, item)
         best.sort()
-        for reached, _, _, stored, path in best:
-            row, raw = parse(stored)
-            yield Line("log", row, raw, time_of(row.get("timestamp")) or reached, path, 0)
+        for reached, _, _, kept, path in best:
+            yield _line(self._shelf.get(kept), reached, path)
 
-    def _last_of(self, file: Followed, count: int, least: str) -> list[tuple[str, bytes]]:
+    def _last_of(self, file: Followed, count: int, least: str) -> list[tuple[str, Kept]]:
         """Return the last *count* lines of *file*, fewer where the others are before *least*.
 
         Each has the latest time up to it in the file, so that their order is kept by their times.
         """
-        found: deque[tuple[str, bytes]] = deque(maxlen=count)
-        means = self._wanted.means
+        found: deque[tuple[str, Kept]] = deque(maxlen=count)
+        means, keep = self._wanted.means, self._shelf.put
         with self._opened(file) as opened:
             if opened is None:
                 return []
@@ -117,20 +121,22 @@ class Backlog:
             lines = self._rows(file, opened) if is_forward else self._backwards(file, opened.fd)
             for raw, row in lines:
                 time = time_of(row.get("timestamp")) or ""
+                kept = keep(raw) if means(file, row) else None
+                del raw, row  # they may be long, and so may the next
                 if is_forward:
-                    if means(file, row):
-                        found.append((time, raw))
+                    if kept is not None:
+                        found.append((time, kept))
                     continue
                 early = early + 1 if time < least else 0
-                if means(file, row):
-                    found.appendleft((time, raw))
+                if kept is not None:
+                    found.appendleft((time, kept))
                 if len(found) == count or early > _SURE_AFTER:
                     break
         reached = ""
         ordered = []
-        for time, raw in found:
+        for time, kept in found:
             reached = max(reached, time)
-            ordered.append((reached, raw))
+            ordered.append((reached, kept))
         return ordered
 
     def _all_of(self, file: Followed) -> Iterator[Line]:
@@ -145,6 +151,7 @@ class Backlog:
                 if self._wanted.means(file, row):
                     reached = time_of(row.get("timestamp")) or reached
                     yield Line("log", row, raw, reached, path, 0)
+                del raw, row  # it may be long, and so may the next
 
     @contextlib.contextmanager
     def _opened(self, file: Followed) -> Iterator[Followed | None]:
@@ -174,31 +181,48 @@ class Backlog:
 
     def _backwards(self, file: Followed, fd: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Yield the lines of *file*, the last one first."""
-        position, size, rest, is_last = file.offset, _BLOCK_BYTES, b"", self._complete
+        position, size, is_torn = file.offset, _BLOCK_BYTES, self._complete
+        parts: list[bytes] = []  # of a line whose start is further on, the last one first
+        length = 0
         while position:
             size = min(size, position)
             position -= size
-            rest, *lines = (os.pread(fd, size, position) + rest).split(b"\n")
-            if lines and is_last:
-                del lines[-1]  # what follows the last newline
-                is_last = False
-            for line in reversed(lines):
-                yield from self._parsed(line)
-            if lines:
-                size = _BLOCK_BYTES
-            elif len(rest) < MAX_LINE_BYTES:
-                size *= 4
+            first, *lines = os.pread(fd, size, position).split(b"\n")
+            if not lines:
+                size = min(size * 4, _MOST_BLOCK_BYTES)
             else:
-                self._tell(file, f"a line longer than {MAX_LINE_BYTES} bytes near its end")
-                return
-        if not is_last:
-            yield from self._parsed(rest)
+                size = _BLOCK_BYTES
+                parts.append(lines.pop())
+                if not is_torn:  # else that is what follows the last newline
+                    yield from self._joined(parts, length + len(parts[-1]))
+                is_torn = False
+                while lines:
+                    yield from self._parsed(lines.pop())
+                parts.clear()
+                length = 0
+            length += len(first)
+            if is_torn or length >= MAX_LINE_BYTES:
+                parts.clear()
+            else:
+                parts.append(first)
+        if not is_torn:
+            yield from self._joined(parts, length)
+
+    def _joined(self, parts: list[bytes], length: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        if length >= MAX_LINE_BYTES:
+            self._damaged[f"longer than {MAX_LINE_BYTES} bytes"] += 1
+            return
+        line = b"".join(reversed(parts))
+        parts.clear()
+        yield from self._parsed(line)
 
     def _forwards(self, file: Followed, opened: Followed) -> Iterator[tuple[bytes, dict[str, Any]]]:
         opened.drained = False
         while not opened.drained:
-            for line in opened.read(_CHUNK_BYTES, partial(self._tell, file), file.offset):
-                yield from self._parsed(line)
+            lines = opened.read(_CHUNK_BYTES, partial(self._tell, file), file.offset)
+            lines.reverse()
+            while lines:
+                yield from self._parsed(lines.pop())
         if not self._complete:
             yield from self._parsed(opened.rest(file.offset))
 
@@ -217,3 +241,8 @@ class Backlog:
 
     def _tell(self, file: Followed, what: str) -> None:
         self._report(Damage(self._path(file), None, what))
+
+
+def _line(raw: bytes, reached: str, path: str) -> Line:
+    row, raw = parse(raw)
+    return Line("log", row, raw, time_of(row.get("timestamp")) or reached, path, 0)

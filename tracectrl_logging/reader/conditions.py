@@ -9,8 +9,11 @@ A condition is KEY, an operator and a value. The operators are ``=``, ``!=``, ``
 - A value with a unit of time (``1s``, ``250ms``, ``5m``) is compared with a duration: a number, in
   the unit that the line's key ends in (``duration_ns``, ``took_ms``) or else in seconds, or such a
   text. ``duration>1s`` finds ``duration_ns``, ``duration_ms`` and so on, too.
-- Other values are compared as numbers where both are, else as texts. A key that is not there equals
-  nothing, so only ``!=`` and ``!~`` hold.
+- ``timestamp``, ``start_time`` and ``end_time`` are compared as moments; a value is written as for
+  :func:`~tracectrl_logging.reader.times.moment`, in UTC where it names no offset.
+- Other values are compared as numbers where both are, else as texts. In an order there are only
+  number and number, or text and text (by code point): null, true, lists and objects have no place.
+- A key that is not there equals nothing, so only ``!=`` and ``!~`` hold.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+_SAME: Final = frozenset({"=", "!="})
 _NEGATED: Final = frozenset({"!=", "!~"})
 _SEVERITY: Final = {
     "NOTSET": 0,
@@ -61,6 +65,12 @@ _UNIT_NS: Final = {
 _DURATION: Final = re.compile(
     r"(?P<number>-?[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ns|us|µs|ms|s|min|m|h|d)", re.ASCII
 )
+_TIMES: Final = frozenset({"timestamp", "start_time", "end_time"})
+_AMOUNT: Final = r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
+# What was meant as a number with a unit, and is none; and several of them: 1h30m.
+_NO_DURATION: Final = re.compile(
+    rf"{_AMOUNT}\s*[^\W\d_]+|(?:{_AMOUNT}\s*(?:ns|us|µs|ms|s|min|m|h|d)\s*)+", re.IGNORECASE
+)
 _KEY_UNIT_NS: Final = {
     "_ns": 1,
     "_us": 1_000,
@@ -85,7 +95,7 @@ class Condition:
         ValueError: *text* is no condition; the message says what is.
     """
 
-    __slots__ = ("_compare", "_is_level", "_negated", "_ns", "_value", "key", "text")
+    __slots__ = ("_compare", "_holds", "_is_order", "_negated", "_value", "key", "text")
 
     def __init__(self, text: str) -> None:
         match = _FORM.fullmatch(text)
@@ -97,40 +107,90 @@ class Condition:
         sign = "=" if match["sign"] == "==" else match["sign"]
         value: str = match["value"].strip()
         self._negated = sign in _NEGATED
-        self._ns: int | None = None
-        self._is_level = False
+        self._is_order = sign not in _SAME
         self._value: Any = value
+        self._compare: Callable[[Any, Any], bool]
+        self._holds: Callable[[Mapping[str, Any]], bool] = self._holds_for_value
         if sign in {"~", "!~"}:
             self._compare = _searching(value, text, is_negated=self._negated)
+            self._holds = self._is_found
             return
         self._compare = _COMPARE[sign]
         if self.key == "level":
-            severity = _SEVERITY.get(value.upper())
-            self._is_level = severity is not None
-            if severity is not None:
-                self._value = severity
-            elif sign not in {"=", "!="}:
-                known = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-                msg = f"levels in an order are {known}, not {value!r} in {text!r}"
-                raise ValueError(msg)
+            self._take_level(value)
+        elif self.key in _TIMES:
+            self._take_time(value)
         elif (duration := _DURATION.fullmatch(value)) is not None:
-            self._ns = _ns(duration)
+            self._value = value, _ns(duration)
+            self._holds = self._holds_for_duration
+        elif self._is_order and _NO_DURATION.fullmatch(value) is not None:
+            msg = f"a duration is a number and one of ns, us, ms, s, min, h and d, like 1.5s, not {value!r} in {text!r}"
+            raise ValueError(msg)
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
         """Tell whether the line that says *row* meets the condition."""
-        if self._ns is not None:
-            return self._holds_for_duration(row, self._ns)
-        found = find(row, self.key)
-        if found is MISSING:
-            return self._negated
-        if self._is_level:
-            severity = _SEVERITY.get(found.upper()) if isinstance(found, str) else None
-            return self._negated if severity is None else self._compare(severity, self._value)
-        return self._compare(*_comparable(found, self._value))
+        return self._holds(row)
 
-    def _holds_for_duration(self, row: Mapping[str, Any], wanted_ns: int) -> bool:
-        names = (self.key, *(self.key + end for end in _KEY_UNIT_NS))
-        for name in names:
+    def _take_level(self, value: str) -> None:
+        severity = _SEVERITY.get(value.upper())
+        if severity is not None:
+            self._value = severity
+            self._holds = self._holds_for_level
+        elif self._is_order:
+            known = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+            msg = f"levels in an order are {known}, not {value!r} in {self.text!r}"
+            raise ValueError(msg)
+
+    def _take_time(self, value: str) -> None:
+        from tracectrl_logging.reader.lines import time_of  # noqa: PLC0415 - for times alone
+        from tracectrl_logging.reader.times import moment  # noqa: PLC0415 - as above
+
+        try:
+            self._value = moment(value), time_of
+        except ValueError as error:
+            # Foreign lines may count seconds; and nothing equals what is no time.
+            if self._is_order and _NUMBER.fullmatch(value) is None:
+                msg = f"{error}, in {self.text!r}"
+                raise ValueError(msg) from error
+        else:
+            self._holds = self._holds_for_time
+
+    def _is_found(self, row: Mapping[str, Any]) -> bool:
+        found = find(row, self.key)
+        return self._negated if found is MISSING else self._compare(found, self._value)
+
+    def _holds_for_value(self, row: Mapping[str, Any]) -> bool:
+        found = find(row, self.key)
+        return self._negated if found is MISSING else self._holds_between(found, self._value)
+
+    def _holds_between(self, found: Any, value: str) -> bool:
+        """Compare what a line holds with *value*, as numbers where both are, else as texts."""
+        if isinstance(found, bool) or found is None:
+            return not self._is_order and self._compare(_WORDS[found], value.lower())
+        is_number = _NUMBER.fullmatch(value) is not None
+        if isinstance(found, (int, float)):
+            if is_number:
+                return self._compare(found, _number(value))
+        elif isinstance(found, str):
+            if is_number and _NUMBER.fullmatch(found) is not None:
+                return self._compare(_number(found), _number(value))
+            if not is_number:
+                return self._compare(found, value)
+        return not self._is_order and self._compare(_text(found), value)
+
+    def _holds_for_level(self, row: Mapping[str, Any]) -> bool:
+        found = find(row, self.key)
+        severity = _SEVERITY.get(found.upper()) if isinstance(found, str) else None
+        return self._negated if severity is None else self._compare(severity, self._value)
+
+    def _holds_for_time(self, row: Mapping[str, Any]) -> bool:
+        wanted, time_of = self._value
+        time = time_of(find(row, self.key))
+        return self._negated if time is None else self._compare(time, wanted)
+
+    def _holds_for_duration(self, row: Mapping[str, Any]) -> bool:
+        value, wanted_ns = self._value
+        for name in (self.key, *(self.key + end for end in _KEY_UNIT_NS)):
             found = find(row, name)
             if found is MISSING:
                 continue
@@ -138,7 +198,7 @@ class Condition:
             if present_ns is not None:
                 return self._compare(present_ns, wanted_ns)
             if name == self.key:
-                return self._compare(*_comparable(found, self._value))
+                return not self._is_order and self._holds_between(found, value)
         return self._negated
 
 
@@ -179,18 +239,6 @@ def _searching(pattern: str, text: str, *, is_negated: bool) -> Callable[[Any, A
         msg = f"no regular expression in {text!r}: {error}"
         raise ValueError(msg) from error
     return lambda found, _: (search(_text(found)) is None) is is_negated
-
-
-def _comparable(found: Any, value: str) -> tuple[Any, Any]:
-    """Return both as numbers where both are, else as texts."""
-    if isinstance(found, bool) or found is None:
-        return _WORDS[found], value.lower()
-    if _NUMBER.fullmatch(value) is not None:
-        if isinstance(found, (int, float)):
-            return found, _number(value)
-        if isinstance(found, str) and _NUMBER.fullmatch(found) is not None:
-            return _number(found), _number(value)
-    return _text(found), value
 
 
 def _text(found: Any) -> str:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.chain import FLAGS, UNREADABLE
-from tracectrl_logging.reader.lines import MAX_LINE_BYTES, parse, time_of
+from tracectrl_logging.reader.lines import CUT_OFF, MAX_LINE_BYTES, NOT_JSON, parse, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,18 +153,17 @@ class Followed:
         """
         size = budget_bytes
         while True:
-            data = self.at(self.offset, size)
-            if end is not None:
-                data = data[: end - self.offset]
+            wanted = size if end is None else max(0, min(size, end - self.offset))
+            data = self.at(self.offset, wanted)
             self.drained = len(data) < size
             if self.error is not None:
                 report(f"the file cannot be read from here on: {self.error}")
                 self.error, self.drained = None, True
-            end = data.rfind(b"\n") + 1
-            if end or self.drained or size >= MAX_LINE_BYTES:
+            complete = data.rfind(b"\n") + 1
+            if complete or self.drained or size >= MAX_LINE_BYTES or self.skipping:
                 break
             size = min(size * 4, MAX_LINE_BYTES)
-        if not end and (self.skipping or not self.drained):
+        if not complete and (self.skipping or not self.drained):
             if not self.skipping:
                 report(f"a line longer than {MAX_LINE_BYTES} bytes, at byte {self.offset}")
             self.skipping = True
@@ -172,8 +171,9 @@ class Followed:
             return []
         if self.head is None:
             self.head = self._first_line()
-        self.offset += end
-        lines = data[:end].split(b"\n")[:-1]
+        self.offset += complete
+        lines = data.split(b"\n")  # in one copy: a line may be long
+        del data, lines[-1]
         if lines and self.skipping:  # the rest of the overlong one
             self.skipping = False
             del lines[0]
@@ -183,26 +183,24 @@ class Followed:
         """Return what stands after the last newline, up to *end*: of a file nobody writes any more."""
         if self.skipping:
             return b""
-        data = self.at(self.offset, MAX_LINE_BYTES)
-        if end is not None:
-            data = data[: end - self.offset]
+        size = MAX_LINE_BYTES
+        data = self.at(self.offset, size if end is None else max(0, min(size, end - self.offset)))
         self.offset += len(data)
         return data
 
     def at(self, offset: int, size: int) -> bytes:
         """Return what stands there, at most *size* bytes; :attr:`error` says why it is less."""
-        data = b""
+        parts: list[bytes] = []
         try:
             if self.stream is None:
                 return os.pread(self.fd, size, offset)
             self.stream.seek(offset)
-            while len(data) < size and (
-                part := self.stream.read1(min(size - len(data), _PART_BYTES))  # type: ignore[attr-defined]
-            ):
-                data += part
+            while size and (part := self.stream.read1(min(size, _PART_BYTES))):  # type: ignore[attr-defined]
+                parts.append(part)
+                size -= len(part)
         except UNREADABLE as error:
             self.error = error
-        return data
+        return b"".join(parts)
 
     def _first_line(self) -> bytes | None:
         line, newline, _ = self.at(0, HEAD_BYTES).partition(b"\n")
@@ -248,8 +246,10 @@ def parse_whole(line: bytes) -> tuple[dict[str, Any], bytes]:
     """
     try:
         return parse(line)
-    except ValueError:
-        return parse(line + b"\n")  # whose error does not call it cut off
+    except ValueError as damage:
+        if str(damage) == CUT_OFF:
+            raise ValueError(NOT_JSON) from None
+        raise
 
 
 def damaged_lines(count: int, what: str) -> str:

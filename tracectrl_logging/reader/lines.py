@@ -5,9 +5,10 @@ A line is read whole, so a reader's memory is bounded by the longest line, not b
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
@@ -31,6 +32,9 @@ TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
 OTLP_KEY = "resourceSpans"
 """What tells a line of OTLP/JSON from a flat span line."""
 
+NOT_JSON = "not JSON"
+CUT_OFF = "cut off: not JSON, and no newline at its end"
+
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -52,6 +56,7 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
             raw = stream.readline(MAX_LINE_BYTES)
         except UNREADABLE as error:
             report(Damage(path, number + 1, f"the file cannot be read from here on: {error}"))
+            yield from _before_damage(stream, at, number + 1)
             return
         if not raw:
             return
@@ -182,6 +187,20 @@ def time_of(value: object) -> str | None:
     return f"{moment.replace(tzinfo=None).isoformat()}.{(fraction or '')[:6]:0<6}Z"
 
 
+def _before_damage(
+    stream: IO[bytes], at: int, number: int
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Yield the line at byte *at* if it is whole but for a newline, where *stream* breaks off."""
+    parts: list[bytes] = []
+    with contextlib.suppress(*UNREADABLE, AttributeError):
+        stream.seek(at)
+        while part := stream.read1(_SKIPPED_BYTES):  # type: ignore[attr-defined]
+            parts.append(part)
+    with contextlib.suppress(ValueError):
+        row, raw = parse(b"".join(parts))
+        yield number, raw, row
+
+
 def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
     """Read to the end of an overlong line; return whether the file goes on being readable."""
     try:
@@ -220,7 +239,7 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
         msg = "nested too deeply"
         raise ValueError(msg) from None
     except ValueError:
-        msg = "not JSON" if raw.endswith(b"\n") else "cut off: not JSON, and no newline at its end"
+        msg = NOT_JSON if raw.endswith(b"\n") else CUT_OFF
         raise ValueError(msg) from None
     return row, _strict(row) if constants else raw
 

@@ -59,10 +59,11 @@ def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> It
     """
     run_bytes = RUN_BYTES if run_bytes is None else run_bytes
     stream = iter(unordered)
-    run = _run(stream, _ROW_BYTES, run_bytes)
+    run: list[Line] = []
+    _fill(run, stream, _ROW_BYTES, run_bytes)
     following = next(stream, None)
     if following is None:
-        yield from run
+        yield from map(_with_row, run) if any(line.row is _NO_ROW for line in run) else run
         return
     import tempfile  # noqa: PLC0415 - for large sessions only
 
@@ -70,13 +71,14 @@ def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> It
         paths: dict[str, int] = {}
         kind = run[0].kind
         runs = [_spill(run, spilled, paths)]
-        while following is not None:
-            rest = itertools.chain((following,), stream)
-            run.clear()
-            run = _run((line._replace(row=_NO_ROW) for line in rest), _PLACE_BYTES, run_bytes)
+        run[:] = [_without_row(following)]
+        del following
+        bare = map(_without_row, stream)
+        while run:
+            _fill(run, bare, _PLACE_BYTES, run_bytes)
             runs.append(_spill(run, spilled, paths))
-            following = next(stream, None)
-        del run, following, rest
+            run.clear()  # before the next is read
+            run.extend(itertools.islice(bare, 1))
         spilled.flush()
         fd = spilled.fileno()
         chunk_bytes = max(_LEAST_CHUNK_BYTES, run_bytes // len(runs))
@@ -84,16 +86,28 @@ def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> It
         yield from _lines(fd, kind, list(paths), heapq.merge(*entries, key=itemgetter(0)))
 
 
-def _run(stream: Iterator[Line], each_bytes: int, run_bytes: int) -> list[Line]:
-    run: list[Line] = []
-    size_bytes = 0
+def _fill(run: list[Line], stream: Iterator[Line], each_bytes: int, run_bytes: int) -> None:
+    """Add lines of *stream* to *run*, until it is as large as a run is to be, and sort it."""
+    size_bytes = sum(len(line.raw) + each_bytes for line in run)
+    if size_bytes >= run_bytes:
+        return
     for line in stream:
         run.append(line)
         size_bytes += len(line.raw) + each_bytes
         if size_bytes >= run_bytes:
+            if len(line.raw) > _LONG_BYTES:  # the next may be as long
+                run[-1] = _without_row(line)
+                del line
             break
     run.sort(key=_time)
-    return run
+
+
+def _without_row(line: Line) -> Line:
+    return line._replace(row=_NO_ROW)
+
+
+def _with_row(line: Line) -> Line:
+    return line._replace(row=parse(line.raw)[0]) if line.row is _NO_ROW else line
 
 
 def _spill(run: list[Line], spilled: IO[bytes], paths: dict[str, int]) -> tuple[int, int]:
@@ -102,7 +116,8 @@ def _spill(run: list[Line], spilled: IO[bytes], paths: dict[str, int]) -> tuple[
     for line in run:
         place = paths.setdefault(line.path, len(paths))
         head = (line.time, place, line.number, len(line.raw))
-        spilled.write(b"%s\n%s" % ("\t".join(map(str, head)).encode(), line.raw))
+        spilled.write(b"%s\n" % "\t".join(map(str, head)).encode())
+        spilled.write(line.raw)
     return start, spilled.tell()
 
 
@@ -129,6 +144,7 @@ def _lines(fd: int, kind: Kind, paths: list[str], entries: Iterable[_Entry]) -> 
     for time, place, number, stored in entries:
         raw = stored if isinstance(stored, bytes) else _read(fd, *stored)
         yield Line(kind, parse(raw)[0], raw, time, paths[place], number)
+        del raw, stored  # it may be long, and so may the next
 
 
 def _read(fd: int, start: int, size: int) -> bytes:

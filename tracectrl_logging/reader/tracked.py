@@ -67,6 +67,7 @@ class Tracked:
         self._sweeping: list[Followed] = []
         self._sweep_at = 0
         self._is_complete = False
+        self._is_shut_out = False
         self.max_open = _MAX_OPEN
         """How many files may be open at once."""
 
@@ -78,7 +79,7 @@ class Tracked:
         """
         now_s = time.time()
         for seen in self._watch.look().appeared:
-            status = self._stat(seen.name)
+            status = self._stat_of(seen)
             if status is None:
                 continue
             file = Followed(
@@ -186,6 +187,15 @@ class Tracked:
         while self._open:
             self.shut(next(iter(self._open)))
 
+    def _stat_of(self, seen: Seen) -> os.stat_result | None:
+        """Do as :meth:`_stat`; where nothing in the directory can be looked at, that is said once."""
+        status = self._stat(seen.name)
+        if status is None and not self._is_shut_out and not os.access(self.directory, os.X_OK):
+            self._is_shut_out = True
+            what = "Permission denied: this user cannot look into the directory"
+            self._report(Followed(seen.name, seen.parsed, seen.ino), what)
+        return status
+
     def _stat(self, name: str) -> os.stat_result | None:
         try:
             status = os.lstat(os.path.join(self.directory, name))
@@ -199,7 +209,7 @@ class Tracked:
         self.active[file] = None
 
     def _meet(self, seen: Seen) -> None:
-        status = self._stat(seen.name)
+        status = self._stat_of(seen)
         if status is None or status.st_ino != seen.ino:  # it has another name by now
             self._watch.correct(seen)
             self._is_complete = False

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, ParsedName, parse_name
+from tracectrl.files.stored import is_stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -145,7 +146,9 @@ class Watch:
             return {}
 
     def _means(self, stem: str) -> bool:
-        return self._stems is None or stem in self._stems or stem == OVERFLOW_STEM
+        if self._stems is None:
+            return is_stem(stem)
+        return stem in self._stems or stem == OVERFLOW_STEM
 
 
 def _was_quiet(changed: tuple[int, int, int] | None, now_ns: int) -> bool:

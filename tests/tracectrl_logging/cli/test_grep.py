@@ -267,6 +267,36 @@ def test_wrong_use(args: list[str], command: Command, write: Write) -> None:
     assert (2, "", True) == (result.exit_code, result.stdout, "'noon'" in result.stderr)
 
 
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["--since", "9999-12-31T23:59:59-14:00"], "9999-12-31T23:59:59-14:00"),
+        (["--until", "0001-01-01T00:00:00+14:00"], "0001-01-01T00:00:00+14:00"),
+        (["--until", "9999-12-31T23:00", "--tz", "America/New_York"], "9999-12-31T23:00"),
+        (["-w", "duration>1xs"], "1xs"),
+        (["timestamp<soon"], "soon"),
+    ],
+)
+@pytest.mark.parametrize("called", [["grep", "x"], ["show", "s"], ["sessions"]])
+def test_values_that_cannot_be_compared_with(
+    called: list[str], args: list[str], named: str, command: Command, write: Write
+) -> None:
+    """A time outside of the calendar, or a number with no unit of time, is wrong use."""
+    write("s.logs.jsonl", b'{"message":"x","duration":5}')
+    if called[0] != "grep" and not args[0].startswith("-"):
+        args = ["-w", *args]
+    result = command(*called, *args)
+    assert (2, "", True) == (result.exit_code, result.stdout, f"'{named}'" in result.stderr)
+
+
+def test_times_in_conditions(command: Command, write: Write) -> None:
+    """A line's time is compared as a moment, as it is with --since."""
+    write("s.logs.jsonl", b'{"timestamp":"2026-11-21T10:00:00.500000Z","message":"x"}')
+    for meant in ("timestamp>=2026-11-21T10:00:00Z", "timestamp<=2026-11-21T12:00:00.5+02:00"):
+        assert "1\n" == command("grep", "", "-c", meant).stdout
+    assert 1 == command("grep", "", "timestamp<=2026-11-21T10:00:00Z").exit_code
+
+
 def test_damage_where_nothing_matches(command: Command, write: Write) -> None:
     """Damaged lines are named, also in files that do not hold what is searched for."""
     path = write("s.logs.jsonl", b'{"message":"a"}', b'{"message', b'{"message":"b"}')

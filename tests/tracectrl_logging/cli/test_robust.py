@@ -70,6 +70,42 @@ def test_cut_off(args: tuple[str, ...], packed: str, command: Command, root: Pat
     assert 1 == result.stderr.count("\n")
 
 
+@pytest.mark.parametrize("packed", ["gz", "zst"])
+@pytest.mark.parametrize("count", [1, 2_000])
+@pytest.mark.parametrize(
+    ("args", "lines"),
+    [
+        (("show", "s", "--json"), None),
+        (("grep", "good", "--json"), None),
+        (("grep", "last", "--json"), 1),
+        (("tail", "-n", "100000", "--json"), None),
+        (("tail", "--since", "2020-01-01", "--json"), None),
+        (("query", "SELECT message FROM logs", "--json"), None),
+    ],
+)
+def test_junk_after_a_compressed_file(
+    args: tuple[str, ...],
+    lines: int | None,
+    count: int,
+    packed: str,
+    command: Command,
+    root: Path,
+) -> None:
+    """What follows the data of a compressed file is named, and hides no line of it."""
+    root.mkdir()
+    path = root / f"s.logs.jsonl.1.{packed}"
+    with path.open("wb") as raw, packing(raw, packed, 3, 0) as stream:
+        for number in range(1, count):
+            stream.write(row(message=f"good {number}") + b"\n")
+        stream.write(row(message="good last") + b"\n")
+    with path.open("ab") as raw:
+        raw.write(b"junk")
+    result = command(*args)
+    assert (0, lines or count) == (result.exit_code, len(result.stdout.splitlines()))
+    assert f"s.logs.jsonl.1.{packed}" in result.stderr
+    assert "the file cannot be read from here on: what follows at byte " in result.stderr
+
+
 @pytest.mark.parametrize("args", ALL)
 def test_long_lines(args: tuple[str, ...], command: Command, write: Write) -> None:
     """Lines of ten megabytes, in each place of a line, are lines like others."""

@@ -732,3 +732,15 @@ def test_interpreter_without_this_package_is_not_disturbed(twins: Twins) -> None
     twins.write(source)
     done = twins.run("program.py")
     assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("given", ["option", "environment"])
+def test_a_session_that_is_no_text(given: str, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 would be another ID in the program: nothing is run."""
+    (tmp_path / "program.py").write_text("print('run')")
+    option: list[str | bytes] = ["--session", b"\xff"] if given == "option" else []
+    called: list[str | bytes] = [*RUN, *option, "program.py"]
+    env = {**os.environb, **({b"TRACECTRL_SESSION_ID": b"\xff"} if not option else {})}
+    done = subprocess.run(called, cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert b"the session ID '\\udcff' is not UTF-8 text; give one that is" in done.stderr

@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from tracectrl.session import session
+from tracectrl_logging.cli.group import group
+from tracectrl_logging.reader import Follower
 
 if TYPE_CHECKING:
     import logging
@@ -166,3 +170,123 @@ def test_closed_pipe(start: Start) -> None:
 def test_missing_root(command: Command) -> None:
     """Without -f a root that is not there is an error."""
     assert 2 == command("tail").exit_code
+
+
+@pytest.mark.parametrize("name", [b"%ZZ", b"%", b"\x1b[31m", b"\xff", b"a b", b"%41"])
+def test_files_of_no_session(name: bytes, command: Command, write: Write, root: Path) -> None:
+    """What is not named as a session's file is nobody's, as for the other commands."""
+    write("s.logs.jsonl", b'{"message":"good"}')
+    (root / os.fsdecode(name + b".logs.jsonl")).write_bytes(b'{"message":"foreign"}\n')
+    for args in (("tail",), ("tail", "--since", "2020-01-01"), ("grep", "foreign")):
+        assert "foreign" not in command(*args).stdout
+    with Follower(root=root) as follower:
+        list(follower.begin())
+        with (root / os.fsdecode(name + b".logs.jsonl")).open("ab") as file:
+            file.write(b'{"message":"foreign"}\n')
+        (root / os.fsdecode(name + b"x.logs.jsonl")).write_bytes(b'{"message":"foreign"}\n')
+        assert [] == [line.raw for _ in range(20) for line in follower.poll()]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("args", [("tail",), ("tail", "-n", "5", "--json"), ("tail", "s")])
+def test_a_root_that_can_be_listed_only(args: tuple[str, ...]) -> None:
+    """Without the right to look into it, the trace directory's files are not read, and that is said."""
+    with tempfile.TemporaryDirectory(prefix="tracectrl-tail-") as directory:
+        path = os.path.join(directory, "s.logs.jsonl")
+        with open(path, "wb") as file:
+            file.write(b'{"message":"x"}\n')
+        assert 0 == CliRunner().invoke(group, ["--root", directory, *args]).exit_code
+        os.chmod(directory, 0o400)
+        if not os.geteuid():
+            os.chown(directory, 65534, 65534)
+        reader, writer = os.pipe()
+        child = os.fork()  # who gives up its rights does not get them back
+        if not child:
+            try:
+                if not os.geteuid():
+                    os.setuid(65534)
+                result = CliRunner().invoke(group, ["--root", directory, *args])
+                os.write(writer, json.dumps([result.exit_code, result.stderr]).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            status, said = json.loads(pipe.read())
+        os.waitpid(child, 0)
+        os.chmod(directory, 0o700)
+    assert (2, 1) == (status, said.count("\n"))
+    assert f"Warning: {path}: Permission denied" in said
+
+
+def test_what_was_counted_is_said_in_the_end(start: Start, root: Path) -> None:
+    """With -f, a file that is damaged again and again has a few warnings, and a last one."""
+    root.mkdir()
+    path = root / "s.logs.jsonl"
+    path.write_bytes(b'{"message":"first"}\n')
+    process = start("tail", "-f", "--json")
+    assert b'{"message":"first"}\n' == stream(process.stdout).readline()
+    for number in range(15):
+        with path.open("ab") as file:
+            file.write(b'bad\n{"message":"%d"}\n' % number)
+        assert b'{"message":"%d"}\n' % number == stream(process.stdout).readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+    warnings = [line for line in said.decode().splitlines() if "Warning" in line]
+    assert (11, f"Warning: and 5 more damaged lines in {path}") == (len(warnings), warnings[-1])
+
+
+PEAK = """
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-m", "tracectrl_logging.cli", *sys.argv[1:]])
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, file=sys.stderr)
+"""
+
+
+def peak_bytes(root: Path, *args: str) -> tuple[int, int]:
+    """Return the exit status of ``tail``, and how much memory it has taken at once."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, "--root", str(root), "tail", *args],
+        capture_output=True,
+        check=False,
+    )
+    status, peak_kb = done.stderr.decode().split()[-2:]
+    return int(status), int(peak_kb) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its unit is another elsewhere")
+@pytest.mark.parametrize("args", [("-n", "2"), ("-n", "10"), ("--since", "2020-01-01")])
+@pytest.mark.parametrize("way", [(), ("--json",)])
+@pytest.mark.parametrize("length", [30_000_000, 50_000_000])
+def test_long_lines_take_little_memory(
+    length: int, args: tuple[str, ...], way: tuple[str, ...], write: Write, root: Path
+) -> None:
+    """Of lines as long as can be, or longer, a few are in memory, however many there are."""
+    start = b'{"timestamp":"2026-11-21T10:00:00.000000Z","message":"'
+    long = start + b"x" * length + b'"}'
+    write("a.logs.jsonl", start + b'"}', long, long, long, long)
+    write("b.logs.jsonl", long)
+    with (root / "b.logs.jsonl").open("ab") as file:
+        file.write(long[:-2])
+    status, peak = peak_bytes(root, *args, *way)
+    assert 0 == status
+    assert peak < 200_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("way", [(), ("--json",)])
+@pytest.mark.parametrize("length", [30_000_000, 50_000_000])
+def test_following_long_lines_takes_little_memory(
+    length: int, way: tuple[str, ...], start: Start, write: Write
+) -> None:
+    """A line as long as can be, or longer, is in memory no more than a few times."""
+    path = write("a.logs.jsonl", b'{"message":"first"}')
+    process = start("tail", "-f", *way)
+    assert b"first" in stream(process.stdout).readline()
+    with path.open("ab") as file:
+        file.write(b'{"message":"%s"}\n{"message":"last"}\n' % (b"x" * length))
+    while b"last" not in stream(process.stdout).readline():
+        pass
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as proc:
+        (peak,) = (int(line.split()[1]) * 1024 for line in proc if line.startswith("VmHWM"))
+    assert peak < 200_000_000

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl.files.names import stem_of
 from tracectrl.session import session
 from tracectrl_logging.doctor import Finding, examine_files
 
@@ -192,6 +193,24 @@ def limited(root: Path, limit: str) -> Finding:
     problem, *others = (finding for finding in found if finding.is_problem)
     assert [] == others
     return problem
+
+
+@pytest.mark.parametrize(
+    "name", [b"%ZZ", b"%", b"\x1b[31m", b"\xff", b"a b", b"%41", b"x" * 129, b"caf\xc3\xa9"]
+)
+@pytest.mark.parametrize("end", [b".logs.jsonl", b".spans.jsonl.2.gz"])
+def test_names_of_no_session(name: bytes, end: bytes, root: Path, write: Write) -> None:
+    """A file that no command reads, for its name is no session's, is a problem; others are none."""
+    write("a.logs.jsonl", log("a"))
+    write("%C3%A9.logs.jsonl", log("é"))
+    write(f"{stem_of('long' * 100)}.logs.jsonl", log("long" * 100))
+    (root / os.fsdecode(name + end)).touch(0o600)
+    (finding,) = (it for it in examine_files(root) if it.check == "names")
+    assert (os.fsdecode(name + end), 1, True) == (
+        finding.subject,
+        finding.count,
+        finding.is_problem,
+    )
 
 
 def test_few_descriptors(root: Path, write: Write) -> None:

@@ -114,12 +114,134 @@ def test_a_level_of_its_own_is_compared_as_text() -> None:
         ("pause=300ms", True),
         ("pause>300ms", False),
         ("absent>1s", False),
-        ("tool>1s", True),
+        ("tool>1s", False),
+        ("tool!=1s", True),
+        ("none>1s", False),
+        ("tags>1s", False),
+        ("ok<1s", False),
     ],
 )
 def test_durations(text: str, *, expected: bool) -> None:
     """A unit in the condition is compared in time, whatever unit the line's key ends in."""
     assert expected is Condition(text)(ROW)
+
+
+@pytest.mark.parametrize(
+    ("sign", "value", "kinds"),
+    [
+        (">", "2", {"number", "digits"}),
+        (">=", "2", {"number", "digits"}),
+        ("<", "9", {"number", "digits"}),
+        (">", "", {"text", "digits"}),
+        (">=", "A", {"text"}),
+        ("<", "x", {"text", "digits"}),
+        (">", "true", {"text"}),
+        ("<=", "null", {"digits"}),
+        (">", "{", set()),
+        ("<", "0.5s", set()),
+    ],
+)
+def test_an_order_is_of_one_kind(sign: str, value: str, kinds: set[str]) -> None:
+    """Number and number, or text and text; what is neither comes before and after nothing."""
+    held: dict[str, Any] = {
+        "number": 3,
+        "digits": "4",
+        "text": "user",
+        "null": None,
+        "true": True,
+        "false": False,
+        "list": [1],
+        "empty": [],
+        "object": {"a": 1},
+    }
+    condition = Condition(f"k{sign}{value}")
+    assert kinds == {kind for kind, found in held.items() if condition({"k": found})}
+
+
+@pytest.mark.parametrize("key", ["timestamp", "start_time", "end_time"])
+@pytest.mark.parametrize(
+    ("sign", "value", "expected"),
+    [
+        (">=", "2026-11-21T10:00:00Z", True),
+        (">", "2026-11-21T10:00:00Z", True),
+        ("<=", "2026-11-21T10:00:00Z", False),
+        ("<=", "2026-11-21T10:00:01Z", True),
+        (">=", "2026-11-21T12:00:00.00001+02:00", True),
+        (">", "2026-11-21T12:00:00.5+02:00", False),
+        ("<", "2026-11-21T05:00:01-0500", True),
+        ("=", "2026-11-21 10:00:00.5", True),
+        ("=", "2026-11-21T12:00:00,500+02", True),
+        ("!=", "2026-11-21T10:00:00.500000000Z", False),
+        ("!=", "2026-11-21T10:00:00", True),
+        (">", "2026-11-21", True),
+        ("<", "2026-11-22", True),
+        ("<", "now", True),
+        ("~", "^2026-11-21T1[02]", True),
+        ("=", "never", False),
+        ("!=", "never", True),
+    ],
+)
+def test_times_are_moments(key: str, sign: str, value: str, *, expected: bool) -> None:
+    """However both sides are spelt: with another offset, more digits or fewer, or none."""
+    condition = Condition(f"{key}{sign}{value}")
+    for spelt in ("2026-11-21T10:00:00.500000Z", "2026-11-21T12:00:00.5+02:00"):
+        assert expected is condition({key: spelt})
+
+
+@pytest.mark.parametrize("found", [None, True, 5, "soon", [], {}])
+def test_what_is_no_time_is_never_before_or_after_one(found: object) -> None:
+    """It only is not equal to one."""
+    for sign in (">", ">=", "<", "<=", "="):
+        assert not Condition(f"timestamp{sign}2026-11-21")({"timestamp": found})
+    assert Condition("timestamp!=2026-11-21")({"timestamp": found})
+
+
+def test_seconds_of_foreign_lines() -> None:
+    """Where a time is a number, a number is what it is compared with."""
+    assert Condition("timestamp>1700000000")({"timestamp": 1_800_000_000})
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "2026-11-31", "10:61", "9999-12-31T23:59:59-14:00", "1xs"]
+)
+@pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
+def test_no_time_to_compare_with_is_named(sign: str, value: str) -> None:
+    """An order with what is no time is refused, with what is one."""
+    with pytest.raises(ValueError, match="a time is") as caught:
+        Condition(f"timestamp{sign}{value}")
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1xs",
+        "5sec",
+        "10MB",
+        "1S",
+        "2 seconds",
+        "1,5s",
+        ".5s",
+        "+1s",
+        "1e3s",
+        "1h30m",
+        "1h 30min",
+        "-3y",
+    ],
+)
+@pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
+def test_no_duration_to_compare_with_is_named(sign: str, value: str) -> None:
+    """What was meant as a duration and is none is refused, with what is one."""
+    with pytest.raises(ValueError, match=r"a duration is a number and one of ns, us, ms") as caught:
+        Condition(f"duration{sign}{value}")
+    assert repr(value) in str(caught.value)
+    assert not Condition(f"duration={value}")({"duration": 1})
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "2026-11-21", "1.0rc1", "4bf92f3577b3", "x1s", "v2"])
+def test_texts_with_digits_in_an_order(value: str) -> None:
+    """Versions, days and IDs are texts like others."""
+    assert Condition(f"k>={value}")({"k": value})
 
 
 def test_a_duration_past_all_numbers() -> None:

@@ -15,6 +15,7 @@ from tracectrl.files.compress import compress
 from tracectrl.files.prune import prune
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, Follower, follow
+from tracectrl_logging.reader.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.selection import Selection
 from tracectrl_logging.reader.watch import Watch
 
@@ -417,3 +418,52 @@ def test_a_removed_file_that_was_read_in_part(root: Path) -> None:
         assert not path.exists()
         found += numbers(follower, 20_000 - len(found))
     assert list(range(20_000)) == found
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+@pytest.mark.parametrize("length", [MAX_LINE_BYTES - 1, MAX_LINE_BYTES, 2 * MAX_LINE_BYTES + 5])
+def test_following_goes_on_after_a_line_of_any_length(
+    length: int, *, is_json: bool, root: Path
+) -> None:
+    """A line past the bound is damage, said once; what comes after it comes, at once and later."""
+    damages: list[Damage] = []
+    root.mkdir()
+    path = root / "a.logs.jsonl"
+    path.write_bytes(b'{"number":0}\n')
+    with Follower(root=root, on_damage=damages.append) as follower:
+        assert [0] == [line.row["number"] for line in follower.begin()]
+        start, end = (b'{"number":1,"message":"', b'"}') if is_json else (b"x", b"x")
+        with path.open("ab") as file:
+            file.write(start + b"x" * (length - len(start + end)) + end + b"\n")
+            file.write(b'{"number":2}\n')
+        is_line = is_json and length < MAX_LINE_BYTES
+        assert [1, 2][not is_line :] == numbers(follower, 1 + is_line)
+        with path.open("ab") as file:
+            file.write(b'{"number":3}\n')
+        assert [3] == numbers(follower, 1)
+    assert (0 if is_line else 1) == len(damages)
+
+
+@pytest.mark.parametrize("count", [2, 4, None])
+@pytest.mark.parametrize("complete", [True, False])
+def test_lines_of_any_length_are_no_end_of_what_was_before(
+    count: int | None, *, complete: bool, root: Path
+) -> None:
+    """Of what is there when it begins, lines past the bound are left out, and only those."""
+    damages: list[Damage] = []
+    root.mkdir()
+    lines = [
+        b'{"number":0}',
+        b'{"number":1,"message":"%s"}' % (b"x" * (MAX_LINE_BYTES - 100)),
+        b"x" * MAX_LINE_BYTES,
+        b'{"number":2}',
+        b"y" * (2 * MAX_LINE_BYTES),
+        b'{"number":3}',
+        b"z" * (MAX_LINE_BYTES + 1),
+    ]
+    (root / "a.logs.jsonl").write_bytes(b"\n".join(lines))
+    with Follower(root=root, on_damage=damages.append) as follower:
+        found = [line.row["number"] for line in follower.begin(count, complete=complete)]
+    assert [0, 1, 2, 3][-(count or 4) :] == found
+    assert damages
+    assert all("longer than" in damage.reason for damage in damages)

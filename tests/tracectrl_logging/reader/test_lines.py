@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl.files.packed import FORMATS, packing
 from tracectrl_logging.reader import Damage, Line, find
 from tracectrl_logging.reader import lines as lines_module
 from tracectrl_logging.reader.lines import lines, parse, time_of
@@ -104,6 +105,24 @@ def test_truncated_gzip(write: Write, root: Path) -> None:
     assert [("the file cannot be read from here on", len(found))] == [
         (why.partition(":")[0], number) for number, why in damages
     ]
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+@pytest.mark.parametrize("packed", FORMATS)
+@pytest.mark.parametrize("count", [1, 2_000])
+def test_junk_after_a_compressed_file(
+    packed: str, ending: str, count: int, write: Write, root: Path
+) -> None:
+    """What follows the data is damage, and hides no line of it: a last one without a newline neither."""
+    rows = [b'{"n":%d}' % number for number in range(count)]
+    path = write(f"s.logs.jsonl.1.{packed}")
+    with path.open("wb") as raw, packing(raw, packed, 1, 0.0) as stream:
+        stream.write(b"\n".join(rows) + ending.encode())
+    with path.open("ab") as raw:
+        raw.write(b"junk")
+    found, damages = read(root)
+    assert rows == [line.raw for line in found]
+    assert ["the file cannot be read from here on"] == [why.partition(":")[0] for _, why in damages]
 
 
 @pytest.mark.parametrize("data", [b"no gzip at all", b"", b"\x1f\x8b\x08\x00garbage"])

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tracectrl_logging.reader.lines import time_of
 from tracectrl_logging.reader.times import moment
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 250_000, tzinfo=timezone.utc)
@@ -75,6 +76,30 @@ def test_anything_else_is_an_error_that_names_it(text: str) -> None:
     with pytest.raises(ValueError, match="a time is like -3h, 2026-11-21") as caught:
         moment(text, now=NOW)
     assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("9999-12-31T23:59:59-14:00", 0),
+        ("0001-01-01T00:00:00+14:00", 0),
+        ("9999-12-31T23:59:59", -1),
+        ("0001-01-01", 1),
+    ],
+)
+def test_a_time_that_utc_does_not_have_is_named(text: str, hours: int) -> None:
+    """At the ends of the calendar an offset leads out of it."""
+    with pytest.raises(ValueError, match="one of the years 1 to 9999 of UTC") as caught:
+        moment(text, tz=timezone(timedelta(hours=hours)), now=NOW)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T10:05:00.1234567891234+02", "2026-11-20T08:05:00.123456Z"]
+)
+def test_what_lines_may_hold_is_a_time(text: str) -> None:
+    """More digits than are kept, and an offset of whole hours, are read as in lines."""
+    assert "2026-11-20T08:05:00.123456Z" == moment(text, now=NOW) == time_of(text)
 
 
 def test_without_a_present_the_clock_is_asked() -> None:
