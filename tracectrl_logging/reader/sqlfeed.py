@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from tracectrl._json import encode_line
+from tracectrl._json import encode_line, well_formed
 from tracectrl.files.names import (
     LOG_SUFFIX,
     OVERFLOW_STEM,
@@ -52,6 +52,7 @@ _PIPE_BYTES = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNUSUAL = (b"\r", b"\0", SEPARATOR)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 class NeedsCareError(Exception):
@@ -205,7 +206,11 @@ class Feed:
             yield from blocks
             return
         place = SEPARATOR.join(
-            (os.path.basename(file.path).encode(), orjson.dumps(_sid(file.path, stem)), b"")
+            (
+                os.path.basename(file.path).encode(),
+                orjson.dumps(well_formed(_sid(file.path, stem))),
+                b"",
+            )
         )
         for block in blocks:
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
@@ -265,15 +270,18 @@ class Feed:
         for number, raw, row in rows(file, report):
             if self._kind == "span" and OTLP_KEY in row:
                 for span in spans_of(path, number + before, row, _sid(path, stem), report):
-                    yield encode_line(span)
+                    yield from self._short(path, number, _acceptable(encode_line(span)[:-1], span))
                 continue
-            line = _acceptable(raw, row)
-            if len(line) > self._max_line_bytes:
-                if not self._skips_long:
-                    raise TooLongError
-                report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
-                continue
+            yield from self._short(path, number, _acceptable(raw, row))
+
+    def _short(self, path: str, number: int, line: bytes) -> Iterator[bytes]:
+        """Yield *line* with its newline, where it is no longer than the database expects."""
+        if len(line) <= self._max_line_bytes:
             yield line + b"\n"
+        elif self._skips_long:
+            self._report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
+        else:
+            raise TooLongError
 
 
 def _sid(path: str, stem: str) -> str:
@@ -290,9 +298,10 @@ def _sid(path: str, stem: str) -> str:
 
 
 def _acceptable(raw: bytes, row: dict[str, object]) -> bytes:
-    """Return *raw* so that the database takes it: on one line, and without lone surrogates."""
+    r"""Return *raw* so that the database takes it: on one line, lone surrogates as ``\udXXX``."""
     if _SURROGATE.search(raw) is not None:
         import json  # noqa: PLC0415 - for few lines only
 
-        return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+        text = json.dumps(row, ensure_ascii=False)
+        return _LONE.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
     return raw.replace(b"\r", b" ")

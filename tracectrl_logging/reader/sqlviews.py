@@ -71,7 +71,8 @@ CREATE VIEW sessions AS SELECT
   session_id,
   min(first_time) AS first_time,
   max(last_time) AS last_time,
-  (epoch_us(max(last_time)) - epoch_us(min(first_time))) * 1000 AS duration_ns,
+  TRY_CAST((epoch_us(max(last_time))::HUGEINT - epoch_us(min(first_time))) * 1000 AS BIGINT)
+    AS duration_ns,
   count(*) FILTER (is_log) AS logs,
   count(*) FILTER (NOT is_log) AS spans,
   count(*) FILTER (is_error) AS errors,
