@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import threading
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import orjson
 
@@ -30,7 +30,7 @@ from tracectrl.files.names import (
 )
 from tracectrl.files.stored import is_stem
 from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
+from tracectrl_logging.reader.lines import MAX_LINE_BYTES, OTLP_KEY, rows, spans_of
 from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
 from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
@@ -47,6 +47,7 @@ _SUFFIX: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _UNKNOWN = "unknown"
 _BLOCK_BYTES = 1024 * 1024
 _SMALL_BYTES = 32 * 1024
+_LARGE_BYTES = 2 * 1024 * 1024
 _WRITE_BYTES = 256 * 1024
 _PIPE_BYTES = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -117,6 +118,12 @@ class Feed:
         size = 0
         try:
             for block in self.blocks():
+                if len(block) > _LARGE_BYTES:
+                    self._write(b"".join(waiting))
+                    waiting.clear()
+                    size = 0
+                    self._write(block)
+                    continue
                 waiting.append(block)
                 size += len(block)
                 if size >= _WRITE_BYTES:
@@ -213,6 +220,10 @@ class Feed:
             )
         )
         for block in blocks:
+            if len(block) > _LARGE_BYTES and block.find(b"\n") == len(block) - 1:
+                yield place
+                yield block  # one line, of which there should be no further copies
+                continue
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
 
     def _unparsed(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
@@ -222,8 +233,8 @@ class Feed:
         read, block_bytes, next_bytes = stream.read, min(size, _BLOCK_BYTES) + 1, _BLOCK_BYTES
         if hasattr(stream, "read1"):  # a block of a damaged file is lost as a whole: small ones
             read, block_bytes, next_bytes = stream.read1, _SMALL_BYTES, _SMALL_BYTES
-        rest = b""
-        number = 0
+        rest: list[bytes] = []  # the start of a line whose end has not been read yet
+        rest_bytes = number = 0
         while at < end_bytes:  # what is written faster than it is read has no end of its own
             try:
                 data = read(block_bytes)
@@ -234,18 +245,25 @@ class Feed:
             if not data:
                 break
             at += len(data)
-            if rest:
-                data = rest + data
             end = data.rfind(b"\n") + 1
-            rest = data[end:]
             if end:
                 number += data.count(b"\n", 0, end)
-                yield from self._checked(path, stem, data[:end] if rest else data, number)
-            if len(rest) > self._max_line_bytes:
-                raise TooLongError
+                block = data[:end] if end < len(data) else data
+                if rest:
+                    block = b"".join((*rest, block))
+                    rest.clear()
+                    rest_bytes = 0
+                yield from self._checked(path, stem, block, number)
+                data = data[end:]
+            if data:
+                rest.append(data)
+                rest_bytes += len(data)
+            if rest_bytes > self._max_line_bytes:
+                rest.clear()
+                raise _too_long(stream, rest_bytes)
             block_bytes = next_bytes
         if rest:
-            yield from self._checked(path, stem, rest + b"\n", number + 1)
+            yield from self._checked(path, stem, b"".join((*rest, b"\n")), number + 1)
 
     def _checked(self, path: str, stem: str, block: bytes, last: int) -> Iterator[bytes]:
         for sign in _UNUSUAL:
@@ -282,6 +300,17 @@ class Feed:
             self._report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
         else:
             raise TooLongError
+
+
+def _too_long(stream: IO[bytes], size: int) -> Exception:
+    """Return what to say of a line of which *size* bytes were read; what more there is, is not kept."""
+    with contextlib.suppress(*UNREADABLE):
+        while size <= MAX_LINE_BYTES and (data := stream.read(_BLOCK_BYTES)):
+            end = data.find(b"\n")
+            if end >= 0:
+                return TooLongError() if size + end < MAX_LINE_BYTES else NeedsCareError()
+            size += len(data)
+    return TooLongError() if size < MAX_LINE_BYTES else NeedsCareError()
 
 
 def _sid(path: str, stem: str) -> str:
