@@ -41,7 +41,7 @@ _US = timedelta(microseconds=1)
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 _MAX_NS = 2**64 - 1
-_MAX_DEPTH = 32  # OTLP takes four levels for one, and JSON is written to a depth of 254
+_MAX_DEPTH = 24  # OTLP takes three messages for one level, and many readers take 100 in all
 _SEVERITY: Final = {
     "TRACE": SeverityNumber.TRACE,
     "DEBUG": SeverityNumber.DEBUG,
