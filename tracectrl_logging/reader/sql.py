@@ -17,7 +17,7 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.files.names import root_path
 from tracectrl_logging.reader.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.sqlattempt import Attempt, QueryError, one_line
-from tracectrl_logging.reader.sqlfeed import NeedsCareError, TooLongError
+from tracectrl_logging.reader.sqllines import NeedsCareError, TooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

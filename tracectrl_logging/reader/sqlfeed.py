@@ -12,28 +12,31 @@ import fcntl
 import io
 import math
 import os
-import re
 import stat
 import threading
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import orjson
 
 from tracectrl._json import encode_line, well_formed
 from tracectrl.files.names import (
     LOG_SUFFIX,
-    OVERFLOW_STEM,
     SPAN_SUFFIX,
-    id_of_stem,
     parse_name,
-    session_id_of,
 )
 from tracectrl.files.stored import is_stem
 from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.lines import MAX_LINE_BYTES, OTLP_KEY, rows, spans_of
+from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
 from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
 from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
+from tracectrl_logging.reader.sqllines import (
+    NeedsCareError,
+    TooLongError,
+    acceptable,
+    sid_of,
+    too_long,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +47,6 @@ SEPARATOR = b"\x01"
 """Stands between the columns: no JSON holds it."""
 
 _SUFFIX: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
-_UNKNOWN = "unknown"
 _BLOCK_BYTES = 1024 * 1024
 _SMALL_BYTES = 32 * 1024
 _LARGE_BYTES = 2 * 1024 * 1024
@@ -52,16 +54,6 @@ _WRITE_BYTES = 256 * 1024
 _PIPE_BYTES = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNUSUAL = (b"\r", b"\0", SEPARATOR)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE = re.compile("[\ud800-\udfff]")
-
-
-class NeedsCareError(Exception):
-    """The lines cannot be passed on unparsed."""
-
-
-class TooLongError(Exception):
-    """A line is longer than the database was told to expect."""
 
 
 class Feed:
@@ -215,7 +207,7 @@ class Feed:
         place = SEPARATOR.join(
             (
                 os.path.basename(file.path).encode(),
-                orjson.dumps(well_formed(_sid(file.path, stem))),
+                orjson.dumps(well_formed(sid_of(file.path, stem))),
                 b"",
             )
         )
@@ -260,7 +252,7 @@ class Feed:
                 rest_bytes += len(data)
             if rest_bytes > self._max_line_bytes:
                 rest.clear()
-                raise _too_long(stream, rest_bytes)
+                raise too_long(stream, rest_bytes)
             block_bytes = next_bytes
         if rest:
             yield from self._checked(path, stem, b"".join((*rest, b"\n")), number + 1)
@@ -287,10 +279,10 @@ class Feed:
 
         for number, raw, row in rows(file, report):
             if self._kind == "span" and OTLP_KEY in row:
-                for span in spans_of(path, number + before, row, _sid(path, stem), report):
-                    yield from self._short(path, number, _acceptable(encode_line(span)[:-1], span))
+                for span in spans_of(path, number + before, row, sid_of(path, stem), report):
+                    yield from self._short(path, number, acceptable(encode_line(span)[:-1], span))
                 continue
-            yield from self._short(path, number, _acceptable(raw, row))
+            yield from self._short(path, number, acceptable(raw, row))
 
     def _short(self, path: str, number: int, line: bytes) -> Iterator[bytes]:
         """Yield *line* with its newline, where it is no longer than the database expects."""
@@ -300,37 +292,3 @@ class Feed:
             self._report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
         else:
             raise TooLongError
-
-
-def _too_long(stream: IO[bytes], size: int) -> Exception:
-    """Return what to say of a line of which *size* bytes were read; what more there is, is not kept."""
-    with contextlib.suppress(*UNREADABLE):
-        while size <= MAX_LINE_BYTES and (data := stream.read(_BLOCK_BYTES)):
-            end = data.find(b"\n")
-            if end >= 0:
-                return TooLongError() if size + end < MAX_LINE_BYTES else NeedsCareError()
-            size += len(data)
-    return TooLongError() if size < MAX_LINE_BYTES else NeedsCareError()
-
-
-def _sid(path: str, stem: str) -> str:
-    """Return the session of the lines that name none, in the file at *path*."""
-    if stem == OVERFLOW_STEM:
-        return _UNKNOWN
-    sid = id_of_stem(stem)
-    if sid is None:
-        try:
-            return session_id_of(path)
-        except (*UNREADABLE, ValueError, ImportError):
-            return stem
-    return sid
-
-
-def _acceptable(raw: bytes, row: dict[str, object]) -> bytes:
-    r"""Return *raw* so that the database takes it: on one line, lone surrogates as ``\udXXX``."""
-    if _SURROGATE.search(raw) is not None:
-        import json  # noqa: PLC0415 - for few lines only
-
-        text = json.dumps(row, ensure_ascii=False)
-        return _LONE.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
-    return raw.replace(b"\r", b" ")
