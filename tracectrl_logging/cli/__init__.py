@@ -12,8 +12,19 @@ from tracectrl.errors import MissingExtraError
 _NEEDED = ("click", "rich")
 
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
+
 def main() -> None:
     """Run the command; exits with status 2 and one line where the extra ``cli`` is missing."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # before there is a command, which sees to it itself
+        sys.exit(INTERRUPTED)
+
+
+def _main() -> None:
     _open_closed()
     try:
         for package in _NEEDED:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -18,12 +16,12 @@ from tracectrl_logging.cli.common import (
     session_meant,
     shown,
 )
+from tracectrl_logging.cli.target import checked_target, checked_terminal, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracectrl_logging.reader import Line
 
+_OWN = 0o600  # what is stored may be confidential
 _ENDS = {"zip": ".zip", "otlp": ".otlp.jsonl"}
 _HEAD = frozenset({"timestamp", "level", "logger", "message", "session_id", "exception", "stack"})
 _SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duration_ns"})
@@ -66,6 +64,7 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
     Exit status: 0 the file is written, 1 there is no such session or no line in it, 2 wrong use or
     unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    target = checked_target(output)
     path = checked_root(root)
     sid, found = session_meant(given, path)
     problems = Problems()
@@ -75,6 +74,7 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
             from tracectrl_logging.reader.export_otlp import write_otlp  # noqa: PLC0415 - needs the SDK
 
             return write_otlp(found, sid, file, problems)
+        checked_terminal(file, form)
         from tracectrl_logging.cli.typed import typed  # noqa: PLC0415 - one of two ways
         from tracectrl_logging.reader.export import write_zip  # noqa: PLC0415 - as above
 
@@ -84,8 +84,8 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
         if output == "-":
             count = write(sys.stdout.buffer)
         else:
-            target = output or found.stem + _ENDS[form]
-            count = _write_file(target, write, force=force)
+            target = target or found.stem + _ENDS[form]
+            count = write_file(target, write, force=force, mode=_OWN, keeps_empty=False)
             if count:
                 click.echo(shown(target))
     except MissingExtraError as error:
@@ -94,28 +94,6 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
         problems.flush()
         click.echo(f"no lines in session {shown(sid)}", err=True)
     problems.exit(found=count > 0)
-
-
-def _write_file(target: str, write: Callable[[IO[bytes]], int], *, force: bool) -> int:
-    """Write the file *target*, whole or not at all, and not where there is nothing to write."""
-    there = f"'{shown(target)}' is there already; --force replaces it, -o FILE names another"
-    if not force and os.path.lexists(target):
-        raise UnusableError(there)
-    directory, name = os.path.split(target)
-    fd, made = tempfile.mkstemp(prefix=f".{name[:64]}.", dir=directory or os.curdir)
-    try:
-        with open(fd, "wb") as file:
-            count = write(file)
-        if count and force:
-            os.replace(made, target)
-        elif count:
-            os.link(made, target)  # fails where somebody made the file meanwhile
-    except FileExistsError as error:
-        raise UnusableError(there) from error
-    finally:
-        if os.path.lexists(made):
-            os.unlink(made)
-    return count
 
 
 def _text(line: Line) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracectrl_logging.cli import INTERRUPTED
 from tracectrl_logging.cli.common import UnusableError, root_option, shown
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _COMMANDS = {
     "demo": "tracectrl_logging.cli.demo:demo",
     "completion": "tracectrl_logging.cli.completion:completion",
 }
-_INTERRUPTED = 130
 
 
 class Group(click.Group):
@@ -54,12 +54,12 @@ class Group(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line; what is said of a mistake in it is fit for a terminal."""
-        with _shown_mistakes():
+        with _quiet_ends(), _shown_mistakes():  # --help and --version print here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what ends it early becomes an exit status."""
-        with _quiet_ends(ctx), _shown_mistakes():
+        with _quiet_ends(), _shown_mistakes():
             return super().invoke(ctx)
 
 
@@ -75,7 +75,7 @@ def _shown_mistakes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_ends(ctx: click.Context) -> Iterator[None]:
+def _quiet_ends() -> Iterator[None]:
     try:
         try:
             yield
@@ -83,9 +83,9 @@ def _quiet_ends(ctx: click.Context) -> Iterator[None]:
             sys.stdout.flush()
     except BrokenPipeError:  # ``| head``: whoever reads has seen enough
         _drop_output()
-        ctx.exit(0)
+        raise click.exceptions.Exit(0) from None
     except KeyboardInterrupt:
-        ctx.exit(_INTERRUPTED)
+        raise click.exceptions.Exit(INTERRUPTED) from None
     except OSError as error:
         name = "" if error.filename is None else f": {shown(os.fsdecode(error.filename))}"
         text = f"{error.strerror or error}{name}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -16,6 +15,13 @@ from tracectrl_logging.cli.common import (
     root_option,
     shown,
 )
+from tracectrl_logging.cli.target import (
+    checked_target,
+    checked_terminal,
+    is_special,
+    make_file,
+    write_file,
+)
 from tracectrl_logging.reader.ready import READY
 
 if TYPE_CHECKING:
@@ -26,7 +32,31 @@ if TYPE_CHECKING:
 
 _FORMATS = ("table", "json", "csv", "parquet")
 _LEAST_MEMORY_MB = 40
+_MOST_MEMORY_MB = 1_000_000_000
 _DEFAULT_MEMORY_MB = 100
+
+
+class _Asked(NamedTuple):
+    """A query, and where it is asked; the database is imported when it is."""
+
+    sql: str
+    root: str
+    memory_mb: int
+    problems: Problems
+
+    def rows(self) -> Rows:
+        """Run the query and return its rows."""
+        from tracectrl_logging.reader.sql import query as run  # noqa: PLC0415 - not for ``--help``
+
+        return run(self.sql, self.root, memory_mb=self.memory_mb, on_damage=self.problems)
+
+    def save(self, path: str) -> int:
+        """Run the query into the Parquet file at *path*; return how many rows it has."""
+        from tracectrl_logging.reader.sql import save_parquet  # noqa: PLC0415 - as above
+
+        return save_parquet(
+            self.sql, path, self.root, memory_mb=self.memory_mb, on_damage=self.problems
+        )
 
 
 @click.command(short_help="Ask all sessions in SQL.")
@@ -39,13 +69,14 @@ _DEFAULT_MEMORY_MB = 100
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json: JSON Lines.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write to this file."
+    "-o", "--output", metavar="FILE", help='Write to this file; "-" for stdout, the default.'
 )
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--list", "only_list", is_flag=True, help="Print the ready-made queries.")
 @click.option(
     "--memory",
     "memory_mb",
-    type=click.IntRange(min=_LEAST_MEMORY_MB),
+    type=click.IntRange(min=_LEAST_MEMORY_MB, max=_MOST_MEMORY_MB),
     metavar="MB",
     default=_DEFAULT_MEMORY_MB,
     show_default=True,
@@ -59,6 +90,7 @@ def query(
     form: str | None,
     as_json: bool,
     output: str | None,
+    force: bool,
     only_list: bool,
     memory_mb: int,
 ) -> None:
@@ -97,11 +129,17 @@ def query(
         text = f"--json and --format {form} do not go together"
         raise click.UsageError(text)
     form = "json" if as_json else form or "table"
+    target = checked_target(output)
     text = _sql_of(sql)
-    path = checked_root(root)
-    problems = Problems()
+    asked = _Asked(text, checked_root(root), memory_mb, Problems())
+    problems = asked.problems
     try:
-        count = _run(text, path, problems, form=form, output=output, memory_mb=memory_mb)
+        if form == "parquet":
+            count = _parquet(asked, target, force=force)
+        elif target is None:
+            count = _print(asked, form)
+        else:
+            count = write_file(target, lambda file: _write(asked, form, file), force=force)
     except (MissingExtraError, ValueError) as error:
         problems.flush()
         said = shown(str(error))
@@ -115,29 +153,28 @@ def _sql_of(sql: str | None) -> str:
         text = "Missing argument 'SQL'; --list prints the ready-made queries"
         raise click.UsageError(text)
     if sql == "-":
-        sql = sys.stdin.buffer.read().decode(errors="replace")
+        if sys.stdin is None:  # the caller has closed it (``<&-``)
+            text = "stdin, which '-' stands for, is closed"
+            raise UnusableError(text)
+        sql = sys.stdin.buffer.read().decode(errors="surrogateescape")
     ready = READY.get(sql.strip())
     return sql if ready is None else ready.sql
 
 
-def _run(
-    sql: str, root: str, problems: Problems, *, form: str, output: str | None, memory_mb: int
-) -> int:
-    """Run the query and print its rows; return how many these were."""
-    from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - not for ``--help``
+def _print(asked: _Asked, form: str) -> int:
+    """Run the query and print its rows on stdout; return how many these were."""
+    if form != "table":
+        return _write(asked, form, sys.stdout.buffer)
+    from tracectrl_logging.cli.table import print_table  # noqa: PLC0415 - one of several ways
 
-    if form == "parquet":
-        return _parquet(sql, root, output, memory_mb, problems)
-    if form == "table" and output is None:
-        from tracectrl_logging.cli.table import print_table  # noqa: PLC0415 - one of several ways
+    with asked.rows() as rows:
+        return print_table(rows)
 
-        with database.query(sql, root, memory_mb=memory_mb, on_damage=problems) as rows:
-            return print_table(rows)
-    with database.query(sql, root, memory_mb=memory_mb, on_damage=problems) as rows:
-        if output is None:
-            return _WRITERS[form](rows, sys.stdout.buffer)
-        with open(output, "wb") as file:
-            return _WRITERS[form](rows, file)
+
+def _write(asked: _Asked, form: str, file: IO[bytes]) -> int:
+    """Run the query and write its rows into *file*; return how many these were."""
+    with asked.rows() as rows:
+        return _WRITERS[form](rows, file)
 
 
 def _write_json(rows: Rows, file: IO[bytes]) -> int:
@@ -160,14 +197,17 @@ def _write_csv(rows: Rows, file: IO[bytes]) -> int:
 
     from tracectrl_logging.reader.cells import converter, text_of  # noqa: PLC0415 - as above
 
+    fit: Callable[[str], str] = str
+    if file.isatty():
+        from tracectrl_logging.console import escaped as fit  # noqa: PLC0415 - as above
     converters = [converter(form) for form in rows.forms]
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows.columns)
+    writer.writerow(map(fit, rows.columns))
     count = 0
     for row in rows:
         writer.writerow(
-            [text_of(convert(cell)) for convert, cell in zip(converters, row, strict=True)]
+            [fit(text_of(convert(cell))) for convert, cell in zip(converters, row, strict=True)]
         )
         count += 1
     text.flush()
@@ -184,25 +224,26 @@ def _write_table(rows: Rows, file: IO[bytes]) -> int:
     return count
 
 
-def _parquet(sql: str, root: str, output: str | None, memory_mb: int, problems: Problems) -> int:
-    import shutil  # noqa: PLC0415 - one of several ways
+def _parquet(asked: _Asked, target: str | None, *, force: bool) -> int:
+    """Run the query into a Parquet file, which goes to stdout where *target* is none."""
+    if target is not None and not is_special(target):
+        return make_file(target, asked.save, force=force)
+    if target is None:
+        return _copy_parquet(asked, sys.stdout.buffer)
+    return write_file(target, lambda file: _copy_parquet(asked, file), force=force)
+
+
+def _copy_parquet(asked: _Asked, file: IO[bytes]) -> int:
+    import os  # noqa: PLC0415 - one of several ways
+    import shutil  # noqa: PLC0415 - as above
     import tempfile  # noqa: PLC0415 - as above
 
-    from tracectrl_logging.reader.sql import save_parquet  # noqa: PLC0415 - as above
-
-    if output is None and sys.stdout.isatty():
-        text = "--format parquet needs -o FILE on a terminal"
-        raise click.UsageError(text)
-    place = None if output is None else os.path.dirname(os.path.abspath(output))
-    # Whole or not at all: DuckDB writes its file anew with each attempt.
-    with tempfile.TemporaryDirectory(prefix=".tracectrl-logs-", dir=place) as directory:
+    checked_terminal(file, "parquet")
+    with tempfile.TemporaryDirectory(prefix="tracectrl-logs-") as directory:
         made = os.path.join(directory, "rows.parquet")
-        count = save_parquet(sql, made, root, memory_mb=memory_mb, on_damage=problems)
-        if output is not None:
-            os.replace(made, output)
-        else:
-            with open(made, "rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
+        count = asked.save(made)
+        with open(made, "rb") as rows:
+            shutil.copyfileobj(rows, file)
     return count
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.overview import Sort
 
 
+_MAX_INT = 2**63 - 1
+
+
 @click.command(short_help="List the sessions, the latest first.")
 @since_options
 @click.option("--errors", is_flag=True, help="Sessions with a log line at ERROR or above.")
@@ -120,4 +123,7 @@ def _print_json(summaries: Iterable[SessionSummary]) -> None:
     from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
 
     for summary in summaries:
-        write_line(encode_line(summary._asdict())[:-1])
+        row = summary._asdict()
+        if (row["duration_ns"] or 0) > _MAX_INT:  # which would become text
+            row["duration_ns"] = None
+        write_line(encode_line(row)[:-1])

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from tracectrl._json import for_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, TypeAlias
@@ -32,8 +34,10 @@ def converter(form: Any) -> Convert:
 
 
 def dumps(row: dict[str, Any]) -> bytes:
-    """Return *row*, whose values a :func:`converter` has made, as one line of JSON."""
-    return orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS)
+    """Return *row*, whose values a :func:`converter` has made, as a line that a terminal may show."""
+    line = orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS)
+    # JSON of the database's own may have lines; inside a string there is no newline.
+    return for_terminal(line.replace(b"\n", b" ").replace(b"\r", b" "))
 
 
 def text_of(value: Any) -> str:

@@ -7,6 +7,7 @@ manifest. It is the same, byte for byte, as long as the session is.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -46,7 +47,8 @@ def write_zip(
     Args:
         found: the session's files.
         sid: its ID.
-        file: written from its start to its end; it need not be seekable.
+        file: written from its start to its end, and never asked where that is: it may be a pipe, a
+            device, or a file that is appended to.
         report: hears of damage; the manifest names it, too.
         as_text: a line for people, without its last newline.
         as_json: a line of ``show --json``.
@@ -64,7 +66,7 @@ def write_zip(
     facts = _Facts()
     for line in merged(found, sid, note):
         facts.see(line)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(_Once(file), "w", zipfile.ZIP_DEFLATED) as archive:
         packer = _Packer(archive, facts.date())
         files = [packer.add(name, chunks) for name, chunks in _stored(found, note)]
         texts = (
@@ -85,6 +87,23 @@ def write_zip(
         text = json.dumps(manifest, indent=2) + "\n"
         packer.add("manifest.json", [text.encode()])
     return facts.logs + facts.spans
+
+
+class _Once(io.RawIOBase):
+    """A file that is written once, from the start to the end, whatever it could do itself."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        if not self.closed:
+            self._file.flush()
 
 
 class _Facts:

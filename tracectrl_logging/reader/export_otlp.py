@@ -19,7 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
-from tracectrl._json import encode_line
+from tracectrl._json import encode_line, for_terminal
 from tracectrl.errors import MissingExtraError
 from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
 from tracectrl_logging.reader.lines import time_of
@@ -41,6 +41,7 @@ _US = timedelta(microseconds=1)
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 _MAX_NS = 2**64 - 1
+_MAX_DEPTH = 24  # OTLP takes three messages for one level, and many readers take 100 in all
 _SEVERITY: Final = {
     "TRACE": SeverityNumber.TRACE,
     "DEBUG": SeverityNumber.DEBUG,
@@ -88,7 +89,7 @@ def write_otlp(found: SessionFiles, sid: str, file: IO[bytes], report: Report) -
 
     def write(kind: Kind) -> None:
         if waiting[kind]:
-            file.write(encode[kind](waiting[kind], sid))
+            file.write(for_terminal(encode[kind](waiting[kind], sid)))
             waiting[kind] = []
             sizes[kind] = 0
 
@@ -165,14 +166,14 @@ def span(row: Mapping[str, Any], sid: str) -> ReadableSpan:
     message = row.get("status_message")
     has_message = code is StatusCode.ERROR and isinstance(message, str)
     return ReadableSpan(
-        name=str(row.get("name", "")),
+        name=_text(row.get("name")),
         context=context or trace.INVALID_SPAN_CONTEXT,
         parent=parent,
         resource=Resource(resource),
         attributes=attributes,
         events=[
             Event(
-                str(event.get("name", "")),
+                _text(event.get("name")),
                 _values(_dict(event.get("attributes"))),
                 _ns(event.get("timestamp")),
             )
@@ -187,7 +188,7 @@ def span(row: Mapping[str, Any], sid: str) -> ReadableSpan:
         status=Status(code, message if has_message else None),
         start_time=start,
         end_time=end,
-        instrumentation_scope=InstrumentationScope(str(row.get("scope") or "")),
+        instrumentation_scope=InstrumentationScope(_text(row.get("scope"))),
     )
 
 
@@ -299,16 +300,28 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _values(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _value(value) for key, value in values.items()}
+def _values(values: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    return {key: _value(value, depth) for key, value in values.items()}
 
 
-def _value(value: Any) -> Any:
-    """Return *value* with integers that OTLP has no room for as text."""
+def _value(value: Any, depth: int = 0) -> Any:
+    """Return *value*, which is *depth* levels down, as the encoder takes it.
+
+    Integers that OTLP has no room for become text, and so does what is nested too deeply.
+    """
     if isinstance(value, int) and value not in _INT64:
         return str(value)
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth >= _MAX_DEPTH:
+        return _text(value)
     if isinstance(value, dict):
-        return _values(value)
-    if isinstance(value, list):
-        return [_value(item) for item in value]
-    return value
+        return _values(value, depth + 1)
+    return [_value(item, depth + 1) for item in value]
+
+
+def _text(value: Any) -> str:
+    """Return *value* as text: a string as it is, nothing as none, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return encode_line({"": value})[4:-2].decode()

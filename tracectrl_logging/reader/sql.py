@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.names import root_path
+from tracectrl_logging.reader.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.sqlattempt import Attempt, QueryError, one_line
-from tracectrl_logging.reader.sqlfeed import NeedsCareError, TooLongError
+from tracectrl_logging.reader.sqllines import NeedsCareError, TooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ DEFAULT_MEMORY_MB: Final = 100
 """What DuckDB may use; what needs more goes to a temporary directory."""
 
 _MIB = 1024 * 1024
-_LINE_BYTES = (1 * _MIB, 12 * _MIB, 65 * _MIB)
+_LINE_BYTES = (1 * _MIB, 12 * _MIB, MAX_LINE_BYTES)
 _HELD_ROWS = 2000
 _HELD_CHARACTERS = 4_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -76,6 +77,8 @@ class Attempt:
 
     def save(self, path: str) -> int:
         """Run the query into the Parquet file at *path*; return how many rows it has."""
+        with contextlib.suppress(FileNotFoundError):  # DuckDB replaces none but by a third file
+            os.unlink(path)
         self._prepare()
         self._wait(lambda: self._con.sql(self._sql).write_parquet(path))
         (row,) = self._con.execute(
@@ -188,7 +191,11 @@ def _is_plain(duckdb: ModuleType, con: Any, sql: str) -> bool:
         duckdb.Error: it is no SQL.
     """
     try:
+        sql.encode()
         statements = con.extract_statements(sql)
+    except UnicodeEncodeError as error:
+        msg = f"the SQL is not UTF-8: {sql!r}"
+        raise QueryError(msg) from error
     except duckdb.Error as error:
         raise QueryError(one_line(str(error))) from error
     if len(statements) > 1 and not statements[0].query:

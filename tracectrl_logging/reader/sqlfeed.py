@@ -12,21 +12,17 @@ import fcntl
 import io
 import math
 import os
-import re
 import stat
 import threading
 from typing import TYPE_CHECKING
 
 import orjson
 
-from tracectrl._json import encode_line
+from tracectrl._json import encode_line, well_formed
 from tracectrl.files.names import (
     LOG_SUFFIX,
-    OVERFLOW_STEM,
     SPAN_SUFFIX,
-    id_of_stem,
     parse_name,
-    session_id_of,
 )
 from tracectrl.files.stored import is_stem
 from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
@@ -34,6 +30,13 @@ from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
 from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
 from tracectrl_logging.reader.probe import names_in
 from tracectrl_logging.reader.records import Damage
+from tracectrl_logging.reader.sqllines import (
+    NeedsCareError,
+    TooLongError,
+    acceptable,
+    sid_of,
+    too_long,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,22 +47,13 @@ SEPARATOR = b"\x01"
 """Stands between the columns: no JSON holds it."""
 
 _SUFFIX: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
-_UNKNOWN = "unknown"
 _BLOCK_BYTES = 1024 * 1024
 _SMALL_BYTES = 32 * 1024
+_LARGE_BYTES = 2 * 1024 * 1024
 _WRITE_BYTES = 256 * 1024
 _PIPE_BYTES = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNUSUAL = (b"\r", b"\0", SEPARATOR)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-class NeedsCareError(Exception):
-    """The lines cannot be passed on unparsed."""
-
-
-class TooLongError(Exception):
-    """A line is longer than the database was told to expect."""
 
 
 class Feed:
@@ -116,6 +110,12 @@ class Feed:
         size = 0
         try:
             for block in self.blocks():
+                if len(block) > _LARGE_BYTES:
+                    self._write(b"".join(waiting))
+                    waiting.clear()
+                    size = 0
+                    self._write(block)
+                    continue
                 waiting.append(block)
                 size += len(block)
                 if size >= _WRITE_BYTES:
@@ -205,9 +205,17 @@ class Feed:
             yield from blocks
             return
         place = SEPARATOR.join(
-            (os.path.basename(file.path).encode(), orjson.dumps(_sid(file.path, stem)), b"")
+            (
+                os.path.basename(file.path).encode(),
+                orjson.dumps(well_formed(sid_of(file.path, stem))),
+                b"",
+            )
         )
         for block in blocks:
+            if len(block) > _LARGE_BYTES and block.find(b"\n") == len(block) - 1:
+                yield place
+                yield block  # one line, of which there should be no further copies
+                continue
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
 
     def _unparsed(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
@@ -217,8 +225,8 @@ class Feed:
         read, block_bytes, next_bytes = stream.read, min(size, _BLOCK_BYTES) + 1, _BLOCK_BYTES
         if hasattr(stream, "read1"):  # a block of a damaged file is lost as a whole: small ones
             read, block_bytes, next_bytes = stream.read1, _SMALL_BYTES, _SMALL_BYTES
-        rest = b""
-        number = 0
+        rest: list[bytes] = []  # the start of a line whose end has not been read yet
+        rest_bytes = number = 0
         while at < end_bytes:  # what is written faster than it is read has no end of its own
             try:
                 data = read(block_bytes)
@@ -229,18 +237,25 @@ class Feed:
             if not data:
                 break
             at += len(data)
-            if rest:
-                data = rest + data
             end = data.rfind(b"\n") + 1
-            rest = data[end:]
             if end:
                 number += data.count(b"\n", 0, end)
-                yield from self._checked(path, stem, data[:end] if rest else data, number)
-            if len(rest) > self._max_line_bytes:
-                raise TooLongError
+                block = data[:end] if end < len(data) else data
+                if rest:
+                    block = b"".join((*rest, block))
+                    rest.clear()
+                    rest_bytes = 0
+                yield from self._checked(path, stem, block, number)
+                data = data[end:]
+            if data:
+                rest.append(data)
+                rest_bytes += len(data)
+            if rest_bytes > self._max_line_bytes:
+                rest.clear()
+                raise too_long(stream, rest_bytes)
             block_bytes = next_bytes
         if rest:
-            yield from self._checked(path, stem, rest + b"\n", number + 1)
+            yield from self._checked(path, stem, b"".join((*rest, b"\n")), number + 1)
 
     def _checked(self, path: str, stem: str, block: bytes, last: int) -> Iterator[bytes]:
         for sign in _UNUSUAL:
@@ -264,35 +279,16 @@ class Feed:
 
         for number, raw, row in rows(file, report):
             if self._kind == "span" and OTLP_KEY in row:
-                for span in spans_of(path, number + before, row, _sid(path, stem), report):
-                    yield encode_line(span)
+                for span in spans_of(path, number + before, row, sid_of(path, stem), report):
+                    yield from self._short(path, number, acceptable(encode_line(span)[:-1], span))
                 continue
-            line = _acceptable(raw, row)
-            if len(line) > self._max_line_bytes:
-                if not self._skips_long:
-                    raise TooLongError
-                report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
-                continue
+            yield from self._short(path, number, acceptable(raw, row))
+
+    def _short(self, path: str, number: int, line: bytes) -> Iterator[bytes]:
+        """Yield *line* with its newline, where it is no longer than the database expects."""
+        if len(line) <= self._max_line_bytes:
             yield line + b"\n"
-
-
-def _sid(path: str, stem: str) -> str:
-    """Return the session of the lines that name none, in the file at *path*."""
-    if stem == OVERFLOW_STEM:
-        return _UNKNOWN
-    sid = id_of_stem(stem)
-    if sid is None:
-        try:
-            return session_id_of(path)
-        except (*UNREADABLE, ValueError, ImportError):
-            return stem
-    return sid
-
-
-def _acceptable(raw: bytes, row: dict[str, object]) -> bytes:
-    """Return *raw* so that the database takes it: on one line, and without lone surrogates."""
-    if _SURROGATE.search(raw) is not None:
-        import json  # noqa: PLC0415 - for few lines only
-
-        return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
-    return raw.replace(b"\r", b" ")
+        elif self._skips_long:
+            self._report(Damage(path, number, f"longer than {self._max_line_bytes} bytes"))
+        else:
+            raise TooLongError

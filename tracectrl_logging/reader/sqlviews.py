@@ -65,13 +65,17 @@ TABLES: Final[dict[Kind, str]] = {"log": "logs", "span": "spans"}
 _PLACED: Final = frozenset({"session_id", "file"})
 _NO_KEY: Final = frozenset({"extras", "file"})
 
+_NO_TEXT: Final = r"[\[{].*|true|false|[-+.0-9eE]+"
+"""What a list, an object, a boolean or a number looks like as text."""
+
 _LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_LEVELS))
 SESSIONS: Final = f"""
 CREATE VIEW sessions AS SELECT
   session_id,
   min(first_time) AS first_time,
   max(last_time) AS last_time,
-  (epoch_us(max(last_time)) - epoch_us(min(first_time))) * 1000 AS duration_ns,
+  TRY_CAST((epoch_us(max(last_time))::HUGEINT - epoch_us(min(first_time))) * 1000 AS BIGINT)
+    AS duration_ns,
   count(*) FILTER (is_log) AS logs,
   count(*) FILTER (NOT is_log) AS spans,
   count(*) FILTER (is_error) AS errors,
@@ -226,7 +230,12 @@ def _expression(kind: Kind, name: str, keys: list[str], root: str) -> str:
         return f"json_merge_patch(line, '{json.dumps(known)}')"
     text = f"texts[{keys.index(name) + 1}]"
     if name == "session_id":
-        return f"coalesce({text}, sid->>'$')"
+        # An ID is text that is not empty. Only what may be JSON of another type is asked for its own.
+        return (
+            f"CASE WHEN {text} IS NULL OR {text} = '' THEN sid->>'$' "
+            f"WHEN regexp_full_match({text}, '{_NO_TEXT}', 's') "
+            f"AND json_type(line, '$.session_id') <> 'VARCHAR' THEN sid->>'$' ELSE {text} END"
+        )
     if name == "exception":
         kept = ", ".join(f"'{key}': line->>'$.exception.{key}'" for key in _exception_keys())
         alone = ", ".join(

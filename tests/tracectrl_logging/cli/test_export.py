@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING
@@ -39,18 +40,6 @@ def test_default_name(
     assert {"traces", "%2E.%2Fa%20b.zip", "%2E.%2Fa%20b.otlp.jsonl"} == {
         path.name for path in tmp_path.iterdir()
     }
-
-
-def test_no_overwriting(command: Command, write: Write, tmp_path: Path) -> None:
-    """A file that is there stays, unless ``--force`` says otherwise."""
-    write("s.logs.jsonl", b'{"message":"m"}')
-    target = tmp_path / "x.zip"
-    target.write_bytes(b"mine")
-    result = command("export", "s", "-o", str(target))
-    assert (2, "", b"mine") == (result.exit_code, result.stdout, target.read_bytes())
-    assert "--force" in result.stderr
-    assert 0 == command("export", "s", "-o", str(target), "--force").exit_code
-    assert zipfile.is_zipfile(target)
 
 
 def test_stdout(command: Command, write: Write) -> None:
@@ -107,3 +96,13 @@ def test_missing_extra(
     result = command("export", "s", "--format", "otlp", "-o", str(tmp_path / "x"))
     assert 2 == result.exit_code
     assert "pip install 'tracectrl-logging[otlp]'" in result.stderr
+
+
+def test_stdout_that_is_closed(write: Write, root: Path) -> None:
+    """``>&-`` loses the file, and nothing else happens."""
+    write("s.logs.jsonl", b'{"message":"m"}')
+    source = '"$0" -m tracectrl_logging.cli export s -o - --root "$1" >&-'
+    done = subprocess.run(
+        ["sh", "-c", source, sys.executable, root], capture_output=True, check=False
+    )
+    assert (0, b"") == (done.returncode, done.stderr)

@@ -180,6 +180,9 @@ def test_mistakes_are_escaped(args: tuple[str, ...], command: Command, write: Wr
         ("prune", "--keep", "0", "--dry-run"),
         ("prune", "--keep", "0", "--dry-run", "--json"),
         ("compress", "--dry-run", "--json"),
+        ("query", "FROM logs", "--json"),
+        ("query", "FROM spans"),
+        ("export", "s", "--format", "otlp", "-o", "-"),
     ],
 )
 def test_what_is_stored_is_escaped(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl_logging import cli
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -124,3 +126,42 @@ def test_ascii_terminal(write: Write, root: Path) -> None:
         check=False,
     )
     assert (0, True) == (done.returncode, r"\xfcn\xefcode" in done.stdout)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["show", "--help"], ["sessions"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_full_output(args: list[str], write: Write, root: Path) -> None:
+    """An output that takes nothing is one line on stderr and the status 2."""
+    write("s.logs.jsonl", b"{}")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "--root", str(root), *args], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (2, b"Error: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_interrupt_of_an_import() -> None:
+    """Ctrl-C among the imports ends the command as one later does, without a traceback."""
+    source = (
+        "import sys, tracectrl_logging.cli as cli\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'tracectrl_logging.cli.common': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, check=False)
+    assert (130, b"", b"") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_interrupt_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does Ctrl-C while the command line is read."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Group.parse_args", interrupt)
+    monkeypatch.setattr(sys, "argv", ["tracectrl-logs", "sessions"])
+    with pytest.raises(SystemExit) as raised:
+        cli.main()
+    assert 130 == raised.value.code

@@ -105,6 +105,18 @@ def test_parquet(command: Command, tmp_path: Path) -> None:
     assert 1 == command("query", "FROM spans", "--format", "parquet").exit_code
 
 
+def test_parquet_of_damage(command: Command, write: Write, tmp_path: Path) -> None:
+    """Parquet is right where lines have to be looked at one by one, after a first attempt."""
+    import duckdb  # noqa: PLC0415 - an extra
+
+    write("a.logs.jsonl", b'{"message":"one"}', b"\0\0", b"bad", b'{"message":"two"}')
+    target = tmp_path / "x.parquet"
+    assert 0 == command("query", "FROM logs", "--format", "parquet", "-o", str(target)).exit_code
+    assert [("one",), ("two",)] == duckdb.execute(
+        f"SELECT message FROM '{target}'"  # noqa: S608
+    ).fetchall()
+
+
 @pytest.mark.usefixtures("lines")
 def test_table(command: Command, tmp_path: Path) -> None:
     """A table's columns are aligned, numbers to the right, and nothing drives the terminal."""
@@ -213,3 +225,47 @@ def test_missing_extra(command: Command, root: Path, monkeypatch: pytest.MonkeyP
         result = command("query", "FROM logs", "--format", form)
         assert 2 == result.exit_code
         assert "pip install 'tracectrl-logging[sql]'" in result.stderr
+
+
+def test_csv_on_a_terminal(write: Write, root: Path) -> None:
+    """On a terminal nothing stored, and no name of a column, is obeyed."""
+    write("a.logs.jsonl", b'{"message":"\\u001b[2J\\u009b1m\\u202e,\\n"}')
+    main, other = pty.openpty()
+    sql = 'SELECT message AS "\x1b[1m" FROM logs'
+    done = subprocess.run(
+        [sys.executable, "-m", "tracectrl_logging.cli", "query", sql, "--format", "csv"],
+        stdout=other,
+        env={**os.environ, "TRACECTRL_TRACE_DIR": str(root)},
+        check=False,
+    )
+    os.close(other)
+    seen = os.read(main, 65536).decode().replace("\r\n", "\n")
+    os.close(main)
+    assert 0 == done.returncode
+    assert '\\x1b[1m\n"\\x1b[2J\\x9b1m\\u202e,\n"\n' == seen
+
+
+def test_json_of_many_lines(command: Command, root: Path) -> None:
+    """A JSON value that is written on many lines is on one, as JSON Lines are."""
+    root.mkdir()
+    sql = "SELECT '{\n \"a\": [1,\r\n2]}'::json AS j"
+    (line,) = command("query", sql, "--json").stdout_bytes.split(b"\n")[:-1]
+    assert {"j": {"a": [1, 2]}} == json.loads(line)
+
+
+def test_sql_that_is_no_text(command: Command, root: Path) -> None:
+    """A query that is not UTF-8, or that a closed stdin should hold, is wrong use."""
+    root.mkdir()
+    program = [sys.executable, "-m", "tracectrl_logging.cli", "query", "--root", str(root)]
+    for args, given, said in (
+        ([b"select '\xff'"], b"", b"not UTF-8"),
+        (["-"], b"select '\xff'", b"not UTF-8"),
+    ):
+        done = subprocess.run([*program, *args], input=given, capture_output=True, check=False)
+        assert (2, True, 1) == (done.returncode, said in done.stderr, done.stderr.count(b"\n"))
+    source = '"$0" -m tracectrl_logging.cli query - --root "$1" <&-'
+    done = subprocess.run(
+        ["sh", "-c", source, sys.executable, root], capture_output=True, check=False
+    )
+    assert (2, b"Error: stdin, which '-' stands for, is closed\n") == (done.returncode, done.stderr)
+    assert 2 == command("query", "SELECT 1", "--memory", "9" * 30).exit_code

@@ -202,3 +202,11 @@ def test_time_zone(command: Command) -> None:
     lines = command("sessions", "--tz", "Asia/Tokyo", "-n", "1").stdout.splitlines()
     assert "LAST (Asia/Tokyo)" in lines[0]
     assert "2025-01-03 19:00:06" in lines[1]
+
+
+def test_years_apart(command: Command, write: Write) -> None:
+    """A duration that no 64 bits hold is null, and the session is there all the same."""
+    form = b'{"timestamp":"%s-01-01T00:00:00.000000Z","message":"m"}'
+    write("s.logs.jsonl", form % b"0001", form % b"2026")
+    (row,) = map(json.loads, command("sessions", "--json").stdout.splitlines())
+    assert (None, 2) == (row["duration_ns"], row["logs"])

@@ -106,3 +106,22 @@ def test_damage(root: Path) -> None:
     assert [f"{log_path('s', root)}: line 2: not JSON"] == damages
     assert ["s.logs.jsonl: line 2: not JSON"] == json.loads(files["manifest.json"])["damage"]
     assert b'{"message":"m"}\nbad\n' == files["files/s.logs.jsonl"]
+
+
+def test_file_that_is_appended_to(root: Path, tmp_path: Path) -> None:
+    """The file is not asked where it is: one that says something else gets the same bytes."""
+    root.mkdir()
+    log_path("s", root).write_bytes(b'{"message":"m"}\n')
+    target = tmp_path / "x.zip"
+    target.write_bytes(b"before")
+    with target.open("ab") as file:
+        write_zip(
+            find("s", root),
+            "s",
+            file,
+            lambda it: pytest.fail(str(it)),
+            as_text=lambda line: line.time,
+            as_json=lambda line: line.raw,
+        )
+    assert b"before" + exported("s", root) == target.read_bytes()
+    assert "manifest.json" in content(target.read_bytes())

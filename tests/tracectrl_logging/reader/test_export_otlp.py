@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracectrl._json import timestamp_ns
-from tracectrl.files import log_path
+from tracectrl.files import log_path, span_path
 from tracectrl.session import session
 from tracectrl_logging import reader
 from tracectrl_logging.reader import export_otlp
@@ -167,6 +167,46 @@ def test_foreign_lines(root: Path) -> None:
     attributes = {item["key"]: item["value"] for item in notice["attributes"]}
     assert {"stringValue": "Traceback ..."} == attributes["exception.stacktrace"]
     assert {"stringValue": "Stack ..."} == attributes["code.stacktrace"]
+
+
+@pytest.mark.parametrize("depth", [1, 24, 30, 250, 1000])
+@pytest.mark.parametrize("form", ['{"k":%s}', "[%s]"])
+def test_deep_nesting(depth: int, form: str, root: Path) -> None:
+    """What is nested too deeply for readers of OTLP is text from there on, wherever it stands."""
+    before, after = form.split("%s")
+    deep = before * depth + "1" + after * depth
+    root.mkdir()
+    log_path("s", root).write_text(f'{{"message":{deep},"x":{deep},"stack":{deep}}}\n')
+    span_path("s", root).write_text(
+        f'{{"name":{deep},"scope":{deep},"attributes":{{"x":{deep}}},"resource":{{"x":{deep}}},'
+        f'"events":[{{"name":{deep},"attributes":{{"x":{deep}}}}}],'
+        f'"links":[{{"trace_id":"{"1" * 32}","span_id":"{"1" * 16}","attributes":{{"x":{deep}}}}}]}}\n'
+    )
+    batches = exported("s", root)
+    assert 2 == len(batches)
+    (span,) = (span for row in batches if "resourceSpans" in row for span in flat_spans(row, "s"))
+    assert span["name"].startswith(before * min(depth, 20))
+    if depth <= 250:
+        inner, text = span["attributes"]["x"], ""
+        while not isinstance(inner, (int, str)):
+            inner = inner["k"] if isinstance(inner, dict) else inner[0]
+            text += before
+        if depth > 24:
+            assert isinstance(inner, str)
+            assert deep.startswith(text + inner.partition("<")[0].partition('"<')[0][:20])
+        else:
+            assert (1, before * depth) == (inner, text)
+
+
+def test_terminals(root: Path) -> None:
+    """What a terminal might obey is spelt out, which is the same JSON."""
+    root.mkdir()
+    log_path("s", root).write_text('{"message":"\x9b1m\u202e\x7f"}\n', encoding="utf-8")
+    file = io.BytesIO()
+    export_otlp.write_otlp(find("s", root), "s", file, lambda it: pytest.fail(str(it)))
+    assert file.getvalue().isascii()
+    (record,) = records_of([json.loads(file.getvalue())])
+    assert "\x9b1m\u202e\x7f" == record["body"]["stringValue"]
 
 
 def test_batches_are_bounded(root: Path) -> None:

@@ -194,6 +194,18 @@ def test_long_lines(megabytes: int, ask: Any, write: Write) -> None:
     )
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n" + LINE % b"1" + b"\n"])
+def test_too_long_lines(end: bytes, ask: Any, write: Write) -> None:
+    """A line past the limit of all commands is damage, cut off or not; the others are there."""
+    path = write("s.logs.jsonl", LINE % b"1", LINE % b"2")
+    with path.open("ab") as file:
+        file.write((LINE % (b"x" * 33 * 1024 * 1024)) + end)
+    damages: list[str] = []
+    expected = [("1", 2 if b"1" in end else 1), ("2", 1)]
+    assert expected == ask("SELECT message, count(*) FROM logs GROUP BY 1 ORDER BY 1", damages)
+    assert [f"{path}: line 3: longer than 33554432 bytes"] == damages
+
+
 def test_hostile_names(ask: Any, root: Path, write: Write, tmp_path: Path) -> None:
     """Nothing but regular files counts, and no name means another file."""
     elsewhere = tmp_path / "elsewhere"
@@ -226,6 +238,50 @@ def test_sessions_of_lines_without_an_id(sid: str, ask: Any, root: Path) -> None
         line + b'\n{"message":"n"}\n{"message":"o","session_id":null}\n'
     )
     assert [(sid, 3)] == ask("SELECT session_id, count(*) FROM logs GROUP BY 1")
+
+
+@pytest.mark.parametrize("sid", ["a\ud800", "\udfff", "b\udc80" * 100])
+def test_lone_surrogates(sid: str, ask: Any, logger: logging.Logger, root: Path) -> None:
+    r"""What UTF-8 cannot hold is spelt out as ``\udXXX``, so that two IDs stay two."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(root, format="otlp")))
+    for name in (sid, f"{sid}\udabc"):
+        with session(name), provider.get_tracer("t").start_as_current_span("span"):
+            logger.info("%s", name)
+    with log_path(sid, root).open("a", encoding="utf-8") as file:
+        file.write('{"message":"alone"}\n')
+    provider.shutdown()
+    expected = sid.encode("utf-8", "backslashreplace").decode()
+    assert [(expected, 2, 1), (f"{expected}\\udabc", 1, 1)] == ask(
+        "SELECT session_id, logs, spans FROM sessions ORDER BY logs DESC"
+    )
+    assert [(2,)] == ask("SELECT count(*) FROM logs WHERE message = session_id")
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_ids_that_are_none(careful: bool, ask: Any, write: Write) -> None:  # noqa: FBT001 - a parameter
+    """A session ID that is empty, or no text, is none: the line is its file's."""
+    ids = ['""', '["x"]', '{"a":1}', "1", "-2.5e7", "true", "false", "null", "[]"]
+    texts = ['"1"', '"true"', '"[x]"', '"{}"', '"-1e5"', '" "']
+    lines = [b'{"message":"m","session_id":%s}' % it.encode() for it in ids + texts]
+    write("s.logs.jsonl", *lines, *([b"\0"] if careful else []))
+    write("s.spans.jsonl", *lines)
+    expected = sorted([("s", len(ids)), *((json.loads(text), 1) for text in texts)])
+    for table in ("logs", "spans"):
+        sql = f"SELECT session_id, count(*) FROM {table} GROUP BY 1 ORDER BY 1"  # noqa: S608
+        assert expected == ask(sql, [])
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_years_apart(year: str, ask: Any, write: Write) -> None:
+    """A session whose duration no 64 bits hold has none, and hides no other."""
+    write("a.logs.jsonl", LINE % b"1", (LINE % b"2").replace(b"2026-", f"{year}-".encode()))
+    write("b.logs.jsonl", b'{"timestamp":"infinity"}', b'{"timestamp":"2026-01-01T00:00:00Z"}')
+    write("c.logs.jsonl", b'{"timestamp":"2026-01-01T00:00:00Z"}')
+    expected = [("b", None), ("c", 0), ("s", None)]
+    assert expected == ask("SELECT session_id, duration_ns FROM sessions ORDER BY 1")
+    assert 3 == len(ask("FROM sessions"))
 
 
 def test_overflow(ask: Any, root: Path) -> None:
