@@ -71,11 +71,14 @@ class Redactor:
         The very dict comes back where it holds none, as far as names and types tell at a glance.
         """
         harmless = self._harmless
-        for name, value in fields.items():
-            if name not in harmless or type(value) not in LEAVES:
-                break
-        else:
-            return fields
+        try:
+            for name, value in fields.items():
+                if name not in harmless or type(value) not in LEAVES:
+                    break
+            else:
+                return fields
+        except TypeError:  # a type, or a key, that has no hash
+            pass
         if len(harmless) < _MAX_KEPT:
             harmless.update(name for name in fields if type(name) is str and self.lets(name))
         return _Walk(self._names, self._tests).pairs(list(fields.items()), ())
@@ -117,8 +120,11 @@ class _Walk:
 
     def value(self, name: str, value: Any, inside: tuple[int, ...]) -> Any:
         """Return *value*, found under the key *name*, less its secrets."""
-        if type(value) in LEAVES:
-            return value
+        try:
+            if type(value) in LEAVES:
+                return value
+        except TypeError:  # a metaclass that compares, and does not hash
+            pass
         try:
             return self._looked_into(name, value, inside)
         except Exception:  # noqa: BLE001 - what cannot be looked into is not shown

@@ -167,7 +167,7 @@ def checked(sid: object) -> str:
     if not sid:
         msg = "a session ID cannot be empty; new_session() mints one, detached() leaves the session"
         raise ValueError(msg)
-    return sid
+    return sid if type(sid) is str else str.__str__(sid)  # an enum's is its value
 
 
 def session_in(context: Context) -> str | None:

@@ -172,7 +172,7 @@ class Encoder:
                     extras[name] = value = fields[name]
                     if looks and type(value) not in LEAVES:
                         is_clean = False
-                elif name not in _NO_EXTRAS and name[0] != "_":
+                elif name not in _NO_EXTRAS and name[:1] != "_":
                     extras[name] = value = fields[name]
                     self._learn(name)
                     if redact is not None or type(value) not in LEAVES:
@@ -199,9 +199,10 @@ class Encoder:
 
     def _head(self, level: str, name: str) -> bytes:
         head = b'Z","level":%b,"logger":%b,"message":' % (_dumps(level), _dumps(name))
-        if len(self._heads) >= _MAX_KEPT:
-            self._heads.clear()
-        self._heads[level, name] = head
+        if type(level) is str and type(name) is str:  # else True would stand for 1
+            if len(self._heads) >= _MAX_KEPT:
+                self._heads.clear()
+            self._heads[level, name] = head
         return head
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ class SessionFileHandler(logging.Handler):
         try:
             passed: Any = self.filter(record)
         except Exception:  # noqa: BLE001 - a filter is the user's code
-            self.handleError(record)
+            self._tell_of(record)
             return False
         if passed:  # since Python 3.12 a filter may answer with another record
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
@@ -139,6 +140,11 @@ class SessionFileHandler(logging.Handler):
                 sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
+            self._tell_of(record)
+
+    def _tell_of(self, record: logging.LogRecord) -> None:
+        """Hand *record* and the exception to :meth:`handleError`, whose stderr may be closed."""
+        with contextlib.suppress(Exception):
             self.handleError(record)
 
     def _formatted(self, rendered: str, record: logging.LogRecord) -> tuple[str, bytes]:

@@ -137,8 +137,13 @@ class Rows:
         if self.redact is None:
             return row
         extras = {key: row[key] for key in row if key not in _KEYS}
-        clean = self.redact.value(extras)
-        return row if clean is extras else {**row, **clean}
+        clean = dict(self.redact.value(extras))
+        for key in row.keys() & _KEYS:  # these names are no secrets; what is in them may be
+            value = self.redact.value(row[key])
+            if value is not row[key]:
+                clean[key] = value
+        changed = {key: value for key, value in clean.items() if value is not row[key]}
+        return {**row, **changed} if changed else row
 
     def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
         """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""
@@ -200,7 +205,8 @@ class Rows:
     def _of_special_event(
         self, logger: object, method: str, text: str, event: dict[str, Any], own: dict[str, Any]
     ) -> dict[str, Any]:
-        record: logging.LogRecord | None = event.pop("_record", None)
+        is_records = isinstance(event.get("_record"), logging.LogRecord)  # or somebody's own key
+        record: logging.LogRecord | None = event.pop("_record") if is_records else None
         event.pop("_from_structlog", None)
         own.update((key, event.pop(key)) for key in (*STAMP_KEYS, ABSENT) if key in event)
         exc_info, exc_text = event.pop("exc_info", None), None

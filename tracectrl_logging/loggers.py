@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -146,5 +147,6 @@ class SessionFileLoggerFactory:
 def report() -> None:
     """Print the exception being handled to stderr, as ``logging.Handler.handleError`` does."""
     if logging.raiseExceptions and sys.stderr:
-        sys.stderr.write("--- Logging error ---\n")
-        traceback.print_exc(file=sys.stderr)
+        with contextlib.suppress(Exception):  # closed, or too narrow for the text
+            sys.stderr.write("--- Logging error ---\n")
+            traceback.print_exc(file=sys.stderr)

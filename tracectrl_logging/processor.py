@@ -32,7 +32,10 @@ def add_session_context(
         event_dict.update(stamp())
         return event_dict
     record = event_dict.get("_record")
-    ids = stamp() if record is None else stamp_of(record.__dict__)[0]
+    fields = getattr(
+        record, "__dict__", None
+    )  # of a log record; else it is a key of somebody's own
+    ids = stamp() if fields is None else stamp_of(fields)[0]
     absent = event_dict.get(ABSENT)
     for key, value in ids.items():
         if key not in event_dict or (absent is not None and event_dict[key] == absent):

@@ -294,3 +294,21 @@ def test_names_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {f"n{number}": 1} == redactor({f"n{number}": 1})
 
     assert len(redactor._harmless) <= 4
+
+
+def test_a_type_that_has_no_hash() -> None:
+    """Its metaclass compares, and does not hash: no line is lost over it."""
+
+    class Comparing(type):
+        def __eq__(cls, other: object) -> bool:
+            return cls is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    class Value(metaclass=Comparing):
+        pass
+
+    redactor = Redactor(["password"])
+    for _ in range(2):
+        assert {"v", "password"} == set(redactor({"v": Value(), "password": 1}))
+        assert MARKER == redactor({"v": Value(), "password": 1})["password"]

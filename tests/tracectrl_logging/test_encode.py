@@ -158,6 +158,22 @@ class TestRecords:
 
         assert b'"message":"x!"' in Encoder().record(record)[1]
 
+    @pytest.mark.parametrize("name", [("_", "x"), 1, None, "", "_"])
+    def test_an_odd_name(self, name: Any) -> None:
+        """It is an extra, or none, as elsewhere."""
+        record = logging.makeLogRecord({"msg": "m", name: 1})
+        rows = Rows()
+
+        assert general(rows, lambda: rows.of_record(record)) == Encoder().record(record)
+
+    def test_levels_that_are_equal(self) -> None:
+        """And are no text: each is written as what it is."""
+        encoder = Encoder()
+        for level, text in ((True, b"true"), (1, b"1"), (1.0, b"1.0")):
+            record = logging.makeLogRecord({"msg": "m", "levelname": level})
+
+            assert b'"level":' + text + b"," in encoder.record(record)[1]
+
     def test_many_loggers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is kept is bounded."""
         monkeypatch.setattr(module, "_MAX_KEPT", 4)

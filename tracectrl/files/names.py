@@ -144,6 +144,8 @@ def stem_of(sid: str) -> str:
     if not isinstance(sid, str):
         msg = f"a session ID is a string, not {type(sid).__name__}: {sid!r}"
         raise TypeError(msg)
+    if type(sid) is not str:
+        sid = str.__str__(sid)  # an enum's, whose own __format__ may say anything
     if _PLAIN.fullmatch(sid) and not _DEVICE.fullmatch(sid):
         return sid
     if not sid:
