@@ -91,7 +91,7 @@ def test_pipes_and_devices(args: tuple[str, ...], command: Command, tmp_path: Pa
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     read: list[bytes] = []
-    thread = threading.Thread(target=lambda: read.append(fifo.read_bytes()))
+    thread = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
     thread.start()
     assert 0 == command(*args, "-o", str(fifo)).exit_code
     thread.join()
