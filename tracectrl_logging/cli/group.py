@@ -87,6 +87,7 @@ def _quiet_ends() -> Iterator[None]:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except OSError as error:
+        _drop_output()  # what could be written has been; the rest would be tried again at the end
         name = "" if error.filename is None else f": {shown(os.fsdecode(error.filename))}"
         text = f"{error.strerror or error}{name}"
         raise UnusableError(text) from error
