@@ -94,8 +94,8 @@ def test_pipes_and_devices(args: tuple[str, ...], command: Command, tmp_path: Pa
     thread = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
     thread.start()
     assert 0 == command(*args, "-o", str(fifo)).exit_code
-    thread.join()
-    assert read[0]
+    thread.join(30)
+    assert [True] == [bool(data) for data in read]
     assert fifo.is_fifo()
     assert 0 == command(*args, "-o", os.devnull).exit_code
 
