@@ -193,7 +193,7 @@ class Appender:
         return len(self._table.files)
 
     def _own_table(self) -> Table:
-        """Return the table of this process, which is a forked child, after it has none yet."""
+        """Return the table of this process, a forked child that has its parent's still."""
         fresh = Table()
         tables = self._tables
         table = tables.setdefault(fresh.pid, fresh)  # atomic: threads agree on one

@@ -14,7 +14,7 @@ _WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux, which Python does not name
 
 
 class _Here:
-    """What :func:`_here` returns where the kernel does not help."""
+    """What :func:`here` returns where the kernel does not help."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
