@@ -120,13 +120,8 @@ class _Walk:
 
     def value(self, name: str, value: Any, inside: tuple[int, ...]) -> Any:
         """Return *value*, found under the key *name*, less its secrets."""
-        try:
-            if type(value) in LEAVES:
-                return value
-        except TypeError:  # a metaclass that compares, and does not hash
-            pass
-        try:
-            return self._looked_into(name, value, inside)
+        try:  # a metaclass that compares, and does not hash, cannot be looked up either
+            return value if type(value) in LEAVES else self._looked_into(name, value, inside)
         except Exception:  # noqa: BLE001 - what cannot be looked into is not shown
             return self._marker()
 

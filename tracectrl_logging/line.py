@@ -137,13 +137,10 @@ class Rows:
         if self.redact is None:
             return row
         extras = {key: row[key] for key in row if key not in _KEYS}
-        clean = dict(self.redact.value(extras))
-        for key in row.keys() & _KEYS:  # these names are no secrets; what is in them may be
-            value = self.redact.value(row[key])
-            if value is not row[key]:
-                clean[key] = value
-        changed = {key: value for key, value in clean.items() if value is not row[key]}
-        return {**row, **changed} if changed else row
+        # The line's own names are no secrets; what is in them may be.
+        own = {key: self.redact.value(row[key]) for key in row.keys() & _KEYS}
+        clean = {**row, **self.redact.value(extras), **own}
+        return clean if any(clean[key] is not row[key] for key in row) else row
 
     def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
         """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""

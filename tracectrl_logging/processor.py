@@ -32,9 +32,8 @@ def add_session_context(
         event_dict.update(stamp())
         return event_dict
     record = event_dict.get("_record")
-    fields = getattr(
-        record, "__dict__", None
-    )  # of a log record; else it is a key of somebody's own
+    # Of a log record; else it is a key of somebody's own.
+    fields = getattr(record, "__dict__", None)
     ids = stamp() if fields is None else stamp_of(fields)[0]
     absent = event_dict.get(ABSENT)
     for key, value in ids.items():
