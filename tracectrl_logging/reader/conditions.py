@@ -62,14 +62,13 @@ _UNIT_NS: Final = {
     "h": 3600 * _SECOND_NS,
     "d": 86_400 * _SECOND_NS,
 }
-_DURATION: Final = re.compile(
-    r"(?P<number>-?[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ns|us|µs|ms|s|min|m|h|d)", re.ASCII
-)
+_UNITS: Final = "|".join(_UNIT_NS)
+_DURATION: Final = re.compile(rf"(?P<number>-?[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>{_UNITS})", re.ASCII)
 _TIMES: Final = frozenset({"timestamp", "start_time", "end_time"})
 _AMOUNT: Final = r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
 # What was meant as a number with a unit, and is none; and several of them: 1h30m.
 _NO_DURATION: Final = re.compile(
-    rf"{_AMOUNT}\s*[^\W\d_]+|(?:{_AMOUNT}\s*(?:ns|us|µs|ms|s|min|m|h|d)\s*)+", re.IGNORECASE
+    rf"{_AMOUNT}\s*[^\W\d_]+|(?:{_AMOUNT}\s*(?:{_UNITS})\s*)+", re.IGNORECASE
 )
 _KEY_UNIT_NS: Final = {
     "_ns": 1,
