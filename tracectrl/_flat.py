@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from opentelemetry.trace import StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
 
@@ -13,15 +14,22 @@ if TYPE_CHECKING:
     from enum import Enum
 
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import Link, Status
 
     from tracectrl.redaction import Redactor
 
 _dumps = orjson.dumps
-_IDS = b'%b,"trace_id":"%032x","span_id":"%016x","trace_flags":"%02x"'
+_LINE = (
+    b'%b,"trace_id":"%032x","span_id":"%016x","trace_flags":"%02x"%b'
+    b',"start_time":"%b%06dZ","end_time":"%b%06dZ","duration_ns":%d,%b%b%b'
+)
 _PARENT = b',"parent_span_id":"%016x"'
-_TIMES = b',"start_time":"%b%06dZ","end_time":"%b%06dZ","duration_ns":%d,'
 _NS = 1_000_000_000
+
+_OUTCOMES = {
+    name: b'"status":"%b","status_message":null' % name.encode() for name in StatusCode.__members__
+}
 
 
 class FlatLines:
@@ -40,7 +48,7 @@ class FlatLines:
         self._redact = redact
         self._attributes = _held if redact is None else self._redacted
         # Each one tuple, so that a thread never sees a mixed pair.
-        self._resource: tuple[Resource | None, dict[str, Any], dict[str, Any]] = None, {}, {}
+        self._shared: tuple[object, object, bytes, Any] = self, self, b"", None  # no span's
         self._second: tuple[int | None, bytes] = (None, b"")
 
     def __call__(self, span: ReadableSpan, sid: str) -> bytes:
@@ -54,21 +62,16 @@ class FlatLines:
         except Exception:  # noqa: BLE001 - what is not plain: the general way knows
             return self._in_general(span, sid)
 
-    def _in_one_pass(self, span: ReadableSpan, sid: str) -> bytes:
+    def _in_one_pass(self, span: Any, sid: str) -> bytes:
         """Do so, where all of it is plain, and raise anything else."""
-        context: Any = span.get_span_context()
-        if not context.is_valid:
+        # As the SDK holds them: to ask for a copy takes a lock and a while, and the span has ended.
+        attributes, events, links = span._attributes, span._events._dq, span._links._dq  # noqa: SLF001
+        trace_id, span_id, _, flags, _, is_valid = span.get_span_context()
+        if not is_valid:
             raise ValueError
-        head = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
-        ids = _IDS % (
-            _dumps(head, None, OPTIONS)[:-1],
-            context.trace_id,
-            context.span_id,
-            context.trace_flags & 0xFF,
-        )
-        parent = span.parent
+        parent, parent_id = span.parent, b""
         if parent is not None and parent.is_valid:
-            ids += _PARENT % parent.span_id
+            parent_id = _PARENT % parent.span_id
         start, end = span.start_time, span.end_time
         if type(start) is not int or type(end) is not int or not end:
             raise TypeError
@@ -76,13 +79,43 @@ class FlatLines:
         known, start_text = self._second
         if second != known:
             start_text = self._start(second)
-        second, end_rest = divmod(end, _NS)
-        known, end_text = self._second
-        if second != known:
+        end_text, end_rest = start_text, rest + end - start
+        if not 0 <= end_rest < _NS:
+            second, end_rest = divmod(end, _NS)
             end_text = self._start(second)
-        times = _TIMES % (start_text, rest // 1000, end_text, end_rest // 1000, end - start)
-        row = self._later_keys(span, timestamp_ns)
-        return b"".join((ids, times, _dumps(row, None, LINE_OPTIONS)[1:]))
+        resource, scope, origin, last = self._shared
+        if resource is not span.resource or scope is not span.instrumentation_scope:
+            origin, last = self._look_at(span)
+        status = span.status
+        outcome = (
+            _OUTCOMES[status.status_code._name_]
+            if status.description is None
+            else _dumps(_outcome(status), None, OPTIONS)[1:-1]
+        )
+        head = {"name": span.name, "kind": span.kind._name_, "session_id": sid}
+        row = {
+            "attributes": attributes._dict  # noqa: SLF001
+            if self._redact is None
+            else self._redacted(attributes),
+            "events": self._events(events, timestamp_ns) if events else [],
+            "links": self._links(links) if links else [],
+            "resource": last,
+        }
+        return _LINE % (
+            _dumps(head, None, OPTIONS)[:-1],
+            trace_id,
+            span_id,
+            flags & 0xFF,
+            parent_id,
+            start_text,
+            rest // 1000,
+            end_text,
+            end_rest // 1000,
+            end - start,
+            outcome,
+            origin,
+            _dumps(row, None, LINE_OPTIONS)[1:],
+        )
 
     def _in_general(self, span: ReadableSpan, sid: str) -> bytes:
         try:
@@ -105,57 +138,55 @@ class FlatLines:
         row["start_time"] = time_of(start)
         row["end_time"] = time_of(end)
         row["duration_ns"] = end - start
-        row.update(self._later_keys(span, time_of))
-        return row
-
-    def _later_keys(self, span: ReadableSpan, time_of: Callable[[int], str]) -> dict[str, Any]:
-        """Return what follows the times."""
-        attributes = self._attributes
-        known, service, resource = self._resource
-        if known is not span.resource:
-            service, resource = self._look_at(span.resource)
-        status = span.status
-        scope = span.instrumentation_scope
-        events, links = _items(span, "_events"), _items(span, "_links")
         return {
-            "status": _name(status.status_code),
-            "status_message": status.description,
-            **service,
-            "scope": scope.name if scope else "",
-            "attributes": attributes(getattr(span, "_attributes", None)),
-            "events": events
-            and [
-                {
-                    "name": event.name,
-                    "timestamp": time_of(event.timestamp),
-                    "attributes": attributes(event.attributes),
-                }
-                for event in events
-            ],
-            "links": links
-            and [
-                {
-                    "trace_id": f"{link.context.trace_id:032x}",
-                    "span_id": f"{link.context.span_id:016x}",
-                    "attributes": attributes(link.attributes),
-                }
-                for link in links
-            ],
-            "resource": resource,
+            **row,
+            **_outcome(span.status),
+            **self._origin(span),
+            "attributes": self._attributes(getattr(span, "_attributes", None)),
+            "events": self._events(_items(span, "_events"), time_of),
+            "links": self._links(_items(span, "_links")),
+            "resource": self._attributes(span.resource.attributes),
         }
+
+    def _origin(self, span: ReadableSpan) -> dict[str, Any]:
+        name = _service_of(span.resource) or self._service
+        service = {} if name is None else {"service": name}
+        scope = span.instrumentation_scope
+        return {**service, "scope": scope.name if scope else ""}
+
+    def _events(self, events: Iterable[Event], time_of: Callable[[int], str]) -> list[Any]:
+        attributes = self._attributes
+        return [
+            {
+                "name": event.name,
+                "timestamp": time_of(event.timestamp),
+                "attributes": attributes(event.attributes),
+            }
+            for event in events
+        ]
+
+    def _links(self, links: Iterable[Link]) -> list[Any]:
+        return [
+            {
+                "trace_id": f"{link.context.trace_id:032x}",
+                "span_id": f"{link.context.span_id:016x}",
+                "attributes": self._attributes(link.attributes),
+            }
+            for link in links
+        ]
 
     def _start(self, second: int) -> bytes:
         start = timestamp_ns(second * _NS)[:-7].encode()
         self._second = (second, start)
         return start
 
-    def _look_at(self, resource: Resource) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the service and the attributes of *resource*, which most spans share."""
-        name = _service_of(resource) or self._service
-        service = {} if name is None else {"service": name}
-        attributes = self._attributes(resource.attributes)
-        self._resource = resource, service, attributes
-        return service, attributes
+    def _look_at(self, span: ReadableSpan) -> tuple[bytes, orjson.Fragment]:
+        """Encode, and keep, what most spans share: where they come from."""
+        resource = span.resource
+        origin = b",%b," % _dumps(self._origin(span), None, OPTIONS)[1:-1]
+        last = orjson.Fragment(_dumps(self._attributes(resource.attributes), None, OPTIONS))
+        self._shared = resource, span.instrumentation_scope, origin, last
+        return origin, last
 
     def _redacted(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         plain = plain_attributes(attributes)
@@ -178,6 +209,10 @@ def _time(nanoseconds: int) -> str:
 
 def _name(member: Enum) -> str:
     return member._name_  # name is this, behind a descriptor that costs more than the look-up
+
+
+def _outcome(status: Status) -> dict[str, Any]:
+    return {"status": _name(status.status_code), "status_message": status.description}
 
 
 def _items(span: ReadableSpan, name: str) -> Iterable[Any]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
     import pytest
 
+
+def held(values: dict[Any, Any]) -> BoundedAttributes:
+    """Return the SDK's mapping of *values*, none of them turned into something else."""
+    mapping = BoundedAttributes(immutable=True)
+    mapping._dict.update(values)
+    return mapping
+
+
+def bounded(items: list[Any]) -> Any:
+    """Return the SDK's list of *items*."""
+    return BoundedList.from_seq(None, items)
+
+
 texts = st.one_of(st.text(max_size=6), st.sampled_from(["\ud800", "a\x00b", '"\\\n', "tool"]))
 values: st.SearchStrategy[Any] = st.one_of(
     texts,
@@ -32,10 +47,9 @@ values: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.integers(0, 9), max_size=2).map(tuple),
     st.sampled_from([2**70, math.nan, b"\xff", None, {1}, {"tool": "secret"}]),
 )
-attributes = st.one_of(
-    st.none(),
-    st.dictionaries(st.one_of(texts, st.sampled_from(["tool", 1, None])), values, max_size=3),
-)
+plain = st.dictionaries(st.one_of(texts, st.sampled_from(["tool", 1, None])), values, max_size=3)
+# As the SDK holds them, and as anybody may hand them to a span that is made by hand.
+attributes = st.one_of(st.none(), plain, plain.map(held))
 times: st.SearchStrategy[Any] = st.one_of(
     st.integers(0, 2**62),
     st.sampled_from([None, 0, 1, 999, 10**9, -1, 10**30, -(10**30), 1.5, True]),
@@ -52,6 +66,8 @@ contexts = st.one_of(
 )
 events = st.lists(st.builds(Event, texts, attributes, times), max_size=2)
 links = st.lists(st.builds(Link, contexts.filter(bool), attributes), max_size=2)
+
+
 spans = st.builds(
     ReadableSpan,
     name=texts,
@@ -63,8 +79,8 @@ spans = st.builds(
         texts.map(lambda name: Resource({"service.name": name})),
     ),
     attributes=attributes,
-    events=events,
-    links=links,
+    events=st.one_of(events, events.map(bounded)),
+    links=st.one_of(links, links.map(bounded)),
     kind=st.sampled_from(SpanKind),
     status=st.one_of(
         st.builds(Status, st.sampled_from(StatusCode)),
@@ -135,7 +151,15 @@ def test_what_is_kept_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = FlatLines(None, None)
     context = SpanContext(1, 2, is_remote=False)
     for start, end in ((1_000_001_000, 1_999_999_999), (1_500_000_000, 2_000_000_000)) * 2:
-        span = ReadableSpan("s", context, start_time=start, end_time=end)
+        span = ReadableSpan(
+            "s",
+            context,
+            attributes=held({}),
+            events=bounded([]),
+            links=bounded([]),
+            start_time=start,
+            end_time=end,
+        )
         line = lines(span, "s").decode()
 
         assert f'"start_time":"{timestamp_ns(start)}","end_time":"{timestamp_ns(end)}"' in line
