@@ -14,9 +14,6 @@ ABSENT = "_session_absent"
 """The record attribute that says which value stands for "none" on it, where that is not None."""
 
 
-_ALL = len(STAMP_KEYS)
-
-
 def _make_room() -> None:
     """Have records made with room for the stamp.
 
@@ -55,9 +52,14 @@ class SessionContextFilter(logging.Filter):
             or "span_id" in fields
             or "trace_flags" in fields
         ):
-            ids = stamp()
-            if len(ids) == _ALL:
-                fields.update(ids)
+            complete = stamp().complete
+            if complete is not None:
+                (
+                    fields["session_id"],
+                    fields["trace_id"],
+                    fields["span_id"],
+                    fields["trace_flags"],
+                ) = complete
                 return True
         self._fill(fields, stamp())
         return True

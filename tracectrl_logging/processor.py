@@ -29,7 +29,16 @@ def add_session_context(
         or "trace_flags" in event_dict
         or "_record" in event_dict
     ):
-        event_dict.update(stamp())
+        here = stamp()
+        if here.complete is None:
+            event_dict.update(here)
+        else:
+            (
+                event_dict["session_id"],
+                event_dict["trace_id"],
+                event_dict["span_id"],
+                event_dict["trace_flags"],
+            ) = here.complete
         return event_dict
     record = event_dict.get("_record")
     # Of a log record; else it is a key of somebody's own.

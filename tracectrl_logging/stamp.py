@@ -26,17 +26,22 @@ STAMP_KEYS = ("session_id", *SPAN_KEYS)
 class Stamp(dict[str, str]):
     """Those of :data:`STAMP_KEYS` that exist, in that order. Shared: not to be changed."""
 
-    __slots__ = ("encoded",)
+    __slots__ = ("complete", "encoded")
+
+    complete: tuple[str, str, str, str] | None
+    """The values, where none is missing: to set them one by one is quicker than ``update``."""
 
     encoded: tuple[str, bytes] | None
     """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.encode` made them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        super().__init__(ids)
+        values: Any = tuple(self.values())
+        self.complete = values if len(values) == len(STAMP_KEYS) else None
         self.encoded = None
 
 
-_NONE = Stamp()
+_NONE = Stamp({})
 _MAX_KEPT = 1024
 _NOTHING_KEPT: tuple[None, None, None] = None, None, None
 
@@ -84,11 +89,9 @@ def _made(context: Any) -> Stamp:
     known, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
     ids: Stamp | None = others.get(sid) if others else None
     if ids is None:
-        ids = Stamp()
         session_id = session_in(context) if sid is None else sid
-        if session_id is not None:
-            ids["session_id"] = session_id
-        ids.update(span_ids(context))
+        whose = {} if session_id is None else {"session_id": session_id}
+        ids = Stamp({**whose, **span_ids(context)})
         if latest is not None:  # several sessions under one span, or without any
             if others is None or len(others) >= _MAX_KEPT:
                 others = {known: latest}
@@ -109,10 +112,10 @@ def span_ids(context: Context) -> dict[str, str]:
         span_context = span.get_span_context()
         if not span_context.is_valid:
             return {}
-        return {
-            "trace_id": f"{span_context.trace_id:032x}",
-            "span_id": f"{span_context.span_id:016x}",
-            "trace_flags": f"{span_context.trace_flags & 0xFF:02x}",
+        return {  # an f-string costs half as much again
+            "trace_id": "%032x" % span_context.trace_id,  # noqa: UP031
+            "span_id": "%016x" % span_context.span_id,  # noqa: UP031
+            "trace_flags": "%02x" % (span_context.trace_flags & 0xFF),
         }
     except Exception:  # noqa: BLE001 - a foreign span may raise anything, logging may not
         return {}
