@@ -47,11 +47,9 @@ _MAX_PREFIX = 48
 
 _LINES_TO_TRY = 100
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.ASCII | re.IGNORECASE | re.DOTALL
-)
+_DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.ASCII)
+_PLAIN = re.compile(rf"(?!{_DEVICE.pattern})[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}", re.ASCII)
 _NAME = re.compile(
     r"(?P<stem>.+)\.(?P<kind>logs|spans)\.jsonl(?:\.(?P<backup>[1-9][0-9]*))?(?:\.(?P<packed>gz|zst))?",
     re.ASCII | re.DOTALL,
@@ -146,7 +144,7 @@ def stem_of(sid: str) -> str:
         raise TypeError(msg)
     if type(sid) is not str:
         sid = str.__str__(sid)  # an enum's, whose own __format__ may say anything
-    if _PLAIN.fullmatch(sid) and not _DEVICE.fullmatch(sid):
+    if _PLAIN.fullmatch(sid):
         return sid
     if not sid:
         msg = "a session ID cannot be empty"
@@ -173,7 +171,7 @@ def id_of_stem(stem: str) -> str | None:
         ValueError: no ID has this stem.
     """
     sid: str | None
-    if _PLAIN.fullmatch(stem) and not _DEVICE.fullmatch(stem):
+    if _PLAIN.fullmatch(stem):
         return stem
     if stem.startswith("%~"):
         return None
@@ -200,7 +198,7 @@ def _percent(sid: str) -> str:
     from urllib.parse import quote  # noqa: PLC0415 - see above
 
     encoded = quote(sid, safe="", errors="surrogatepass").replace("~", "%7E")
-    if encoded[0] in "._-" or _DEVICE.fullmatch(sid):
+    if encoded[0] in "._-" or _DEVICE.match(sid):
         return f"%{ord(encoded[0]):02X}{encoded[1:]}"
     return encoded
 
