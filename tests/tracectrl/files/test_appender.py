@@ -73,6 +73,7 @@ for number in range(400):
         for _ in range(100):
             for sid in "abc":
                 appender.append(sid, b"main\\n")
+        is_inside = False  # here, while what comes late is still caught
     is_inside = False
 over.set()
 thread.join(20)
