@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
 
@@ -26,6 +26,7 @@ _LINE = (
 )
 _PARENT = b',"parent_span_id":"%016x"'
 _NS = 1_000_000_000
+_BITS = 64
 
 _OUTCOMES = {
     name: b'"status":"%b","status_message":null' % name.encode() for name in StatusCode.__members__
@@ -66,8 +67,9 @@ class FlatLines:
         """Do so, where all of it is plain, and raise anything else."""
         # As the SDK holds them: to ask for a copy takes a lock and a while, and the span has ended.
         attributes, events, links = span._attributes, span._events._dq, span._links._dq  # noqa: SLF001
-        trace_id, span_id, _, flags, _, is_valid = span.get_span_context()
-        if not is_valid:
+        context = span.get_span_context()
+        trace_id, span_id, _, flags, _, is_valid = context
+        if type(context) is not SpanContext or not is_valid:
             raise ValueError
         parent, parent_id = span.parent, b""
         if parent is not None and parent.is_valid:
@@ -137,7 +139,7 @@ class FlatLines:
         end = span.end_time or start
         row["start_time"] = time_of(start)
         row["end_time"] = time_of(end)
-        row["duration_ns"] = end - start
+        row["duration_ns"] = _integer(end - start)
         return {
             **row,
             **_outcome(span.status),
@@ -209,6 +211,12 @@ def _time(nanoseconds: int) -> str:
 
 def _name(member: Enum) -> str:
     return member._name_  # name is this, behind a descriptor that costs more than the look-up
+
+
+def _integer(number: int) -> Any:
+    """Return *number* as the encoder takes it; of itself it refuses what is beyond 64 bits."""
+    is_long = type(number) is int and number.bit_length() >= _BITS
+    return orjson.Fragment(b"%d" % number) if is_long else number
 
 
 def _outcome(status: Status) -> dict[str, Any]:

@@ -66,18 +66,65 @@ class Encoder:
         Raises:
             Exception: as :meth:`Rows.of_record` says.
         """
-        parts = self._parts_of(record)
+        parts = self.parts(record)
         if parts is not None:
             return self.line(parts)
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
 
-    def lasting(self, record: logging.LogRecord) -> Parts | None:
-        """Return what :meth:`line` makes the line of *record* from, later and on any thread.
+    def parts(self, record: logging.LogRecord, *, lasting: bool = False) -> Parts | None:  # noqa: C901 - one call
+        """Return what :meth:`line` makes the line of *record* from; ``None`` where that is not plain.
 
-        ``None`` where that has to be now: a value may change, or redaction runs the user's code.
+        Secrets are left out. Where the line is made later, on another thread perhaps, ask for what is
+        *lasting*: ``None`` also where the value of an extra may change.
+
+        Raises:
+            Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
         """
-        return None if self._redact is not None else self._parts_of(record, lasting=True)
+        fields = record.__dict__
+        message = fields["msg"]
+        if (
+            type(message) is not str
+            or fields["exc_info"]
+            or fields["exc_text"]
+            or fields["stack_info"]
+            or (type(record) is not _Record and type(record).getMessage is not _get_message)
+        ):
+            return None
+        args = fields["args"]
+        if args:
+            message = message % args
+        ids = stamp()
+        names = [*fields]
+        extras = {}
+        try:
+            # Its own attributes come first, in one order. Where the last of them is in its place,
+            # none has been taken away, and what follows is all that was added.
+            if names[RECORD_COUNT - 1] != RECORD_LAST:
+                return None
+            known = self._known
+            redact = self._redact
+            looks = lasting or redact is not None
+            is_clean = True
+            for name in names[RECORD_COUNT:]:
+                if name in known:
+                    extras[name] = value = fields[name]
+                    if looks and type(value) not in LEAVES:
+                        is_clean = False
+                elif name not in _NO_EXTRAS and name[:1] != "_":
+                    extras[name] = value = fields[name]
+                    self._learn(name)
+                    if redact is not None or type(value) not in LEAVES:
+                        is_clean = False
+                elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
+                    return None
+            if not is_clean and looks:
+                if redact is None:
+                    return None
+                extras = redact(extras)
+            return fields["created"], fields["levelname"], fields["name"], message, ids, extras
+        except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
+            return None
 
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""
@@ -131,61 +178,6 @@ class Encoder:
                 **extras,
             }
             return row["session_id"], encode_line(row)
-
-    def _parts_of(  # noqa: C901 - one call
-        self, record: logging.LogRecord, *, lasting: bool = False
-    ) -> Parts | None:
-        """Return what makes the line of *record*, less secrets; ``None`` where that is not plain.
-
-        Where it is to be *lasting*, also where the value of an extra may change.
-
-        Raises:
-            Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
-        """
-        fields = record.__dict__
-        message = fields["msg"]
-        if (
-            type(message) is not str
-            or fields["exc_info"]
-            or fields["exc_text"]
-            or fields["stack_info"]
-            or (type(record) is not _Record and type(record).getMessage is not _get_message)
-        ):
-            return None
-        args = fields["args"]
-        if args:
-            message = message % args
-        ids = stamp()
-        names = [*fields]
-        extras = {}
-        try:
-            # Its own attributes come first, in one order. Where the last of them is in its place,
-            # none has been taken away, and what follows is all that was added.
-            if names[RECORD_COUNT - 1] != RECORD_LAST:
-                return None
-            known = self._known
-            redact = self._redact
-            looks = lasting or redact is not None
-            is_clean = True
-            for name in names[RECORD_COUNT:]:
-                if name in known:
-                    extras[name] = value = fields[name]
-                    if looks and type(value) not in LEAVES:
-                        is_clean = False
-                elif name not in _NO_EXTRAS and name[:1] != "_":
-                    extras[name] = value = fields[name]
-                    self._learn(name)
-                    if redact is not None or type(value) not in LEAVES:
-                        is_clean = False
-                elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
-                    return None
-            if not is_clean and looks:
-                if redact is None:
-                    return None
-                extras = redact(extras)
-            return fields["created"], fields["levelname"], fields["name"], message, ids, extras
-        except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
-            return None
 
     def _learn(self, name: str) -> None:
         """Remember that *name* is an extra's, and no secret, if that is so."""

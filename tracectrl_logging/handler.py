@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracectrl._json import encode_line
 from tracectrl.files.background import Background
@@ -97,7 +97,9 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
-        self._later = self._writer if isinstance(self._writer, Background) else None
+        # Who makes lines later; redaction may run the user's code, which is to see them at once.
+        is_later = isinstance(self._writer, Background) and redact is None
+        self._later = cast("Background", self._writer) if is_later else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
@@ -132,7 +134,10 @@ class SessionFileHandler(logging.Handler):
         try:
             if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
-            elif self._later is not None and (parts := self._encoder.lasting(record)) is not None:
+            elif (
+                self._later is not None
+                and (parts := self._encoder.parts(record, lasting=True)) is not None
+            ):
                 # Without the record: what one thread makes and another frees is slow to make anew.
                 self._later.append(None, parts, parts)
                 return

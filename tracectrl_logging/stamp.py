@@ -44,6 +44,7 @@ class Stamp(dict[str, str]):
 _NONE = Stamp({})
 _MAX_KEPT = 1024
 _NOTHING_KEPT: tuple[None, None, None] = None, None, None
+_UNSETTLED = object()  # no session's ID, and not None either
 
 
 def _context_getter() -> Callable[[], Any]:
@@ -60,8 +61,8 @@ _current_session = _session_id.get
 def stamp() -> Stamp:
     """Return the stamp of the current context; never raises.
 
-    OpenTelemetry's context lives as long as its span is current, and says the same all the time:
-    its stamp is kept on it, with the session that was current then.
+    OpenTelemetry's context lives as long as its span is current, and says the same all the time,
+    once its span is in a session: its stamp is kept on it, with the session that was current then.
     """
     if _collecting and is_finalizing():
         return _NONE
@@ -86,18 +87,20 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
 def _made(context: Any) -> Stamp:
     """Return the stamp of *context* and the current session, and keep it for the next time."""
     sid = _current_session()
-    known, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
-    ids: Stamp | None = others.get(sid) if others else None
-    if ids is None:
-        session_id = session_in(context) if sid is None else sid
+    session_id = session_in(context) if sid is None else sid
+    _, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
+    ids: Stamp | None = others.get(session_id) if others else latest
+    if ids is None or ids.get("session_id") != session_id:
         whose = {} if session_id is None else {"session_id": session_id}
         ids = Stamp({**whose, **span_ids(context)})
         if latest is not None:  # several sessions under one span, or without any
             if others is None or len(others) >= _MAX_KEPT:
-                others = {known: latest}
-            others[sid] = ids
+                others = {latest.get("session_id"): latest}
+            others[session_id] = ids
+    # A span that is in no session yet may be put into one: that is looked for each time.
+    known = _UNSETTLED if session_id is None and ids else sid
     try:
-        context._tracectrl_stamp = sid, ids, others  # noqa: SLF001
+        context._tracectrl_stamp = known, ids, others  # noqa: SLF001
     except AttributeError:  # a runtime context of the user's own
         return ids
     return ids

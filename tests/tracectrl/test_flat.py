@@ -52,7 +52,9 @@ plain = st.dictionaries(st.one_of(texts, st.sampled_from(["tool", 1, None])), va
 attributes = st.one_of(st.none(), plain, plain.map(held))
 times: st.SearchStrategy[Any] = st.one_of(
     st.integers(0, 2**62),
-    st.sampled_from([None, 0, 1, 999, 10**9, -1, 10**30, -(10**30), 1.5, True]),
+    st.sampled_from(
+        [None, 0, 1, 999, 10**9, -1, 253402300799 * 10**9, 10**30, -(10**30), 1.5, True]
+    ),
 )
 contexts = st.one_of(
     st.none(),
@@ -66,8 +68,6 @@ contexts = st.one_of(
 )
 events = st.lists(st.builds(Event, texts, attributes, times), max_size=2)
 links = st.lists(st.builds(Link, contexts.filter(bool), attributes), max_size=2)
-
-
 spans = st.builds(
     ReadableSpan,
     name=texts,

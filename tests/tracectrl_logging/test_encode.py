@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import math
+import threading
 import time
 import types
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracectrl._json import encode_line
+from tracectrl.files import log_path
 from tracectrl.session import session
-from tracectrl_logging import SessionContextFilter, add_session_context
+from tracectrl_logging import SessionContextFilter, SessionFileHandler, add_session_context
 from tracectrl_logging import encode as module
 from tracectrl_logging.encode import Encoder
 from tracectrl_logging.line import LINE_KEYS, Rows
@@ -24,6 +27,7 @@ from tracectrl_logging.stamp import STAMP_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from opentelemetry import trace
 
@@ -194,7 +198,7 @@ class TestLater:
         record = logging.makeLogRecord({"msg": "user %s", "args": ("ann",), "attempt": 3})
         with session("s"), tracer.start_as_current_span("span"):
             expected = encoder.record(record)
-            parts = encoder.lasting(record)
+            parts = encoder.parts(record, lasting=True)
         record.attempt, record.levelname = 4, "coloured"
 
         assert parts is not None
@@ -203,17 +207,31 @@ class TestLater:
     @pytest.mark.parametrize("value", [[1], {"a": 1}, (1,), {1}, object()])
     def test_a_value_that_may_change(self, value: object) -> None:
         """Is encoded before it does."""
-        assert Encoder().lasting(logging.makeLogRecord({"msg": "m", "x": value})) is None
+        assert (
+            Encoder().parts(logging.makeLogRecord({"msg": "m", "x": value}), lasting=True) is None
+        )
 
-    def test_redaction(self) -> None:
-        """Runs the user's code, in the caller's context."""
-        assert Encoder(redact=["x"]).lasting(logging.makeLogRecord({"msg": "m"})) is None
+    def test_redaction(self, root: Path) -> None:
+        """Runs the user's code on the thread that logs, and before the value may change."""
+        asked: list[tuple[object, int]] = []
+
+        def is_secret(key: str, value: object) -> bool:
+            asked.append((value, threading.get_ident()))
+            return key == "token"
+
+        handler = SessionFileHandler(root, background=True, redact=[is_secret])
+        handler.handle(logging.makeLogRecord({"msg": "m", "token": "t", "x": 1}))
+        assert {("t", threading.get_ident()), (1, threading.get_ident())} == set(asked)
+
+        handler.close()
+        (line,) = log_path("unknown", root).read_text(encoding="utf-8").splitlines()
+        assert ("[redacted]", 1) == (json.loads(line)["token"], json.loads(line)["x"])
 
     def test_a_value_that_the_encoder_refuses(self) -> None:
         """Costs no line later, either."""
         encoder = Encoder()
         record = logging.makeLogRecord({"msg": "m", "big": 2**70, "text": "\ud800"})
-        parts = encoder.lasting(record)
+        parts = encoder.parts(record, lasting=True)
 
         assert parts is not None
         assert encoder.record(record) == encoder.line(parts)
@@ -224,7 +242,7 @@ class TestLater:
             {"name": "n", "levelname": "INFO", "msg": "%d", "args": (1,), "x": 2}
         )
         with session("s"):
-            parts = Encoder().lasting(record)
+            parts = Encoder().parts(record, lasting=True)
         assert parts is not None
         again = module.made_anew(parts)
 

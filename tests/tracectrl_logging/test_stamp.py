@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
+from tracectrl.processor import stamp_span
 from tracectrl.propagation import SessionPropagator
 from tracectrl.session import detached, session, set_session_id
 from tracectrl_logging.stamp import STAMP_KEYS, stamp
@@ -57,6 +58,21 @@ def test_session_changes_within_a_span(tracer: trace.Tracer) -> None:
         for sid in ("s1", "s2", "s1"):
             set_session_id(sid)
             assert {"session_id": sid, **ids_of(span)} == stamp()
+
+
+def test_a_span_whose_session_is_known_late(tracer: trace.Tracer) -> None:
+    """A server's span, in front of what reads the headers: what was said before does not stay."""
+    with tracer.start_as_current_span("work") as span:
+        assert ids_of(span) == stamp()
+        with session("other"):
+            assert {"session_id": "other", **ids_of(span)} == stamp()
+        assert ids_of(span) == stamp() == stamp()
+        stamp_span(span, "s1")
+        assert {"session_id": "s1", **ids_of(span)} == stamp()
+        with session("other"):
+            assert {"session_id": "other", **ids_of(span)} == stamp()
+        assert {"session_id": "s1", **ids_of(span)} == stamp()
+        assert stamp() is stamp()
 
 
 def test_nested_spans(tracer: trace.Tracer) -> None:

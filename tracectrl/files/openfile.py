@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 AT_ONCE: Final = float("-inf")
 """The time for a look at the path of a file of which nobody knows enough."""
 
-_RLock: Final = type(threading.RLock())  # without the factory's own cost
 _TURNS: Final = 4
 _WRITE_AT_MOST_S: Final = 0.05
 
@@ -46,7 +45,7 @@ class File:
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.used = False  # since it was opened or passed over
-        self.lock = _RLock()
+        self.lock = threading.RLock()
         self.check_at = AT_ONCE
 
     def status(self) -> os.stat_result | None:
@@ -106,18 +105,17 @@ class Table:
         """
         files = self.files
         going: list[File] = []
-        surplus = len(files) - limit
         turns = _TURNS
-        while surplus > 0 or turns > 0:
+        # Asked for anew in each turn: other threads forget files meanwhile.
+        while (is_surplus := len(files) - len(going) > limit) or turns > 0:
             turns -= 1
             key = next(iter(files))
             first = files[key]
             is_idle = first.check_at < idle_since
             if first is file or (first.used and not is_idle):
                 first.used = False
-            elif surplus > 0 or is_idle:
+            elif is_surplus or is_idle:
                 going.append(first)
-                surplus -= 1
             else:
                 break
             files.move_to_end(key)

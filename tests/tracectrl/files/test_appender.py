@@ -820,6 +820,44 @@ class TestOpenFiles:
         assert b"" == os.read(other, 9)
         os.close(other)
 
+    def test_files_that_go_while_room_is_made(self, root: Path) -> None:
+        """Another thread closes all of them in the middle of it: nobody looks for a victim for ever."""
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        appender.append("a", line("1"))
+
+        class Shrinking(OrderedDict[Any, Any]):
+            def move_to_end(self, key: Any, last: bool = True) -> None:  # noqa: FBT001, FBT002
+                super().move_to_end(key, last)
+                self.pop("a", None)
+
+        appender._table.files = Shrinking(appender._table.files)
+        appender._table.files["a"].used = True
+        appender.append("b", line("2"))
+
+        assert [["1"], ["2"]] == [content(root, sid) for sid in "ab"]
+
+    def test_locks_that_somebody_wraps(self, root: Path, run_python: Callable[..., str]) -> None:
+        """As profilers of locks do: what they put in the place of RLock is taken as it is."""
+        source = """
+import sys, threading
+class Profiled:
+    def __init__(self, lock, name):
+        self._lock = lock
+    def __enter__(self):
+        self._lock.acquire()
+        return self
+    def __exit__(self, *_):
+        self._lock.release()
+    def __getattr__(self, name):
+        return getattr(self._lock, name)
+make = threading.RLock
+threading.RLock = lambda *args, **options: Profiled(make(*args, **options), "here")
+from tracectrl.files.appender import Appender
+Appender(sys.argv[1], ".logs.jsonl").append("s", b"line\\n")
+"""
+        assert "" == run_python(source, str(root))
+        assert ["line"] == content(root, "s")
+
 
 def _lowest_free() -> int:
     fd = os.dup(0)
