@@ -234,9 +234,9 @@ class Appender:
 
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
-        path = self._path(stem_of(sid))
+        path = f"{self._prefix}{stem_of(sid)}{self._suffix}"
         if self._new.maxlen and not os.path.lexists(path) and not self._admits(table):
-            key, path = None, self._path(OVERFLOW_STEM)
+            key, path = None, f"{self._prefix}{OVERFLOW_STEM}{self._suffix}"
             if (known := table.files.get(key)) is not None:
                 known.used = True
                 return known
@@ -260,6 +260,7 @@ class Appender:
             fresh.close()
         for victim in surplus:
             self._shut(table, victim)
+            table.spare_locks.append(victim.lock)
         return file
 
     def _admits(self, table: Table) -> bool:
@@ -270,9 +271,6 @@ class Appender:
                 return False
             self._new.append(now)
         return True
-
-    def _path(self, stem: str) -> str:
-        return f"{self._prefix}{stem}{self._suffix}"
 
     def _open(self, table: Table, key: str | None, path: str) -> File:
         while True:
@@ -288,19 +286,22 @@ class Appender:
                 if error.errno == errno.ELOOP:
                     raise _refused(path, "a symbolic link") from None
                 raise
+            file: File | None = None
             try:
                 hold(fd)
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
                 if status.st_nlink:  # else it was taken away before we held it
-                    file = File(key, path, fd, status)
+                    file = File(key, path, status, table.new_lock())
                     file.check_at = check_at
                     size = status.st_size
                     file.torn = self._left.get(key) != _mark(file, size) and is_torn(fd, size)
+                    file.fd = fd
                     return file
             except BaseException:
-                os.close(fd)
+                if file is None or file.fd != fd:  # else the file closes it
+                    os.close(fd)
                 raise
             os.close(fd)
 

@@ -21,7 +21,10 @@ _WRITE_AT_MOST_S: Final = 0.05
 
 
 class File:
-    """An open file of a session, and the lock that guards its descriptor."""
+    """An open file of a session, and the lock that guards its descriptor.
+
+    It closes the descriptor that it is given, when it is let go of, too.
+    """
 
     __slots__ = (
         "check_at",
@@ -36,16 +39,22 @@ class File:
         "used",
     )
 
-    def __init__(self, key: str | None, path: str, fd: int, status: os.stat_result) -> None:
+    def __init__(
+        self,
+        key: str | None,
+        path: str,
+        status: os.stat_result,
+        lock: threading.RLock,
+    ) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
-        self.fd = fd
+        self.fd = -1
         self.identity = (status.st_dev, status.st_ino)
         self.end = status.st_size  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.used = False  # since it was opened or passed over
-        self.lock = threading.RLock()
+        self.lock = lock
         self.check_at = AT_ONCE
 
     def status(self) -> os.stat_result | None:
@@ -68,12 +77,13 @@ class File:
         """Close it, unless the descriptor is somebody else's by now."""
         if self.fd < 0:
             return
-        if self.status() is not None:
+        fd = self.fd if self.status() is not None else -1
+        self.fd = -1  # first: a signal handler may raise as soon as it is closed
+        if fd >= 0:
             try:  # noqa: SIM105 - suppress() costs as much as the call
-                os.close(self.fd)
+                os.close(fd)
             except OSError:
                 pass
-        self.fd = -1
 
     __del__ = close
 
@@ -85,13 +95,23 @@ class Table:
     marked, and moved where its turn to go has come (a clock, as for the pages of memory).
     """
 
-    __slots__ = ("files", "here", "lock", "pid")
+    __slots__ = ("files", "here", "lock", "pid", "spare_locks")
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
         self.lock = threading.RLock()
         self.pid = os.getpid()
         self.here = here()
+        # Of files that were closed. Who waits for one still, lets go of it at once: to share it
+        # with another file by then is no harm, and to make one costs an opening half a microsecond.
+        self.spare_locks: list[threading.RLock] = []
+
+    def new_lock(self) -> threading.RLock:
+        """Return a lock for a file that is opened."""
+        try:
+            return self.spare_locks.pop()
+        except IndexError:
+            return threading.RLock()
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""

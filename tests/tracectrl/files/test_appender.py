@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import logging
 import logging.handlers
 import os
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl.files import appender as appender_module
 from tracectrl.files import log_path
 from tracectrl.files.appender import Appender
 from tracectrl.files.rotation import MOVED_WITHIN_S
@@ -1150,6 +1152,32 @@ class TestSignals:
         found = [text for sid in "abc" for text in content(root, sid)]
         assert {"main", "other"} == set(found)
         assert written == found.count("other")
+
+    def test_interrupted_in_the_middle_of_opening(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The descriptor is closed once: its number may be somebody else's at once."""
+
+        class Interrupted(BaseException):
+            pass
+
+        def interrupt(*_: object) -> bool:
+            raise Interrupted
+
+        appender = Appender(root, SUFFIX)
+        path = log_path("s", root)
+        path.write_bytes(line("1"))
+        with monkeypatch.context() as patched:
+            patched.setattr(appender_module, "is_torn", interrupt)
+            with pytest.raises(Interrupted) as caught:  # which keeps the file, half open
+                appender.append("s", line("2"))
+        other = os.open(path, os.O_RDONLY)
+        del caught
+        gc.collect()
+
+        assert b"1" == os.read(other, 1)
+        os.close(other)
+        assert not appender.open_files
 
     @pytest.mark.parametrize("options", [{}, {"max_bytes": 2000, "backup_count": 1000}])
     def test_a_handler_that_appends(self, options: dict[str, int], root: Path) -> None:
