@@ -102,16 +102,7 @@ class Table:
         self.lock = threading.RLock()
         self.pid = os.getpid()
         self.here = here()
-        # Of files that were closed. Who waits for one still, lets go of it at once: to share it
-        # with another file by then is no harm, and to make one costs an opening half a microsecond.
-        self.spare_locks: list[threading.RLock] = []
-
-    def new_lock(self) -> threading.RLock:
-        """Return a lock for a file that is opened."""
-        try:
-            return self.spare_locks.pop()
-        except IndexError:
-            return threading.RLock()
+        self.spare_locks: list[threading.RLock] = []  # see Appender._open
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""
@@ -126,8 +117,8 @@ class Table:
         files = self.files
         going: list[File] = []
         turns = _TURNS
-        # Asked for anew in each turn: other threads forget files meanwhile.
-        while (is_surplus := len(files) - len(going) > limit) or turns > 0:
+        # How many there are is asked for in each turn: other threads forget files meanwhile.
+        while (is_surplus := len(files) > limit) or turns > 0:
             turns -= 1
             key = next(iter(files))
             first = files[key]
@@ -136,6 +127,7 @@ class Table:
                 first.used = False
             elif is_surplus or is_idle:
                 going.append(first)
+                limit += 1
             else:
                 break
             files.move_to_end(key)
