@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from typing import Any
 
 from rows import BARS, RESULTS
 
 _COSTS = "1"  # the row whose times are those of everybody, side by side
+_TIMED = {"one line": _COSTS, "one span": "5", "one stamp": "4"}  # what is told in µs, and its row
 
 
 def main() -> None:
@@ -44,16 +46,23 @@ def table(stored: dict[str, Any]) -> str:
         row("--:", "---", *["--:"] * (len(stored) + 1)),
     ]
     for number, (measure, bar) in BARS.items():
-        figures = (one["rows"].get(str(number)) for one in stored.values())
-        lines.append(row(number, measure, bar, *(told(it, bar) for it in figures)))
-    lines += ["", "Medians, quartiles in brackets.", ""]
-    lines += [row("one line, µs", *stored), row("---", *["--:"] * len(stored))]
-    for name in by_cost(stored):
-        costs = (one["rows"][_COSTS]["seconds"].get(name) for one in stored.values())
-        lines.append(
-            row(name, *("" if it is None else f"{it['median'] * 1e6:.2f}" for it in costs))
-        )
-    lines.append("")
+        results = [one["rows"].get(str(number)) or {} for one in stored.values()]
+        cells = (told(it["figure"], bar) if it else "not measured" for it in results)
+        lines.append(row(number, measure, bar, *cells))
+        for name in {name: None for it in results for name in it.get("beside", ())}:
+            beside = (it.get("beside", {}).get(name) for it in results)
+            lines.append(
+                row("", f"*{name}*", "", *("" if it is None else told(it) for it in beside))
+            )
+    lines += ["", "Medians, quartiles in brackets; what has no bar is there to compare.", ""]
+    for what, number in _TIMED.items():
+        lines += [row(f"{what}, µs", *stored), row("---", *["--:"] * len(stored))]
+        for name in by_cost(stored, number):
+            costs = (one["rows"][number]["seconds"].get(name) for one in stored.values())
+            lines.append(
+                row(name, *("" if it is None else f"{it['median'] * 1e6:.2f}" for it in costs))
+            )
+        lines.append("")
     for name, one in stored.items():
         this = one["machine"]
         versions = ", ".join(f"{it} {number}" for it, number in this["versions"].items() if number)
@@ -69,18 +78,15 @@ def row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def told(result: dict[str, Any] | None, bar: float) -> str:
-    """Return what a cell says of *result*; what is above its *bar* is struck by a mark."""
-    if result is None:
-        return "not measured"
-    figure = result["figure"]
+def told(figure: dict[str, float], bar: float = math.inf) -> str:
+    """Return what a cell says of *figure*; what is above its *bar* is struck by a mark."""
     text = f"{figure['median']:.2f} ({figure['low']:.2f}–{figure['high']:.2f})"  # noqa: RUF001
     return text if figure["median"] <= bar else f"**{text}** above"
 
 
-def by_cost(stored: dict[str, Any]) -> list[str]:
-    """Return the names of those that wrote a line, the cheapest first."""
-    newest = list(stored.values())[-1]["rows"][_COSTS]["seconds"]
+def by_cost(stored: dict[str, Any], number: str = _COSTS) -> list[str]:
+    """Return the names of those that the row *number* has timed, the cheapest first."""
+    newest = list(stored.values())[-1]["rows"][number]["seconds"]
     return sorted(newest, key=lambda name: newest[name]["median"])
 
 
