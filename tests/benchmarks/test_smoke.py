@@ -28,3 +28,14 @@ def test_smoke(tmp_path: Path) -> None:
     assert {str(number) for number in range(1, 13)} - {"5"} == measured - {"5"}
     assert not results.exists()
     assert [] == list(tmp_path.iterdir())
+
+
+def test_profiled() -> None:
+    """The loop that is made to be profiled, too."""
+    few = ["--sessions", "3", "--open-files", "2", "--lines", "9", "--slowed"]
+
+    out = run(str(BENCHMARKS / "profiled.py"), *few)
+
+    assert ["in all", "in the kernel", "out of it"] == [
+        line[:14].strip() for line in out.splitlines()
+    ]
