@@ -27,7 +27,6 @@ import os
 import stat
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import hold
@@ -107,7 +106,8 @@ class Appender:
         self._check_every_s = MOVED_WITHIN_S if self._max_bytes else _CHECK_EVERY_S
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
-        self._new: deque[float] = deque(maxlen=max_sessions_per_minute)
+        self._most_new = max_sessions_per_minute
+        self._new: dict[str, float] = {}  # when they were admitted, the oldest first
         # Looked for here, under no lock: to import is to wait for others, and these may log.
         self._seek_among_threads: Seek = held_seek()
         self._lseek: Seek = os.lseek
@@ -235,7 +235,7 @@ class Appender:
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
         path = f"{self._prefix}{stem_of(sid)}{self._suffix}"
-        if self._new.maxlen and not os.path.lexists(path) and not self._admits(table):
+        if self._most_new and not self._has_file(path) and not self._admits(table, sid):
             key, path = None, f"{self._prefix}{OVERFLOW_STEM}{self._suffix}"
             if (known := table.files.get(key)) is not None:
                 known.used = True
@@ -260,17 +260,25 @@ class Appender:
             fresh.close()
         for victim in surplus:
             self._shut(table, victim)
-            table.spare_locks.append(victim.lock)
         return file
 
-    def _admits(self, table: Table) -> bool:
-        """Tell whether one more session may have a file of its own, and count it."""
+    def _has_file(self, path: str) -> bool:
+        """Tell whether the session whose file is at *path* is no new one; its file may be rotated."""
+        return os.path.lexists(path) or (self._max_bytes > 0 and os.path.lexists(f"{path}.1"))
+
+    def _admits(self, table: Table, sid: str) -> bool:
+        """Tell whether the session *sid* may have a new file of its own, and count it once."""
         with table.lock:
+            new = self._new
+            if sid in new:  # another thread is making it
+                return True
             now = time.monotonic()
-            if len(self._new) == self._new.maxlen and now - self._new[0] < _MINUTE_S:
+            while new and now - new[first := next(iter(new))] >= _MINUTE_S:
+                del new[first]
+            if len(new) >= self._most_new:
                 return False
-            self._new.append(now)
-        return True
+            new[sid] = now
+            return True
 
     def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901 - one call
         while True:
@@ -325,11 +333,14 @@ class Appender:
         with file.lock:
             table.forget(file)
             self._evictions += 1
-            if file.fd >= 0 and not file.torn:
+            if file.fd < 0:
+                return
+            if not file.torn:
                 if len(self._left) >= _MAX_LEFT:
                     self._left.clear()
                 self._left[file.key] = _mark(file, file.end)
             file.close()
+            table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
 
 
 def whole_number(name: str, value: object, least: int) -> None:

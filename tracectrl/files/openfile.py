@@ -75,7 +75,10 @@ class File:
 
     def close(self) -> None:
         """Close it, unless the descriptor is somebody else's by now."""
-        if self.fd < 0:
+        try:
+            if self.fd < 0:
+                return
+        except AttributeError:  # a signal handler raised before there was one
             return
         fd = self.fd if self.status() is not None else -1
         self.fd = -1  # first: a signal handler may raise as soon as it is closed

@@ -26,6 +26,7 @@ import pytest
 from tracectrl.files import appender as appender_module
 from tracectrl.files import log_path
 from tracectrl.files.appender import Appender
+from tracectrl.files.openfile import File
 from tracectrl.files.rotation import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
@@ -838,6 +839,36 @@ class TestOpenFiles:
 
         assert [["1"], ["2"]] == [content(root, sid) for sid in "ab"]
 
+    def test_no_lock_is_kept_twice(self, root: Path, fast_switching: None) -> None:
+        """Many threads may want to close one file; those of closed files serve those to come."""
+        del fast_switching
+        appender = Appender(root, SUFFIX, max_open_files=3)
+
+        def work(name: int) -> None:
+            for number in range(300):
+                appender.append(f"s{(name + number) % 10}", line("text"))
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        spare = appender._table.spare_locks
+        kept = {*map(id, spare), *(id(file.lock) for file in appender._table.files.values())}
+        assert len(kept) == len(spare) + len(appender._table.files)
+        assert len(kept) <= 8 + 8
+
+    def test_interrupted_before_there_is_a_descriptor(
+        self, root: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nothing is said of it, where a file that was not finished goes."""
+        del root
+        File.__new__(File).close()
+        File.__new__(File)  # and is gone
+
+        assert ("", "") == capsys.readouterr()
+
     def test_locks_that_somebody_wraps(self, root: Path, run_python: Callable[..., str]) -> None:
         """As profilers of locks do: what they put in the place of RLock is taken as it is."""
         source = """
@@ -1350,6 +1381,46 @@ class TestFlood:
             "s4.logs.jsonl": "later\n",
         } == files_in(root)
         assert appender.open_files <= 2
+
+    def test_a_session_whose_file_is_rotated_is_no_new_one(self, root: Path) -> None:
+        """Its lines stay together, however often that is, and it takes nobody's place."""
+        appender = Appender(root, SUFFIX, max_sessions_per_minute=2, max_bytes=10, backup_count=100)
+        for number in range(20):
+            appender.append("s0", line(f"s0-{number}"))
+        appender.append("s1", line("s1"))
+        appender.append("s2", line("s2"))
+        again = Appender(root, SUFFIX, max_sessions_per_minute=1, max_bytes=10, backup_count=100)
+        (root / "s0.logs.jsonl").unlink()  # rotated by somebody, and not made anew yet
+        for sid in ("new", "s0"):
+            again.append(sid, line("later"))
+
+        assert [f"s0-{number}" for number in range(19)] == sorted(
+            _with_backups(root, "s0")[:-1], key=lambda text: int(text[3:])
+        )
+        assert ["later"] == content(root, "s0")
+        assert {"%overflow.logs.jsonl": "s2\n", "s1.logs.jsonl": "s1\n"}.items() <= files_in(
+            root
+        ).items()
+
+    def test_one_session_that_many_threads_begin(self, root: Path, fast_switching: None) -> None:
+        """It is counted once, and is nowhere in part."""
+        del fast_switching
+        for number in range(30):
+            appender = Appender(root / str(number), SUFFIX, max_sessions_per_minute=1)
+            begin = threading.Barrier(8)
+
+            def work(appender: Appender = appender, begin: threading.Barrier = begin) -> None:
+                begin.wait()
+                appender.append("s", line("text"))
+
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            appender.close()
+
+            assert {"s.logs.jsonl": "text\n" * 8} == files_in(root / str(number))
 
     def test_no_session_can_be_named_so(self, root: Path) -> None:
         """The file is no session's own."""
