@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import gzip
 import json
 import os
+import tempfile
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -167,15 +169,29 @@ def test_compressed(packed: str, write: Write, root: Path) -> None:
     assert [str(path)] == [it.path for it in damages]
 
 
-def test_descriptors(write: Write, root: Path) -> None:
-    """Nothing stays open once the session is read."""
-    write("%overflow.logs.jsonl", line("s", 1))
+def test_descriptors(
+    write: Write, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing stays open once the session is read: neither its files nor temporary ones."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = write("%overflow.logs.jsonl", line("s", 1))
     (root / "%overflow.logs.jsonl.1.gz").write_bytes(gzip.compress(line("s", 0)))
-    before = len(os.listdir("/proc/self/fd"))
+    with path.open("rb"):
+        assert [str(path)] == _opened_below(tmp_path)
     for _ in range(5):
         assert [0, 1] == numbers(root, "s")
     gc.collect()
-    assert before == len(os.listdir("/proc/self/fd"))
+
+    assert [] == _opened_below(tmp_path)
+
+
+def _opened_below(directory: Path) -> list[str]:
+    """Return what this process has open in *directory*; other tests may have left a thread behind."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one of the listing itself
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path.startswith(f"{directory}/")]
 
 
 def test_changed_since(write: Write, root: Path) -> None:
