@@ -76,7 +76,7 @@ class Encoder:
         """Return what :meth:`line` makes the line of *record* from; ``None`` where that is not plain.
 
         Secrets are left out. Where the line is made later, on another thread perhaps, ask for what is
-        *lasting*: ``None`` also where the value of an extra may change.
+        *lasting*: ``None`` also where the value of an extra may change, or be a secret.
 
         Raises:
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
@@ -119,7 +119,7 @@ class Encoder:
                 elif name in _TAKEN or (name in STAMP_KEYS and fields[name] is not ids.get(name)):
                     return None
             if not is_clean and looks:
-                if redact is None:
+                if lasting or redact is None:
                     return None
                 extras = redact(extras)
             return fields["created"], fields["levelname"], fields["name"], message, ids, extras

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
 from tracectrl.files.background import Background
@@ -97,9 +97,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
-        # Who makes lines later; redaction may run the user's code, which is to see them at once.
-        is_later = isinstance(self._writer, Background) and redact is None
-        self._later = cast("Background", self._writer) if is_later else None
+        self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name

@@ -222,6 +222,9 @@ class TestLater:
         handler = SessionFileHandler(root, background=True, redact=[is_secret])
         handler.handle(logging.makeLogRecord({"msg": "m", "token": "t", "x": 1}))
         assert {("t", threading.get_ident()), (1, threading.get_ident())} == set(asked)
+        secret = logging.makeLogRecord({"msg": "m", "x": "secret"})
+        for redact in (["x"], [is_secret]):
+            assert Encoder(redact=redact).parts(secret, lasting=True) is None
 
         handler.close()
         (line,) = log_path("unknown", root).read_text(encoding="utf-8").splitlines()

@@ -234,9 +234,9 @@ class Appender:
 
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
-        path = f"{self._prefix}{stem_of(sid)}{self._suffix}"
+        path = self._path(stem_of(sid))
         if self._most_new and not self._has_file(path) and not self._admits(table, sid):
-            key, path = None, f"{self._prefix}{OVERFLOW_STEM}{self._suffix}"
+            key, path = None, self._path(OVERFLOW_STEM)
             if (known := table.files.get(key)) is not None:
                 known.used = True
                 return known
@@ -279,6 +279,9 @@ class Appender:
                 return False
             new[sid] = now
             return True
+
+    def _path(self, stem: str) -> str:
+        return f"{self._prefix}{stem}{self._suffix}"
 
     def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901 - one call
         while True:

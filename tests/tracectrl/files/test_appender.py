@@ -848,11 +848,7 @@ class TestOpenFiles:
             for number in range(300):
                 appender.append(f"s{(name + number) % 10}", line("text"))
 
-        threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_threads(*(lambda name=name: work(name) for name in range(8)))
 
         spare = appender._table.spare_locks
         kept = {*map(id, spare), *(id(file.lock) for file in appender._table.files.values())}
@@ -1407,17 +1403,7 @@ class TestFlood:
         del fast_switching
         for number in range(30):
             appender = Appender(root / str(number), SUFFIX, max_sessions_per_minute=1)
-            begin = threading.Barrier(8)
-
-            def work(appender: Appender = appender, begin: threading.Barrier = begin) -> None:
-                begin.wait()
-                appender.append("s", line("text"))
-
-            threads = [threading.Thread(target=work) for _ in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            run_threads(*[lambda it=appender: it.append("s", line("text"))] * 8)
             appender.close()
 
             assert {"s.logs.jsonl": "text\n" * 8} == files_in(root / str(number))
