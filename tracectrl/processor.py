@@ -13,7 +13,6 @@ from tracectrl.session import (
     PINNED,
     SESSION_ATTRIBUTE,
     current_session_id,
-    pinned_session,
     session_for,
 )
 
@@ -54,7 +53,7 @@ class SessionSpanProcessor(SpanProcessor):
     def _on_ending(self, span: Span) -> None:
         attributes: Any = span._attributes  # noqa: SLF001
         present = values_of(attributes).get(SESSION_ATTRIBUTE)
-        sid = pinned_session(span)
+        sid = getattr(attributes, PINNED, None)
         if sid is None:
             sid = current_session_id()
             if sid is None or present is not None:
