@@ -285,7 +285,7 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
     """Rows 6 and 7: each session in a context of its own, as tasks are, one record by turns."""
     thousand, ten_thousand = scale.of(1000), scale.of(10_000, 20)
 
-    def interleaved(name: str, count: int, **options: Any) -> Contender:
+    def interleaved(name: str, count: int, at_a_time: int = 1, **options: Any) -> Contender:
         path = os.path.join(root, name)
         handler = (
             SessionFileHandler(path, **options)
@@ -297,8 +297,8 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
         by_turns = cycle(contexts)
 
         def run(calls: int) -> None:
-            for context in islice(by_turns, calls):
-                context.run(call, 1)
+            for context in islice(by_turns, calls // at_a_time):
+                context.run(call, at_a_time)
 
         for context in contexts:  # makes the files, which is not what is measured
             context.run(call, 1)
@@ -308,23 +308,32 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
     # that does nothing else.
     one, few, many = "one session", "1000 sessions", "10000 sessions, 512 open files"
     bare, reopened = "1000 sessions, os.write alone", "10000 sessions, open, write, close alone"
+    more = "10000 sessions, 512 open files, three records"
     rounds = max(2, scale.rounds // 20)
     found: Times = {}
     for name, count, calls, options in (
         (few, thousand, 20 * thousand, {"max_open_files": thousand}),
         (bare, thousand, 20 * thousand, {}),
         (many, ten_thousand, ten_thousand, {"max_open_files": scale.of(512)}),
+        (more, ten_thousand, 3 * ten_thousand, {"max_open_files": scale.of(512), "at_a_time": 3}),
         (reopened, ten_thousand, ten_thousand, {}),
     ):
         base = f"{one}, beside {name}"
         contenders = [interleaved(base, 1, **options), interleaved(name, count, **options)]
         found = {**found, **rounds_of(contenders, calls=calls, rounds=rounds)}
     ratios = {
-        name: ratio(found, name, f"{one}, beside {name}") for name in (few, bare, many, reopened)
+        name: ratio(found, name, f"{one}, beside {name}")
+        for name in (few, bare, many, more, reopened)
     }
     return {
         6: Measured(ratios[few], {"the same line, os.write alone": ratios[bare]}, found),
-        7: Measured(ratios[many], {"the same line, open, write, close alone": ratios[reopened]}),
+        7: Measured(
+            ratios[many],
+            {
+                "three records at a time": ratios[more],
+                "the same line, open, write, close alone": ratios[reopened],
+            },
+        ),
     }
 
 

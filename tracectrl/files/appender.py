@@ -8,9 +8,10 @@ Locks. Each open file has its own, held for the length of one write, so that nob
 descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits
 for either while holding the other, and nothing is imported under one. A file leaves the table only
 under its own lock: while one thread writes, no other has a second descriptor of the same file. All
-are reentrant: a signal handler may log in the middle of a write. A fork copies locks that threads of
-the parent hold, and those threads are not there to let go: a child has a table, and so locks and
-descriptors, of its own.
+are reentrant: a signal handler may log in the middle of a write. A file that is opened for a single
+line (:mod:`tracectrl.files.once`) is in no table, but what stands in for it is, with a lock. A fork
+copies locks that threads of the parent hold, and those threads are not there to let go: a child has a
+table, and so locks and descriptors, of its own.
 
 Half lines. Our own are known from what ``write`` returns, those of writers before us from the file's
 last byte, unless the file is as long as we left it. Another process may leave one at any moment,
@@ -31,10 +32,12 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
-from tracectrl.files.openfile import AT_ONCE, File, Table, is_torn
+from tracectrl.files.once import FLAGS, append_once
+from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
 from tracectrl.files.root import make_root
 from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
+from tracectrl.files.torn import is_swallowed, is_torn, whole_at
 
 if TYPE_CHECKING:
     from typing import Final
@@ -46,15 +49,7 @@ try:
 except ImportError:  # pragma: no cover - Windows has no such limits
     resource = None  # type: ignore[assignment]
 
-_FLAGS: Final = (
-    os.O_RDWR  # to read a torn tail
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block; a regular file does not care
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_FLAGS: Final = FLAGS | os.O_CREAT
 _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
@@ -113,13 +108,15 @@ class Appender:
         self._lseek: Seek = os.lseek
         self._table = Table()
         self._tables = {self._table.pid: self._table}
-        self._evictions = 0
+        self._closed = object()  # another one whenever a file is closed
         # Which files were closed with a newline at their ends, and how long they were: to look there
         # costs more.
         self._left: dict[str | None, int] = {}
+        # The same of those that were closed behind a single line, and when that was written.
+        self._passing: dict[str, tuple[int, float]] = {}
         make_root(self.root)
 
-    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912 - one call
+    def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
         """Append *line*, which ends in a newline, to the file of the session *sid*.
 
         Raises:
@@ -132,12 +129,18 @@ class Appender:
                 table = self._own_table()
             file = table.files.get(sid)
             if file is None:
+                passing = self._passing.pop(sid, None)
+                if passing is not None and self._append_once(table, sid, line, *passing):
+                    return
                 file = self._opened(table, sid)
+                if passing is not None:
+                    file.used = False  # it has come back soon: no more a session of single lines
             else:
                 file.used = True
             with file.lock:  # not acquire(): a signal handler that raises would leave it taken
                 try:
-                    is_due = time.monotonic() >= file.check_at or (
+                    now = file.used_at = time.monotonic()
+                    is_due = now >= file.check_at or (
                         self._max_bytes and file.end + len(line) > self._max_bytes
                     )
                     if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
@@ -155,7 +158,7 @@ class Appender:
                         file.torn = missing != 0
                         if missing:
                             file.check_at = AT_ONCE
-                        if start != end - written and _is_swallowed(file, data[:written], end):
+                        if start != end - written and is_swallowed(file.fd, data[:written], end):
                             continue
                         # In this very moment, and the line with it; or while the write took its time.
                         if (
@@ -232,6 +235,39 @@ class Appender:
         finally:
             file.rotating = False
 
+    def _append_once(self, table: Table, sid: str, line: bytes, whole: int, used_at: float) -> bool:
+        """Append *line* to the file of a session that logs one line at a time, and close it again.
+
+        Tell whether that is done. If not, there is room for one more open file, or the session's
+        last line is later than that of the file whose place it would take, or something is not as
+        it was: in any case the line is to be appended in the usual way.
+        """
+        if not table.is_full_of_later(self._limit, used_at):
+            return False
+        now = time.monotonic()
+        stand_in = table.stand_in(sid, now)
+        if stand_in is None:
+            return False
+        new: int | None = None
+        with stand_in.lock:
+            try:
+                if table.files.get(sid) is stand_in:
+                    path = self._path(stem_of(sid))
+                    new = append_once(path, line, whole, self._lseek, self._max_bytes)
+                    self._closed = object()
+            finally:
+                table.forget(stand_in)
+        table.take_back(stand_in)
+        if new is None:
+            return False
+        self._note_passing(sid, new, now)
+        return True
+
+    def _note_passing(self, sid: str, whole: int, used_at: float) -> None:
+        if len(self._passing) >= _MAX_LEFT:
+            self._passing.clear()
+        self._passing[sid] = whole, used_at
+
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
         path = self._path(stem_of(sid))
@@ -240,16 +276,14 @@ class Appender:
             if (known := table.files.get(key)) is not None:
                 known.used = True
                 return known
-        evictions = self._evictions
+        closed = self._closed
         fresh = self._open(table, key, path)
         file = fresh
         surplus: list[File] = []
         with table.lock:
             try:
                 idle_since = fresh.check_at - _IDLE_S
-                if (
-                    evictions != self._evictions
-                ):  # another opened it, wrote, and closed it meanwhile
+                if closed is not self._closed:  # another opened it, wrote, and closed it meanwhile
                     fresh.end = -1
                     fresh.check_at = AT_ONCE
                 file = table.files.setdefault(key, fresh)
@@ -310,10 +344,12 @@ class Appender:
                         lock = table.spare_locks.pop()
                     except IndexError:
                         lock = threading.RLock()
-                    file = File(key, path, status, lock)
+                    file = File(key, path, lock)
                     file.check_at = check_at
-                    size = status.st_size
-                    file.torn = self._left.get(key) != _mark(file, size) and is_torn(fd, size)
+                    inode, size = status.st_ino, status.st_size
+                    file.identity = status.st_dev, inode
+                    file.end = size
+                    file.torn = self._left.get(key) != whole_at(inode, size) and is_torn(fd, size)
                     file.fd = fd
                     return file
             except BaseException:
@@ -335,13 +371,17 @@ class Appender:
         """Close *file* once nobody writes to it any more."""
         with file.lock:
             table.forget(file)
-            self._evictions += 1
+            self._closed = object()
             if file.fd < 0:
                 return
             if not file.torn:
-                if len(self._left) >= _MAX_LEFT:
-                    self._left.clear()
-                self._left[file.key] = _mark(file, file.end)
+                whole = whole_at(file.identity[1], file.end)
+                if file.used is None and file.key is not None:
+                    self._note_passing(file.key, whole, file.used_at)
+                else:
+                    if len(self._left) >= _MAX_LEFT:
+                        self._left.clear()
+                    self._left[file.key] = whole
             file.close()
             table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
 
@@ -364,28 +404,6 @@ def _default_limit() -> int:
     if soft == resource.RLIM_INFINITY:
         return _MAX_OPEN_FILES
     return max(1, min(_MAX_OPEN_FILES, soft // 5))
-
-
-def _is_swallowed(file: File, data: bytes, end: int) -> bool:
-    """Tell whether *data*, written to *file* up to *end*, goes on somebody's half line.
-
-    Where the descriptor is a forked child's, too, *end* may be past our line, and *data* is not
-    found: then nothing is said of it.
-    """
-    start = end - len(data)
-    if start <= 0 or data.startswith(b"\n"):
-        return False
-    try:
-        return (
-            os.pread(file.fd, 1, start - 1) != b"\n" and os.pread(file.fd, len(data), start) == data
-        )
-    except OSError:
-        return False
-
-
-def _mark(file: File, size: int) -> int:
-    """Return what stands for the *file* at this *size*, in as little memory as can be."""
-    return size << 64 | file.identity[1]
 
 
 def _refused(path: str, what: str) -> OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ AT_ONCE: Final = float("-inf")
 """The time for a look at the path of a file of which nobody knows enough."""
 
 _TURNS: Final = 4
-_WRITE_AT_MOST_S: Final = 0.05
 
 
 class File:
@@ -37,23 +35,19 @@ class File:
         "rotating",
         "torn",
         "used",
+        "used_at",
     )
 
-    def __init__(
-        self,
-        key: str | None,
-        path: str,
-        status: os.stat_result,
-        lock: threading.RLock,
-    ) -> None:
+    def __init__(self, key: str | None, path: str, lock: threading.RLock) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = -1
-        self.identity = (status.st_dev, status.st_ino)
-        self.end = status.st_size  # after our last write; others may have written since
+        self.identity = (0, 0)  # device and inode
+        self.end = -1  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False
-        self.used = False  # since it was opened or passed over
+        self.used: bool | None = None  # since it was passed over; None: not since it was opened
+        self.used_at = AT_ONCE  # the time of the last line
         self.lock = lock
         self.check_at = AT_ONCE
 
@@ -98,7 +92,7 @@ class Table:
     marked, and moved where its turn to go has come (a clock, as for the pages of memory).
     """
 
-    __slots__ = ("files", "here", "lock", "pid", "spare_locks")
+    __slots__ = ("_stand_ins", "files", "here", "lock", "pid", "spare_locks")
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
@@ -106,11 +100,48 @@ class Table:
         self.pid = os.getpid()
         self.here = here()
         self.spare_locks: list[threading.RLock] = []  # see Appender._open
+        self._stand_ins: list[File] = []
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""
         if self.files.get(file.key) is file:
             self.files.pop(file.key, None)
+
+    def is_full_of_later(self, limit: int, used_at: float) -> bool:
+        """Tell whether there are *limit* files, and the next to go has been used since *used_at*.
+
+        Then it stays, and another is the next.
+        """
+        files = self.files
+        try:
+            key = next(iter(files))
+            if len(files) < limit or files[key].used_at <= used_at:
+                return False
+            files.move_to_end(key)
+        except (RuntimeError, KeyError, StopIteration):  # other threads are at it meanwhile
+            return False
+        return True
+
+    def stand_in(self, key: str, used_at: float) -> File | None:
+        """Put a file that is not open in the place of the session's, which is written once.
+
+        Whoever wants to write to that, too, waits for the lock, as behind any write, and then opens
+        it. ``None`` where somebody has opened it by now.
+        """
+        try:
+            file = self._stand_ins.pop()
+        except IndexError:
+            file = File(key, "", threading.RLock())
+        file.key, file.used_at = key, used_at
+        with self.lock:
+            if self.files.setdefault(key, file) is file:
+                return file
+        self._stand_ins.append(file)
+        return None
+
+    def take_back(self, stand_in: File) -> None:
+        """Keep what :meth:`stand_in` returned, and has been forgotten, for the next time."""
+        self._stand_ins.append(stand_in)
 
     def surplus(self, limit: int, file: File, idle_since: float) -> list[File]:
         """Return which files are to be closed, so that there are no more than *limit*.
@@ -127,7 +158,8 @@ class Table:
             first = files[key]
             is_idle = first.check_at < idle_since
             if first is file or (first.used and not is_idle):
-                first.used = False
+                if first.used:
+                    first.used = False
             elif is_surplus or is_idle:
                 going.append(first)
                 limit += 1
@@ -135,25 +167,3 @@ class Table:
                 break
             files.move_to_end(key)
         return going
-
-
-def is_torn(fd: int, size: int) -> bool:
-    """Tell whether the file ends in half a line that nobody is still writing."""
-    while size and os.pread(fd, 1, size - 1) != b"\n":
-        _await_writer(fd)
-        before, size = size, os.fstat(fd).st_size
-        if size == before:
-            return True
-    return False
-
-
-def _await_writer(fd: int) -> None:
-    """Wait until a write that another process is in the middle of is complete.
-
-    A long write becomes visible page by page, but keeps the inode locked until its end, and so
-    must wait whoever allocates space: here for a byte that is there already.
-    """
-    try:
-        os.posix_fallocate(fd, 0, 1)
-    except (AttributeError, OSError):  # not on this system, or not on this file system
-        time.sleep(_WRITE_AT_MOST_S)

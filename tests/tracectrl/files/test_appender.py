@@ -25,7 +25,9 @@ import pytest
 
 from tracectrl.files import appender as appender_module
 from tracectrl.files import log_path
+from tracectrl.files import once as once_module
 from tracectrl.files.appender import Appender
+from tracectrl.files.hold import hold, opened_alone
 from tracectrl.files.openfile import File
 from tracectrl.files.rotation import MOVED_WITHIN_S
 
@@ -83,6 +85,15 @@ thread.join(20)
 assert not thread.is_alive(), "a lock is taken by nobody"
 print(written)
 """
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises: no OSError, which the appender would deal with."""
+
+
+def interrupt(*_: object) -> bool:
+    """Stand in for what a signal interrupts."""
+    raise Interrupted
 
 
 def line(text: str) -> bytes:
@@ -754,7 +765,8 @@ class TestOpenFiles:
     ) -> None:
         """What its opening has seen of its end holds no more: the end is looked at anew."""
         appender = Appender(root, SUFFIX, max_open_files=1)
-        appender.append("a", line("1"))
+        for text in ("0", "1"):
+            appender.append("a", line(text))
         appender.append("b", line("1"))
         fstat = os.fstat
 
@@ -769,7 +781,7 @@ class TestOpenFiles:
         monkeypatch.setattr(os, "fstat", late)
         appender.append("a", line("3"))
 
-        assert ["1", "2", "3"] == content(root, "a")
+        assert ["0", "1", "2", "3"] == content(root, "a")
 
     def test_close(self, root: Path) -> None:
         """It gives all descriptors back; what comes later opens its file again."""
@@ -886,6 +898,402 @@ Appender(sys.argv[1], ".logs.jsonl").append("s", b"line\\n")
 """
         assert "" == run_python(source, str(root))
         assert ["line"] == content(root, "s")
+
+
+class TestSingleLines:
+    """Sessions that log a line at a time by turns, more of them than there may be open files.
+
+    Their files are not kept open, since that would close those of others that log sooner again; what
+    holds of a file that is kept open holds of these, too.
+    """
+
+    @pytest.fixture
+    def make(self, root: Path) -> Callable[..., Appender]:
+        """Return what makes an appender where "other" has the one open file, and "s" gets none."""
+
+        def make(**options: int) -> Appender:
+            appender = Appender(root, SUFFIX, max_open_files=1, **options)
+            for sid in ("s", "other", "other"):
+                appender.append(sid, line("1"))
+            return appender
+
+        return make
+
+    def test_by_turns(self, root: Path) -> None:
+        """A hundred sessions, ten files: the same ten stay open, and each line is in its file."""
+        appender = Appender(root, SUFFIX, max_open_files=10)
+        open_files = []
+        for text in "12345":
+            for number in range(100):
+                appender.append(f"s{number}", line(text))
+            open_files.append({key: file.fd for key, file in appender._table.files.items()})
+
+        assert [list("12345")] * 100 == [content(root, f"s{number}") for number in range(100)]
+        assert 10 == len(open_files[1])
+        assert [open_files[1]] * 3 == open_files[2:]
+
+    def test_what_comes_back_soon_is_kept_open(self, make: Callable[..., Appender]) -> None:
+        """Sooner than the one that it replaces."""
+        appender = make()
+        kept = []
+        for _ in range(3):
+            appender.append("s", line("2"))
+            kept.append(set(appender._table.files))
+
+        assert [{"other"}, {"s"}, {"s"}] == kept
+
+    def test_what_came_back_soon_is_kept_open_at_once(self, make: Callable[..., Appender]) -> None:
+        """Two lines at a time are no single ones, the next time as well."""
+        appender = make()
+        for sid in ("s", "s", "other", "other", "s"):
+            appender.append(sid, line("2"))
+
+        assert {"s"} == set(appender._table.files)
+
+    def test_two_lines_at_a_time(self, root: Path) -> None:
+        """The file is opened once for both."""
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        for sid in ("s", "s", "other", "other") * 3:
+            appender.append(sid, line("1"))
+            assert {sid} == set(appender._table.files)
+
+    def test_where_there_is_room(self, make: Callable[..., Appender]) -> None:
+        """Every file is kept open."""
+        appender = make()
+        appender.close()
+        appender.append("s", line("2"))
+
+        assert {"s"} == set(appender._table.files)
+
+    def test_the_memory_has_a_bound(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many sessions there are."""
+        monkeypatch.setattr(appender_module, "_MAX_LEFT", 20)
+        appender = Appender(root, SUFFIX, max_open_files=2)
+        for text in "123":
+            for number in range(50):
+                appender.append(f"s{number}", line(text))
+                assert len(appender._passing) <= 20
+
+        assert [list("123")] * 50 == [content(root, f"s{number}") for number in range(50)]
+
+    def test_no_descriptor_stays_open(self, make: Callable[..., Appender], root: Path) -> None:
+        """Nor a lock on the file, which may be pruned or compressed at once."""
+        appender = make()
+        before = os.dup(0)
+        os.close(before)
+        appender.append("s", line("2"))
+        after = os.dup(0)
+        os.close(after)
+        with opened_alone(log_path("s", root)) as (_, is_alone):
+            assert is_alone
+
+        assert before == after
+        assert {"other"} == set(appender._table.files)
+
+    @pytest.mark.parametrize(
+        ("others", "expected"),
+        [
+            ("", ["1", "2"]),
+            ("a\nb\n", ["1", "a", "b", "2"]),
+            ("half", ["1", "half", "2"]),
+            ("a\nhalf", ["1", "a", "half", "2"]),
+        ],
+    )
+    def test_another_process_has_written(
+        self, others: str, expected: list[str], make: Callable[..., Appender], root: Path
+    ) -> None:
+        """Whole lines, or one that it left half."""
+        appender = make()
+        with log_path("s", root).open("a") as file:
+            file.write(others)
+        appender.append("s", line("2"))
+
+        assert expected == content(root, "s")
+        assert ("half" in others) == ("s" in appender._table.files)
+
+    @pytest.mark.parametrize(
+        ("others", "expected"),
+        [("a\nb\n", ["1", "a", "b", "2"]), ("half", ["1", "half2", "2"])],
+    )
+    def test_another_process_writes_meanwhile(
+        self,
+        others: str,
+        expected: list[str],
+        make: Callable[..., Appender],
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A line is written twice only where half a line swallowed it."""
+        appender = make()
+        write = os.write
+
+        def with_other(fd: int, data: bytes) -> int:
+            monkeypatch.undo()
+            with log_path("s", root).open("a") as file:
+                file.write(others)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", with_other)
+        appender.append("s", line("2"))
+
+        assert expected == content(root, "s")
+        assert (others == "half") == ("s" in appender._table.files)
+
+    @pytest.mark.parametrize(
+        ("plan", "expected"),
+        [
+            ([4], ["1", "1234", "123456789"]),
+            ([0], ["1", "123456789"]),
+            ([9], ["1", "123456789"]),  # without its newline it is a line, too
+            ([-errno.EIO], ["1", "123456789"]),
+            ([4, 4], ["1", "1234", "123", "123456789"]),
+        ],
+    )
+    def test_a_disk_that_fails_for_once(
+        self,
+        plan: list[int],
+        expected: list[str],
+        make: Callable[..., Appender],
+        root: Path,
+        writes: Writes,
+    ) -> None:
+        """The whole line is on a line of its own, and so is the next one."""
+        appender = make()
+        writes.plan = plan
+        appender.append("s", line("123456789"))
+        appender.append("other", line("2"))
+        appender.append("s", line("next"))
+
+        assert [*expected, "next"] == content(root, "s")
+
+    @pytest.mark.parametrize(
+        "plan", [[-errno.ENOSPC] * 2, [4, -errno.ENOSPC], [4, 4, 4], [9, -errno.ENOSPC]]
+    )
+    def test_a_full_disk(
+        self, plan: list[int], make: Callable[..., Appender], root: Path, writes: Writes
+    ) -> None:
+        """The OSError comes out, and the next line is whole; one without its newline is no error."""
+        appender = make()
+        writes.plan = list(plan)
+        if plan[0] == 9:
+            appender.append("s", line("123456789"))
+        with pytest.raises(OSError, match=r"No space left|wrote 4 of 11 bytes"):
+            appender.append("s", line("123456789"))
+        appender.append("s", line("next"))
+
+        assert "next" == content(root, "s")[-1]
+        assert (plan[0] == 9) == ("123456789" in content(root, "s"))
+
+    def test_a_file_that_is_gone(self, make: Callable[..., Appender], root: Path) -> None:
+        """It is made anew, and the root with it."""
+        appender = make()
+        shutil.rmtree(root)
+        appender.append("s", line("2"))
+
+        assert {"s.logs.jsonl": "2\n"} == files_in(root)
+
+    def test_a_file_that_was_emptied(self, make: Callable[..., Appender], root: Path) -> None:
+        """It goes on from there."""
+        appender = make()
+        os.truncate(log_path("s", root), 0)
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+    def test_a_file_that_is_taken_away_while_it_is_opened(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing is written to what has no name any more."""
+        appender = make()
+
+        def late(fd: int) -> None:
+            monkeypatch.undo()
+            log_path("s", root).unlink()
+            hold(fd)
+
+        monkeypatch.setattr(once_module, "hold", late)
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+    @pytest.mark.parametrize("what", ["a symbolic link", "not a regular file"])
+    def test_what_is_no_regular_file(
+        self, what: str, make: Callable[..., Appender], root: Path, tmp_path: Path
+    ) -> None:
+        """It is neither followed nor written to; the error names it."""
+        appender = make()
+        path = log_path("s", root)
+        if what == "a symbolic link":
+            path.rename(tmp_path / "target")
+            path.symlink_to(tmp_path / "target")
+            reader = os.open(path, os.O_RDONLY)
+        else:
+            path.unlink()
+            os.mkfifo(path)
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(OSError, match=what):
+            appender.append("s", line("2"))
+
+        assert os.read(reader, 100) in {b"", line("1")}
+        os.close(reader)
+
+    def test_rotation(self, make: Callable[..., Appender], root: Path) -> None:
+        """By size, as if the file had been open."""
+        appender = make(max_bytes=10, backup_count=9)
+        for number in range(10):
+            appender.append("s", line(f"s{number}"))
+            appender.append("other", line("more"))
+
+        assert ["1", *(f"s{number}" for number in range(10))] == sorted(_with_backups(root, "s"))
+        sizes = [path.stat().st_size for path in root.glob("s.*")]
+        assert len(sizes) == 4
+        assert max(sizes) <= 10
+
+    def test_a_file_that_is_rotated_away_in_a_long_write(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And removed: the line is written again."""
+        appender = make(max_bytes=1000, backup_count=1)
+        write = os.write
+
+        def remove_first(fd: int, data: bytes) -> int:
+            monkeypatch.undo()
+            log_path("s", root).unlink()
+            time.sleep(MOVED_WITHIN_S)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", remove_first)
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+    def test_a_bound_on_new_sessions(self, make: Callable[..., Appender], root: Path) -> None:
+        """A session whose file was removed is a new one."""
+        appender = make(max_sessions_per_minute=2)
+        log_path("s", root).unlink()
+        appender.append("new", line("1"))
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")  # it is among those of this minute still
+        assert {"%overflow.logs.jsonl": "1\n"}.items() <= files_in(root).items()
+
+    def test_a_process_that_runs_out(self, make: Callable[..., Appender], root: Path) -> None:
+        """A file of its own is closed for it."""
+        appender = make()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = max(_lowest_free(), appender._table.files["other"].fd + 1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+        others = []
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    others.append(os.dup(0))
+            appender.append("s", line("2"))
+        finally:
+            for fd in others:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        assert ["1", "2"] == content(root, "s")
+
+    def test_a_signal_handler_that_appends(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In the middle of it: both lines are there once."""
+        appender = make()
+        fstat = os.fstat
+
+        def interrupted(fd: int) -> os.stat_result:
+            monkeypatch.undo()
+            status = fstat(fd)
+            appender.append("s", line("handler"))
+            return status
+
+        monkeypatch.setattr(os, "fstat", interrupted)
+        appender.append("s", line("2"))
+
+        assert ["1", "handler", "2"] == content(root, "s")
+
+    @pytest.mark.parametrize("goes", ["second", "close"])
+    def test_another_thread_meanwhile(
+        self, goes: str, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waits for the end of that write, and so knows what it left."""
+        appender = make()
+        write, is_writing, may_go_on = os.write, threading.Event(), threading.Event()
+
+        def short(fd: int, data: bytes) -> int:
+            if data != line("2"):
+                return write(fd, data)
+            is_writing.set()
+            may_go_on.wait(DEADLINE_S)
+            return write(fd, data[:-1])
+
+        monkeypatch.setattr(os, "write", short)
+        works = [
+            lambda: appender.append("s", line("2")),
+            appender.close if goes == "close" else lambda: appender.append("s", line("3")),
+            lambda: appender.append("s", line("4")),
+        ]
+        threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+            is_writing.wait(DEADLINE_S)
+            thread.join(0.1)
+        may_go_on.set()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+
+        assert ["1", "2", *(["3"] if goes == "second" else []), "4"] == content(root, "s")
+
+    def test_another_thread_opens_it_first(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Then its descriptor serves both."""
+        appender = make()
+        stand_in = appender._table.stand_in
+
+        def late(key: str, used_at: float) -> File | None:
+            run_threads(lambda: appender.append("s", line("2")))
+            return stand_in(key, used_at)
+
+        monkeypatch.setattr(type(appender._table), "stand_in", lambda _, *args: late(*args))
+        appender.append("s", line("3"))
+
+        assert ["1", "2", "3"] == content(root, "s")
+        assert {"s"} == set(appender._table.files)
+
+    def test_interrupted_before_it_is_written(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever a signal handler that raises leaves behind, the session goes on."""
+        appender = make()
+        with monkeypatch.context() as patched:
+            patched.setattr(appender_module, "append_once", interrupt)
+            patched.setattr(type(appender._table), "forget", lambda *_: None)
+            with pytest.raises(Interrupted):
+                appender.append("s", line("2"))
+        assert {"other", "s"} == set(appender._table.files)
+        appender.append("s", line("3"))
+        appender.append("other", line("3"))
+
+        assert ["1", "3"] == content(root, "s")
+        assert {"other"} == set(appender._table.files)
+
+    @forks
+    def test_a_forked_child(self, make: Callable[..., Appender], root: Path) -> None:
+        """Parent and child write by turns."""
+        appender = make()
+
+        def work() -> None:
+            for text in "23":
+                appender.append("s", line(text))
+                appender.append("other", line("2"))
+
+        wait_for(in_child(work))
+        appender.append("s", line("4"))
+
+        assert list("1234") == content(root, "s")
 
 
 def _lowest_free() -> int:
@@ -1184,13 +1592,6 @@ class TestSignals:
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The descriptor is closed once: its number may be somebody else's at once."""
-
-        class Interrupted(BaseException):
-            pass
-
-        def interrupt(*_: object) -> bool:
-            raise Interrupted
-
         appender = Appender(root, SUFFIX)
         path = log_path("s", root)
         path.write_bytes(line("1"))

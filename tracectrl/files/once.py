@@ -1,0 +1,82 @@
+"""One line for a file that is opened for it and closed behind it.
+
+For sessions that log by turns, more of them than there may be open files. To keep the file of each
+open until its turn comes again would close, for every line, one whose turn comes sooner: nobody
+would ever find a file open. And what may be used by other threads later, in other calls, costs more
+to open and to close than what is nobody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from tracectrl.files.hold import hold
+from tracectrl.files.rotation import MOVED_WITHIN_S
+from tracectrl.files.torn import is_swallowed, is_torn, whole_at
+
+if TYPE_CHECKING:
+    from typing import Final
+
+    from tracectrl.files.position import Seek
+
+FLAGS: Final = (
+    os.O_RDWR  # to read a torn tail
+    | os.O_APPEND
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block; a regular file does not care
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""For a file that is written to, and never a link, nor a FIFO that nobody reads."""
+
+
+def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> int | None:
+    """Append *line* to the file at *path*, where all is as it was when it was closed.
+
+    Args:
+        path: of a file that is there.
+        line: ends in a newline.
+        whole: what :func:`~tracectrl.files.torn.whole_at` said when the file was closed.
+        seek: tells the descriptor's position.
+        most: bytes that the file may have with the line before it is rotated; 0 for no bound.
+
+    Returns:
+        What :func:`~tracectrl.files.torn.whole_at` says now; ``None`` where the line is not in the
+        file, or not by itself. It is to be appended in a way that mends that, or says why not.
+    """
+    began = time.monotonic() if most else 0.0
+    try:
+        fd = os.open(path, FLAGS)
+        try:
+            hold(fd)
+            status = os.fstat(fd)
+            size = status.st_size
+            if (
+                not status.st_nlink  # it was taken away before we held it
+                or (most and size + len(line) > most)
+                or (
+                    whole_at(status.st_ino, size) != whole  # others have written, or it is another
+                    and (not stat.S_ISREG(status.st_mode) or is_torn(fd, size))
+                )
+            ):
+                return None
+            written = os.write(fd, line)
+            if written < len(line) - 1:  # without its newline it is a line, too
+                return None
+            end = seek(fd, 0, os.SEEK_CUR)
+            if end - written != size and is_swallowed(fd, line[:written], end):
+                return None
+            if (
+                most  # and so renamed and removed, with the line in it, while this took its time
+                and time.monotonic() - began >= MOVED_WITHIN_S
+                and not os.fstat(fd).st_nlink
+            ):
+                return None
+            return whole_at(status.st_ino, end if written == len(line) else -1)
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
