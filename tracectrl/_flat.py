@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from enum import Enum
 
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Link, Status
 
     from tracectrl.redaction import Redactor
@@ -50,7 +51,7 @@ class FlatLines:
         self._attributes = _held if redact is None else self._redacted
         # Each one tuple, so that a thread never sees a mixed pair.
         self._shared: tuple[object, object, bytes, Any] = self, self, b"", None  # no span's
-        self._second: tuple[int | None, bytes] = (None, b"")
+        self._second: tuple[int | None, str, bytes] = (None, "", b"")
 
     def __call__(self, span: ReadableSpan, sid: str) -> bytes:
         """Return the line of *span*, which belongs to the session *sid*.
@@ -78,13 +79,13 @@ class FlatLines:
         if type(start) is not int or type(end) is not int or not end:
             raise TypeError
         second, rest = divmod(start, _NS)
-        known, start_text = self._second
+        known, text, start_text = self._second
         if second != known:
-            start_text = self._start(second)
+            text, start_text = self._start(second)
         end_text, end_rest = start_text, rest + end - start
         if not 0 <= end_rest < _NS:
             second, end_rest = divmod(end, _NS)
-            end_text = self._start(second)
+            _, end_text = self._start(second)
         resource, scope, origin, last = self._shared
         if resource is not span.resource or scope is not span.instrumentation_scope:
             origin, last = self._look_at(span)
@@ -99,7 +100,7 @@ class FlatLines:
             "attributes": attributes._dict  # noqa: SLF001
             if self._redact is None
             else self._redacted(attributes),
-            "events": self._events(events, timestamp_ns) if events else [],
+            "events": self._plain_events(events, start - rest, text) if events else [],
             "links": self._links(links) if links else [],
             "resource": last,
         }
@@ -118,6 +119,27 @@ class FlatLines:
             origin,
             _dumps(row, None, LINE_OPTIONS)[1:],
         )
+
+    def _plain_events(self, events: Iterable[Any], second_ns: int, text: str) -> list[Any]:
+        """Return what :meth:`_events` does, of the SDK's own; most are of the second *second_ns*."""
+        rows: list[Any] = []
+        for event in events:
+            if type(event) is not Event:
+                raise TypeError
+            rest = event._timestamp - second_ns  # noqa: SLF001 - behind a property that costs as much
+            attributes: Any = event._attributes  # noqa: SLF001
+            rows.append(
+                {
+                    "name": event._name,  # noqa: SLF001
+                    "timestamp": "%s%06dZ" % (text, rest // 1000)  # noqa: UP031 - as in timestamp_ns
+                    if 0 <= rest < _NS
+                    else timestamp_ns(rest + second_ns),
+                    "attributes": attributes._dict  # noqa: SLF001
+                    if self._redact is None
+                    else self._redacted(attributes),
+                }
+            )
+        return rows
 
     def _in_general(self, span: ReadableSpan, sid: str) -> bytes:
         try:
@@ -177,10 +199,12 @@ class FlatLines:
             for link in links
         ]
 
-    def _start(self, second: int) -> bytes:
-        start = timestamp_ns(second * _NS)[:-7].encode()
-        self._second = (second, start)
-        return start
+    def _start(self, second: int) -> tuple[str, bytes]:
+        """Return, and keep, how the times of a *second* begin."""
+        text = timestamp_ns(second * _NS)[:-7]
+        start = text.encode()
+        self._second = (second, text, start)
+        return text, start
 
     def _look_at(self, span: ReadableSpan) -> tuple[bytes, orjson.Fragment]:
         """Encode, and keep, what most spans share: where they come from."""

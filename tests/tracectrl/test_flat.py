@@ -52,6 +52,8 @@ plain = st.dictionaries(st.one_of(texts, st.sampled_from(["tool", 1, None])), va
 attributes = st.one_of(st.none(), plain, plain.map(held))
 times: st.SearchStrategy[Any] = st.one_of(
     st.integers(0, 2**62),
+    st.integers(10**18, 10**18 + 3 * 10**9),  # an event in the second in which its span begins
+    st.floats(10**18, 10**18 + 3 * 10**9),
     st.sampled_from(
         [None, 0, 1, 999, 10**9, -1, 253402300799 * 10**9, 10**30, -(10**30), 1.5, True]
     ),
