@@ -132,14 +132,15 @@ class SessionFileHandler(logging.Handler):
         try:
             if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
-            elif (
-                self._later is not None
-                and (parts := self._encoder.parts(record, lasting=True)) is not None
-            ):
-                # Without the record: what one thread makes and another frees is slow to make anew.
-                self._later.append(None, parts, parts)
-                return
             else:
+                later = self._later
+                if later is not None:
+                    parts = self._encoder.parts(record, lasting=True)
+                    if parts is not None:
+                        # Without the record: what one thread makes and another frees is slow to
+                        # make anew.
+                        later.append(None, parts, parts)
+                        return
                 sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
