@@ -112,8 +112,8 @@ class Appender:
         # Which files were closed with a newline at their ends, and how long they were: to look there
         # costs more.
         self._left: dict[str | None, int] = {}
-        # The same of those that were closed behind a single line, and when that was written.
-        self._passing: dict[str, tuple[int, float]] = {}
+        # The same of those that were closed behind a single line, and the turn in which that came.
+        self._passing: dict[str, tuple[int, int]] = {}
         make_root(self.root)
 
     def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
@@ -129,6 +129,7 @@ class Appender:
                 table = self._own_table()
             file = table.files.get(sid)
             if file is None:
+                table.turn += 1
                 passing = self._passing.pop(sid, None)
                 if passing is not None and self._append_once(table, sid, line, *passing):
                     return
@@ -137,10 +138,10 @@ class Appender:
                     file.used = False  # it has come back soon: no more a session of single lines
             else:
                 file.used = True
+                file.turn = table.turn
             with file.lock:  # not acquire(): a signal handler that raises would leave it taken
                 try:
-                    now = file.used_at = time.monotonic()
-                    is_due = now >= file.check_at or (
+                    is_due = time.monotonic() >= file.check_at or (
                         self._max_bytes and file.end + len(line) > self._max_bytes
                     )
                     if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
@@ -235,17 +236,16 @@ class Appender:
         finally:
             file.rotating = False
 
-    def _append_once(self, table: Table, sid: str, line: bytes, whole: int, used_at: float) -> bool:
+    def _append_once(self, table: Table, sid: str, line: bytes, whole: int, turn: int) -> bool:
         """Append *line* to the file of a session that logs one line at a time, and close it again.
 
         Tell whether that is done. If not, there is room for one more open file, or the session's
         last line is later than that of the file whose place it would take, or something is not as
         it was: in any case the line is to be appended in the usual way.
         """
-        if not table.is_full_of_later(self._limit, used_at):
+        if not table.is_full_of_later(self._limit, turn):
             return False
-        now = time.monotonic()
-        stand_in = table.stand_in(sid, now)
+        stand_in = table.stand_in(sid)
         if stand_in is None:
             return False
         new: int | None = None
@@ -257,16 +257,17 @@ class Appender:
                     self._closed = object()
             finally:
                 table.forget(stand_in)
+        turn = stand_in.turn
         table.take_back(stand_in)
         if new is None:
             return False
-        self._note_passing(sid, new, now)
+        self._note_passing(sid, new, turn)
         return True
 
-    def _note_passing(self, sid: str, whole: int, used_at: float) -> None:
+    def _note_passing(self, sid: str, whole: int, turn: int) -> None:
         if len(self._passing) >= _MAX_LEFT:
             self._passing.clear()
-        self._passing[sid] = whole, used_at
+        self._passing[sid] = whole, turn
 
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
@@ -278,6 +279,7 @@ class Appender:
                 return known
         closed = self._closed
         fresh = self._open(table, key, path)
+        fresh.turn = table.turn
         file = fresh
         surplus: list[File] = []
         with table.lock:
@@ -377,7 +379,7 @@ class Appender:
             if not file.torn:
                 whole = whole_at(file.identity[1], file.end)
                 if file.used is None and file.key is not None:
-                    self._note_passing(file.key, whole, file.used_at)
+                    self._note_passing(file.key, whole, file.turn)
                 else:
                     if len(self._left) >= _MAX_LEFT:
                         self._left.clear()

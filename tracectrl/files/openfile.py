@@ -34,8 +34,8 @@ class File:
         "path",
         "rotating",
         "torn",
+        "turn",
         "used",
-        "used_at",
     )
 
     def __init__(self, key: str | None, path: str, lock: threading.RLock) -> None:
@@ -47,7 +47,7 @@ class File:
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.used: bool | None = None  # since it was passed over; None: not since it was opened
-        self.used_at = AT_ONCE  # the time of the last line
+        self.turn = 0  # see Table; the one of the last line
         self.lock = lock
         self.check_at = AT_ONCE
 
@@ -90,9 +90,11 @@ class Table:
 
     The first to go are at the front. To move a file back at each use would cost every line; it is
     marked, and moved where its turn to go has come (a clock, as for the pages of memory).
+
+    A turn begins with each line that finds its file closed.
     """
 
-    __slots__ = ("_stand_ins", "files", "here", "lock", "pid", "spare_locks")
+    __slots__ = ("_stand_ins", "files", "here", "lock", "pid", "spare_locks", "turn")
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
@@ -101,28 +103,29 @@ class Table:
         self.here = here()
         self.spare_locks: list[threading.RLock] = []  # see Appender._open
         self._stand_ins: list[File] = []
+        self.turn = 0
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""
         if self.files.get(file.key) is file:
             self.files.pop(file.key, None)
 
-    def is_full_of_later(self, limit: int, used_at: float) -> bool:
-        """Tell whether there are *limit* files, and the next to go has been used since *used_at*.
+    def is_full_of_later(self, limit: int, turn: int) -> bool:
+        """Tell whether there are *limit* files, and the next to go was used since that *turn* began.
 
         Then it stays, and another is the next.
         """
         files = self.files
         try:
             key = next(iter(files))
-            if len(files) < limit or files[key].used_at <= used_at:
+            if len(files) < limit or files[key].turn < turn:
                 return False
             files.move_to_end(key)
         except (RuntimeError, KeyError, StopIteration):  # other threads are at it meanwhile
             return False
         return True
 
-    def stand_in(self, key: str, used_at: float) -> File | None:
+    def stand_in(self, key: str) -> File | None:
         """Put a file that is not open in the place of the session's, which is written once.
 
         Whoever wants to write to that, too, waits for the lock, as behind any write, and then opens
@@ -132,7 +135,7 @@ class Table:
             file = self._stand_ins.pop()
         except IndexError:
             file = File(key, "", threading.RLock())
-        file.key, file.used_at = key, used_at
+        file.key, file.turn = key, self.turn
         with self.lock:
             if self.files.setdefault(key, file) is file:
                 return file

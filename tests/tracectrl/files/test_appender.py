@@ -1253,11 +1253,11 @@ class TestSingleLines:
         appender = make()
         stand_in = appender._table.stand_in
 
-        def late(key: str, used_at: float) -> File | None:
+        def late(_: object, key: str) -> File | None:
             run_threads(lambda: appender.append("s", line("2")))
-            return stand_in(key, used_at)
+            return stand_in(key)
 
-        monkeypatch.setattr(type(appender._table), "stand_in", lambda _, *args: late(*args))
+        monkeypatch.setattr(type(appender._table), "stand_in", late)
         appender.append("s", line("3"))
 
         assert ["1", "2", "3"] == content(root, "s")
