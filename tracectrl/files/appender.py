@@ -276,6 +276,7 @@ class Appender:
             key, path = None, self._path(OVERFLOW_STEM)
             if (known := table.files.get(key)) is not None:
                 known.used = True
+                known.turn = table.turn
                 return known
         closed = self._closed
         fresh = self._open(table, key, path)

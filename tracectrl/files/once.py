@@ -31,6 +31,7 @@ FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 """For a file that is written to, and never a link, nor a FIFO that nobody reads."""
+_UNKNOWN: Final = -1  # of no file and no size
 
 
 def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> int | None:
@@ -48,17 +49,18 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
         file, or not by itself. It is to be appended in a way that mends that, or says why not.
     """
     began = time.monotonic() if most else 0.0
+    new = None
     try:
         fd = os.open(path, FLAGS)
         try:
             hold(fd)
             status = os.fstat(fd)
-            size = status.st_size
+            inode, size = status.st_ino, status.st_size
             if (
                 not status.st_nlink  # it was taken away before we held it
                 or (most and size + len(line) > most)
                 or (
-                    whole_at(status.st_ino, size) != whole  # others have written, or it is another
+                    whole_at(inode, size) != whole  # others have written, or it is another
                     and (not stat.S_ISREG(status.st_mode) or is_torn(fd, size))
                 )
             ):
@@ -66,6 +68,7 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
             written = os.write(fd, line)
             if written < len(line) - 1:  # without its newline it is a line, too
                 return None
+            new = _UNKNOWN  # the line is there, whatever fails from here on
             end = seek(fd, 0, os.SEEK_CUR)
             if end - written != size and is_swallowed(fd, line[:written], end):
                 return None
@@ -75,8 +78,10 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
                 and not os.fstat(fd).st_nlink
             ):
                 return None
-            return whole_at(status.st_ino, end if written == len(line) else -1)
+            if written == len(line):
+                new = whole_at(inode, end)
         finally:
             os.close(fd)
     except OSError:
-        return None
+        pass
+    return new
