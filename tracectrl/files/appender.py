@@ -37,7 +37,7 @@ from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
 from tracectrl.files.root import make_root
 from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
-from tracectrl.files.torn import is_swallowed, is_torn, whole_at
+from tracectrl.files.torn import is_torn, whole_at
 
 if TYPE_CHECKING:
     from typing import Final
@@ -54,6 +54,8 @@ _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
 _MAX_LEFT: Final = 1 << 14
+_NOT_LEFT: Final = -1, 0, 0
+_SINGLES: Final = 3  # else bursts of one or two lines by chance would be taken for single ones
 _MINUTE_S: Final = 60.0
 _HERE: Final = os.SEEK_CUR
 
@@ -109,11 +111,9 @@ class Appender:
         self._table = Table()
         self._tables = {self._table.pid: self._table}
         self._closed = object()  # another one whenever a file is closed
-        # Which files were closed with a newline at their ends, and how long they were: to look there
-        # costs more.
-        self._left: dict[str | None, int] = {}
-        # The same of those that were closed behind a single line, and the turn in which that came.
-        self._passing: dict[str, tuple[int, int]] = {}
+        # Of files that were closed with a newline at their ends: how long they were, since to look
+        # there costs more; in which turn; and behind how many single lines in a row.
+        self._left: dict[str | None, tuple[int, int, int]] = {}
         make_root(self.root)
 
     def append(self, sid: str, line: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - one call
@@ -130,12 +130,10 @@ class Appender:
             file = table.files.get(sid)
             if file is None:
                 table.turn += 1
-                passing = self._passing.pop(sid, None)
-                if passing is not None and self._append_once(table, sid, line, *passing):
+                left = self._left.get(sid)
+                if left is not None and left[2] >= _SINGLES and self._append_once(sid, line, left):
                     return
                 file = self._opened(table, sid)
-                if passing is not None:
-                    file.used = False  # it has come back soon: no more a session of single lines
             else:
                 file.used = True
                 file.turn = table.turn
@@ -148,18 +146,21 @@ class Appender:
                         table.forget(file)
                         continue
                     data = b"\n" + line if file.torn else line
+                    start = file.end
                     written = os.write(file.fd, data)
                     try:
                         end = self._lseek(file.fd, 0, _HERE)
                     except OSError:  # a signal handler has logged and closed it, or a daemon
                         end = -1
-                    start, file.end = file.end, end
+                    file.end = end
                     missing = len(data) - written
                     if missing <= 1:  # without its newline it is a line, too
                         file.torn = missing != 0
                         if missing:
                             file.check_at = AT_ONCE
-                        if start != end - written and is_swallowed(file.fd, data[:written], end):
+                        if start != end - written and file.has_swallowed(
+                            data[:written], start, end
+                        ):
                             continue
                         # In this very moment, and the line with it; or while the write took its time.
                         if (
@@ -216,6 +217,7 @@ class Appender:
         present = status.st_size
         if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = is_torn(file.fd, present)
+            file.end = present
         file.check_at = now + self._check_every_s
         self._lseek = os.lseek if threading.active_count() == 1 else self._seek_among_threads
         if (
@@ -236,38 +238,35 @@ class Appender:
         finally:
             file.rotating = False
 
-    def _append_once(self, table: Table, sid: str, line: bytes, whole: int, turn: int) -> bool:
-        """Append *line* to the file of a session that logs one line at a time, and close it again.
+    def _append_once(self, sid: str, line: bytes, left: tuple[int, int, int]) -> bool:
+        """Append *line* to the file of *sid*, which was *left*, and close it again; tell whether it is done.
 
-        Tell whether that is done. If not, there is room for one more open file, or the session's
-        last line is later than that of the file whose place it would take, or something is not as
-        it was: in any case the line is to be appended in the usual way.
+        If not, there is room for one more open file, or the session's last line is later than that of
+        the file whose place it would take, or something is not as it was: in any case the line is to
+        be appended in the usual way.
         """
-        if not table.is_full_of_later(self._limit, turn):
+        table = self._table
+        whole, turn, singles = left
+        now = time.monotonic()
+        if not table.is_full_of_later(self._limit, turn, now - _IDLE_S):
             return False
-        stand_in = table.stand_in(sid)
+        check_at = now + self._check_every_s
+        stand_in = table.stand_in(sid, check_at)
         if stand_in is None:
             return False
         new: int | None = None
         with stand_in.lock:
             try:
                 if table.files.get(sid) is stand_in:
-                    path = self._path(stem_of(sid))
-                    new = append_once(path, line, whole, self._lseek, self._max_bytes)
-                    self._closed = object()
+                    path, most = self._path(stem_of(sid)), self._max_bytes
+                    new = append_once(path, line, whole, self._lseek, most, check_at)
             finally:
+                self._closed = object()
+                if new is not None:
+                    self._left[sid] = new, stand_in.turn, singles
                 table.forget(stand_in)
-        turn = stand_in.turn
         table.take_back(stand_in)
-        if new is None:
-            return False
-        self._note_passing(sid, new, turn)
-        return True
-
-    def _note_passing(self, sid: str, whole: int, turn: int) -> None:
-        if len(self._passing) >= _MAX_LEFT:
-            self._passing.clear()
-        self._passing[sid] = whole, turn
+        return new is not None
 
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
@@ -352,7 +351,12 @@ class Appender:
                     inode, size = status.st_ino, status.st_size
                     file.identity = status.st_dev, inode
                     file.end = size
-                    file.torn = self._left.get(key) != whole_at(inode, size) and is_torn(fd, size)
+                    whole, _, singles = self._left.get(key, _NOT_LEFT)
+                    if singles < _SINGLES:
+                        file.singles = singles
+                    else:
+                        file.used = False  # it has come back soon: this line is no single one
+                    file.torn = whole != whole_at(inode, size) and is_torn(fd, size)
                     file.fd = fd
                     return file
             except BaseException:
@@ -378,13 +382,10 @@ class Appender:
             if file.fd < 0:
                 return
             if not file.torn:
-                whole = whole_at(file.identity[1], file.end)
-                if file.used is None and file.key is not None:
-                    self._note_passing(file.key, whole, file.turn)
-                else:
-                    if len(self._left) >= _MAX_LEFT:
-                        self._left.clear()
-                    self._left[file.key] = whole
+                if len(self._left) >= _MAX_LEFT and file.key not in self._left:
+                    self._left.clear()
+                singles = file.singles + 1 if file.used is None else 0
+                self._left[file.key] = whole_at(file.identity[1], file.end), file.turn, singles
             file.close()
             table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
 

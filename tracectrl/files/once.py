@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import hold
-from tracectrl.files.rotation import MOVED_WITHIN_S
 from tracectrl.files.torn import is_swallowed, is_torn, whole_at
 
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ FLAGS: Final = (
 _UNKNOWN: Final = -1  # of no file and no size
 
 
-def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> int | None:
+def append_once(  # noqa: PLR0917 - one call
+    path: str, line: bytes, whole: int, seek: Seek, most: int, check_at: float
+) -> int | None:
     """Append *line* to the file at *path*, where all is as it was when it was closed.
 
     Args:
@@ -43,12 +44,15 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
         whole: what :func:`~tracectrl.files.torn.whole_at` said when the file was closed.
         seek: tells the descriptor's position.
         most: bytes that the file may have with the line before it is rotated; 0 for no bound.
+        check_at: the time from which on another file may be at *path*, and this one be removed.
 
     Returns:
         What :func:`~tracectrl.files.torn.whole_at` says now; ``None`` where the line is not in the
         file, or not by itself. It is to be appended in a way that mends that, or says why not.
+
+    Raises:
+        OSError: a signal handler's own; what fails here is no error.
     """
-    began = time.monotonic() if most else 0.0
     new = None
     try:
         fd = os.open(path, FLAGS)
@@ -63,6 +67,7 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
                     whole_at(inode, size) != whole  # others have written, or it is another
                     and (not stat.S_ISREG(status.st_mode) or is_torn(fd, size))
                 )
+                or time.monotonic() >= check_at
             ):
                 return None
             written = os.write(fd, line)
@@ -70,18 +75,16 @@ def append_once(path: str, line: bytes, whole: int, seek: Seek, most: int) -> in
                 return None
             new = _UNKNOWN  # the line is there, whatever fails from here on
             end = seek(fd, 0, os.SEEK_CUR)
-            if end - written != size and is_swallowed(fd, line[:written], end):
+            if end - written != size and is_swallowed(fd, line[:written], size, end):
                 return None
-            if (
-                most  # and so renamed and removed, with the line in it, while this took its time
-                and time.monotonic() - began >= MOVED_WITHIN_S
-                and not os.fstat(fd).st_nlink
-            ):
+            # Removed, and the line with it, while the write took its time.
+            if most and time.monotonic() >= check_at and not os.fstat(fd).st_nlink:
                 return None
             if written == len(line):
                 new = whole_at(inode, end)
         finally:
             os.close(fd)
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno is None:
+            raise
     return new

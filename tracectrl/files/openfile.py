@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.here import here
+from tracectrl.files.torn import is_swallowed
 
 if TYPE_CHECKING:
     from typing import Final
@@ -33,6 +34,7 @@ class File:
         "lock",
         "path",
         "rotating",
+        "singles",
         "torn",
         "turn",
         "used",
@@ -47,6 +49,7 @@ class File:
         self.torn = False  # the file ends in half a line
         self.rotating = False
         self.used: bool | None = None  # since it was passed over; None: not since it was opened
+        self.singles = 0  # how often in a row it was closed behind a single line before
         self.turn = 0  # see Table; the one of the last line
         self.lock = lock
         self.check_at = AT_ONCE
@@ -58,7 +61,7 @@ class File:
         """
         try:
             status = os.fstat(self.fd)
-        except OSError:
+        except (OSError, TypeError):  # TypeError: the interpreter's end has taken os to pieces
             return None
         return status if (status.st_dev, status.st_ino) == self.identity else None
 
@@ -66,6 +69,24 @@ class File:
         """Tell whether the file has no name any more: what is written to it nobody will read."""
         status = self.status()
         return status is not None and not status.st_nlink
+
+    def has_swallowed(self, data: bytes, since: int, end: int) -> bool:
+        """Tell what :func:`~tracectrl.files.torn.is_swallowed` does, of a file that is closed, too.
+
+        A signal handler that logs may have closed it behind the write.
+        """
+        if self.fd >= 0:
+            return is_swallowed(self.fd, data, since, end)
+        try:
+            fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return False
+        try:
+            status = os.fstat(fd)
+            is_it = (status.st_dev, status.st_ino) == self.identity
+            return is_it and is_swallowed(fd, data, since, status.st_size)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close it, unless the descriptor is somebody else's by now."""
@@ -110,22 +131,23 @@ class Table:
         if self.files.get(file.key) is file:
             self.files.pop(file.key, None)
 
-    def is_full_of_later(self, limit: int, turn: int) -> bool:
+    def is_full_of_later(self, limit: int, turn: int, idle_since: float) -> bool:
         """Tell whether there are *limit* files, and the next to go was used since that *turn* began.
 
-        Then it stays, and another is the next.
+        And has not been idle. Then it stays, and another is the next.
         """
         files = self.files
         try:
             key = next(iter(files))
-            if len(files) < limit or files[key].turn < turn:
+            first = files[key]
+            if len(files) < limit or first.turn < turn or first.check_at < idle_since:
                 return False
             files.move_to_end(key)
         except (RuntimeError, KeyError, StopIteration):  # other threads are at it meanwhile
             return False
         return True
 
-    def stand_in(self, key: str) -> File | None:
+    def stand_in(self, key: str, check_at: float) -> File | None:
         """Put a file that is not open in the place of the session's, which is written once.
 
         Whoever wants to write to that, too, waits for the lock, as behind any write, and then opens
@@ -135,7 +157,7 @@ class Table:
             file = self._stand_ins.pop()
         except IndexError:
             file = File(key, "", threading.RLock())
-        file.key, file.turn = key, self.turn
+        file.key, file.turn, file.check_at = key, self.turn, check_at
         with self.lock:
             if self.files.setdefault(key, file) is file:
                 return file

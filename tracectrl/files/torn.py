@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 _WRITE_AT_MOST_S: Final = 0.05
+_FAR_BYTES: Final = 1 << 24
 
 
 def whole_at(inode: int, size: int) -> int:
@@ -30,19 +31,27 @@ def is_torn(fd: int, size: int) -> bool:
     return False
 
 
-def is_swallowed(fd: int, data: bytes, end: int) -> bool:
-    """Tell whether *data*, written to the file up to *end*, goes on somebody's half line.
+def is_swallowed(fd: int, data: bytes, since: int, end: int) -> bool:
+    """Tell whether *data* goes on somebody's half line.
 
-    Where the descriptor is a forked child's, too, *end* may be past our line, and *data* is not
-    found: then nothing is said of it.
+    It was written when the file was as long as *since* at least, and ends at *end*, or before that
+    where others use the same descriptor: a signal handler that logs, a forked child. Where it is not
+    found nothing is said of it.
     """
     start = end - len(data)
     if start <= 0 or data.startswith(b"\n"):
         return False
     try:
-        return os.pread(fd, 1, start - 1) != b"\n" and os.pread(fd, len(data), start) == data
+        # In one call each: a signal handler may close the descriptor, and another file be opened.
+        found = os.pread(fd, len(data) + 1, start - 1)
+        if found[1:] == data:
+            return not found.startswith(b"\n")
+        if not 0 <= since <= start or end - since > _FAR_BYTES:
+            return False
+        found = os.pread(fd, end - since + 1, since - 1) if since else b"\n" + os.pread(fd, end, 0)
     except OSError:
         return False
+    return data in found and b"\n" + data not in found
 
 
 def _await_writer(fd: int) -> None:

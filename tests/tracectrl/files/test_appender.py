@@ -29,6 +29,7 @@ from tracectrl.files import once as once_module
 from tracectrl.files.appender import Appender
 from tracectrl.files.hold import hold, opened_alone
 from tracectrl.files.openfile import File
+from tracectrl.files.position import held_seek
 from tracectrl.files.rotation import MOVED_WITHIN_S
 
 if TYPE_CHECKING:
@@ -580,6 +581,38 @@ class TestTornTails:
 
         assert ["1", "hal2", "2", "3"] == content(root, "s")
 
+    @pytest.mark.parametrize("handled", [["s"], ["other"], ["other", "s"]])
+    @pytest.mark.parametrize("threads", [False, True])
+    def test_a_crash_of_another_writer_and_a_signal_handler_that_appends(
+        self,
+        handled: list[str],
+        threads: bool,  # noqa: FBT001
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Before we have looked, behind our line or in its file's place: it is written again."""
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        if threads:
+            appender._lseek = held_seek()
+        appender.append("s", line("1"))
+        write = os.write
+
+        def interrupted(fd: int, data: bytes) -> int:
+            monkeypatch.undo()
+            with log_path("s", root).open("a") as other:
+                other.write("hal")
+            written = write(fd, data)
+            for sid in handled:
+                appender.append(sid, line("handler"))
+            return written
+
+        for text in "23":
+            monkeypatch.setattr(os, "write", interrupted)
+            appender.append("s", line(text))
+
+        more = ["handler"] if "s" in handled else []
+        assert ["1", "hal2", *more, "2", "hal3", *more, "3"] == content(root, "s")
+
     def test_a_forked_child_has_a_position_of_its_own(self, root: Path) -> None:
         """What the parent has written meanwhile is no half line; the child opens its own file."""
         appender = Appender(root, SUFFIX)
@@ -877,6 +910,17 @@ class TestOpenFiles:
 
         assert ("", "") == capsys.readouterr()
 
+    def test_who_outlives_the_interpreter(self, root: Path, run_python: Callable[..., str]) -> None:
+        """Nothing is said where the module ``os`` is no more when the appender goes."""
+        source = """
+import sys, time
+from tracectrl.files.appender import Appender
+appender = Appender(sys.argv[1], ".logs.jsonl")
+appender.append("s", b"line\\n")
+time.keeps = lambda: appender  # and with it this module's names
+"""
+        assert "" == run_python(source, str(root))
+
     def test_locks_that_somebody_wraps(self, root: Path, run_python: Callable[..., str]) -> None:
         """As profilers of locks do: what they put in the place of RLock is taken as it is."""
         source = """
@@ -908,7 +952,7 @@ class TestSingleLines:
     """
 
     @pytest.fixture
-    def make(self, root: Path) -> Callable[..., Appender]:
+    def make(self, root: Path) -> Iterator[Callable[..., Appender]]:
         """Return what makes an appender where "other" has the one open file, and "s" gets none."""
 
         def make(**options: int) -> Appender:
@@ -917,20 +961,92 @@ class TestSingleLines:
                 appender.append(sid, line("1"))
             return appender
 
-        return make
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(appender_module, "_SINGLES", 1)
+            yield make
 
     def test_by_turns(self, root: Path) -> None:
         """A hundred sessions, ten files: the same ten stay open, and each line is in its file."""
         appender = Appender(root, SUFFIX, max_open_files=10)
         open_files = []
-        for text in "12345":
+        for text in "1234567":
             for number in range(100):
                 appender.append(f"s{number}", line(text))
             open_files.append({key: file.fd for key, file in appender._table.files.items()})
 
-        assert [list("12345")] * 100 == [content(root, f"s{number}") for number in range(100)]
-        assert 10 == len(open_files[1])
-        assert [open_files[1]] * 3 == open_files[2:]
+        assert [list("1234567")] * 100 == [content(root, f"s{number}") for number in range(100)]
+        assert 10 == len(open_files[3])
+        assert [open_files[3]] * 3 == open_files[4:]
+
+    @pytest.mark.parametrize(
+        ("sizes", "expected"),
+        [((1, 1, 1, 1), False), ((1, 1, 2, 1), True), ((2, 1, 1, 1), True), ((1, 1, 1), True)],
+    )
+    def test_lines_now_and_then(
+        self,
+        sizes: tuple[int, ...],
+        expected: bool,  # noqa: FBT001
+        root: Path,
+    ) -> None:
+        """Only who has come for a single line three times is taken to do so: less may be chance."""
+        appender = Appender(root, SUFFIX, max_open_files=1)
+        for size in sizes:
+            for _ in range(size):
+                appender.append("s", line("1"))
+            is_open = "s" in appender._table.files
+            for _ in range(2):
+                appender.append("other", line("1"))
+
+        assert expected == is_open
+
+    def test_files_at_rest_are_closed(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However slowly the turns go round, nobody keeps a file for longer than a minute."""
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now)
+        appender = Appender(root, SUFFIX, max_open_files=4)
+        for number in range(200):
+            appender.append(f"s{number % 50}", line("1"))
+        for number in range(12):
+            appender.append(f"ended{number % 4}", line("1"))
+        for number in range(400):
+            now += 10
+            appender.append(f"s{number % 50}", line("1"))
+            assert number < 8 or not {key for key in appender._table.files if key[0] == "e"}
+            assert all(file.check_at > now - 70 for file in appender._table.files.values())
+
+    def test_a_process_that_stalls(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What may have been moved or removed meanwhile is not written to."""
+        appender = make()
+
+        def late(fd: int) -> None:
+            hold(fd)
+            log_path("s", root).rename(root / "away")
+            now = time.monotonic() + 1
+            monkeypatch.setattr(time, "monotonic", lambda: now)
+
+        monkeypatch.setattr(once_module, "hold", late)
+        appender.append("s", line("2"))
+
+        assert ["2"] == content(root, "s")
+
+    def test_a_signal_handler_that_raises_an_oserror(
+        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A TimeoutError is one; it is not ours."""
+        appender = make()
+
+        def late(_: int) -> None:
+            raise TimeoutError
+
+        monkeypatch.setattr(once_module, "hold", late)
+        with pytest.raises(TimeoutError):
+            appender.append("s", line("2"))
+        monkeypatch.undo()
+        appender.append("s", line("3"))
+
+        assert ["1", "3"] == content(root, "s")
 
     def test_what_comes_back_soon_is_kept_open(self, make: Callable[..., Appender]) -> None:
         """Sooner than the one that it replaces."""
@@ -969,12 +1085,12 @@ class TestSingleLines:
         """However many sessions there are."""
         monkeypatch.setattr(appender_module, "_MAX_LEFT", 20)
         appender = Appender(root, SUFFIX, max_open_files=2)
-        for text in "123":
+        for text in "12345":
             for number in range(50):
                 appender.append(f"s{number}", line(text))
-                assert len(appender._passing) <= 20
+                assert len(appender._left) <= 20
 
-        assert [list("123")] * 50 == [content(root, f"s{number}") for number in range(50)]
+        assert [list("12345")] * 50 == [content(root, f"s{number}") for number in range(50)]
 
     def test_no_descriptor_stays_open(self, make: Callable[..., Appender], root: Path) -> None:
         """Nor a lock on the file, which may be pruned or compressed at once."""
@@ -1280,9 +1396,11 @@ class TestSingleLines:
         appender = make()
         stand_in = appender._table.stand_in
 
-        def late(_: object, key: str) -> File | None:
+        def late(_: object, *args: Any) -> File | None:
+            monkeypatch.undo()
+            appender._left.clear()
             run_threads(lambda: appender.append("s", line("2")))
-            return stand_in(key)
+            return stand_in(*args)
 
         monkeypatch.setattr(type(appender._table), "stand_in", late)
         appender.append("s", line("3"))
