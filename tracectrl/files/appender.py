@@ -385,7 +385,8 @@ class Appender:
                 if len(self._left) >= _MAX_LEFT and file.key not in self._left:
                     self._left.clear()
                 singles = file.singles + 1 if file.used is None else 0
-                self._left[file.key] = whole_at(file.identity[1], file.end), file.turn, singles
+                turn = file.turn if singles else 0  # which nobody will ask for; it saves memory
+                self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
             file.close()
             table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
 
