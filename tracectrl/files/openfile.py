@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.here import here
+from tracectrl.files.once import FLAGS
 from tracectrl.files.torn import is_swallowed
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class File:
         if self.fd >= 0:
             return is_swallowed(self.fd, data, since, end)
         try:
-            fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            fd = os.open(self.path, FLAGS)
         except OSError:
             return False
         try:
