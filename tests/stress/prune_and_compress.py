@@ -193,14 +193,23 @@ def make_old(root: str, home: str, ended: Event, over: Event) -> None:
         handler.close()
         for name in os.listdir(root):
             parsed = parse_name(name)
-            if parsed is None or parsed.packed:
-                continue
-            if parsed.stem == f"old-{number}":
-                age(os.path.join(root, name), 2 * DAY_S)
-            elif parsed.stem.startswith("work-") and rng.random() < 0.1:
+            is_idle = parsed and parsed.stem.startswith("work-") and not parsed.packed
+            if is_idle and rng.random() < 0.1:
                 age(os.path.join(root, name), 2 * HOUR_S)
+        make_older(root)
         number += 1
         time.sleep(0.2)
+    make_older(root)
+
+
+def make_older(root: str) -> None:
+    """Make all files of sessions of two days ago so old.
+
+    Those of earlier rounds, too: what is compressed meanwhile has another name when it comes to it.
+    """
+    for name in os.listdir(root):
+        if name.startswith("old-"):
+            age(os.path.join(root, name), 2 * DAY_S)
 
 
 def compress_gz(root: str, home: str, ended: Event, over: Event) -> None:
