@@ -30,9 +30,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import hold
+from tracectrl.files.hold import FLAGS, hold
 from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
-from tracectrl.files.once import FLAGS, append_once
+from tracectrl.files.once import append_once
 from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
 from tracectrl.files.root import make_root
@@ -49,7 +49,7 @@ try:
 except ImportError:  # pragma: no cover - Windows has no such limits
     resource = None  # type: ignore[assignment]
 
-_FLAGS: Final = FLAGS | os.O_CREAT
+_FLAGS: Final = FLAGS | os.O_APPEND | os.O_CREAT
 _MAX_OPEN_FILES: Final = 1024
 _CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0

@@ -27,13 +27,14 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
-_FLAGS: Final = (
-    os.O_RDWR
+FLAGS: Final = (
+    os.O_RDWR  # a writer reads, too: a torn tail
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block; a regular file does not care
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+"""For a session's file: never a link, nor a FIFO that nobody reads."""
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _POLL_S: Final = 0.001
 _PATIENCE_S: Final = 1.0
@@ -67,7 +68,7 @@ def opened_alone(path: str | os.PathLike[str]) -> Iterator[tuple[int, bool]]:
     Raises:
         OSError: there is no such file, or it is a symbolic link.
     """
-    fd = os.open(path, _FLAGS)
+    fd = os.open(path, FLAGS)
     try:
         yield fd, _is_alone(fd)
     finally:

@@ -13,7 +13,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import hold
+from tracectrl.files.hold import FLAGS, hold
 from tracectrl.files.torn import is_swallowed, is_torn, whole_at
 
 if TYPE_CHECKING:
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.position import Seek
 
-FLAGS: Final = (
-    os.O_RDWR  # to read a torn tail
-    | os.O_APPEND
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block; a regular file does not care
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-"""For a file that is written to, and never a link, nor a FIFO that nobody reads."""
+_FLAGS: Final = FLAGS | os.O_APPEND
 _UNKNOWN: Final = -1  # of no file and no size
 
 
@@ -55,7 +47,7 @@ def append_once(  # noqa: PLR0917 - one call
     """
     new = None
     try:
-        fd = os.open(path, FLAGS)
+        fd = os.open(path, _FLAGS)
         try:
             hold(fd)
             status = os.fstat(fd)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.here import here
-from tracectrl.files.once import FLAGS
+from tracectrl.files.hold import FLAGS
 from tracectrl.files.torn import is_swallowed
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ class Table:
         with self.lock:
             if self.files.setdefault(key, file) is file:
                 return file
-        self._stand_ins.append(file)
+        self.take_back(file)
         return None
 
     def take_back(self, stand_in: File) -> None:
-        """Keep what :meth:`stand_in` returned, and has been forgotten, for the next time."""
+        """Keep what stood in for a file, and is not in the table any more, for the next time."""
         self._stand_ins.append(stand_in)
 
     def surplus(self, limit: int, file: File, idle_since: float) -> list[File]:

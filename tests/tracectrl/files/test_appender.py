@@ -168,6 +168,46 @@ def run_threads(*works: Callable[[], None]) -> None:
         raise errors[0]
 
 
+def run_in_the_middle_of_a_write(
+    data: bytes, works: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the first of *works*, which writes *data*, and the others while it does.
+
+    It comes short of the newline.
+    """
+    write, is_writing, may_go_on = os.write, threading.Event(), threading.Event()
+
+    def short(fd: int, given: bytes) -> int:
+        if given != data:
+            return write(fd, given)
+        is_writing.set()
+        may_go_on.wait(DEADLINE_S)
+        return write(fd, given[:-1])
+
+    monkeypatch.setattr(os, "write", short)
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+        is_writing.wait(DEADLINE_S)
+        thread.join(0.1)
+    may_go_on.set()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+
+
+def remove_in_a_long_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the file at *path* removed in the next write, which takes its time."""
+    write = os.write
+
+    def remove_first(fd: int, data: bytes) -> int:
+        monkeypatch.undo()
+        path.unlink()
+        time.sleep(MOVED_WITHIN_S)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", remove_first)
+
+
 @pytest.fixture
 def fast_switching() -> Iterator[None]:
     """Let threads take turns as often as can be."""
@@ -786,30 +826,13 @@ class TestOpenFiles:
         """
         appender = Appender(root, SUFFIX, max_open_files=1)
         appender.append("a", line("1"))
-        write, is_writing, may_go_on = os.write, threading.Event(), threading.Event()
-
-        def short(fd: int, data: bytes) -> int:
-            if data != line("2"):
-                return write(fd, data)
-            is_writing.set()
-            may_go_on.wait(DEADLINE_S)
-            return write(fd, data[:-1])
-
-        monkeypatch.setattr(os, "write", short)
         goes = appender.close if leave == "by closing" else lambda: appender.append("b", line("1"))
         works = [
             lambda: appender.append("a", line("2")),
             goes,
             lambda: appender.append("a", line("3")),
         ]
-        threads = [threading.Thread(target=work, daemon=True) for work in works]
-        for thread in threads:
-            thread.start()
-            is_writing.wait(DEADLINE_S)
-            thread.join(0.1)
-        may_go_on.set()
-        for thread in threads:
-            thread.join(DEADLINE_S)
+        run_in_the_middle_of_a_write(line("2"), works, monkeypatch)
 
         assert ["1", "2", "3"] == content(root, "a")
         assert appender.open_files <= 1
@@ -1316,15 +1339,7 @@ class TestSingleLines:
     ) -> None:
         """And removed: the line is written again."""
         appender = make(max_bytes=1000, backup_count=1)
-        write = os.write
-
-        def remove_first(fd: int, data: bytes) -> int:
-            monkeypatch.undo()
-            log_path("s", root).unlink()
-            time.sleep(MOVED_WITHIN_S)
-            return write(fd, data)
-
-        monkeypatch.setattr(os, "write", remove_first)
+        remove_in_a_long_write(log_path("s", root), monkeypatch)
         appender.append("s", line("2"))
 
         assert ["2"] == content(root, "s")
@@ -1382,29 +1397,12 @@ class TestSingleLines:
     ) -> None:
         """It waits for the end of that write, and so knows what it left."""
         appender = make()
-        write, is_writing, may_go_on = os.write, threading.Event(), threading.Event()
-
-        def short(fd: int, data: bytes) -> int:
-            if data != line("2"):
-                return write(fd, data)
-            is_writing.set()
-            may_go_on.wait(DEADLINE_S)
-            return write(fd, data[:-1])
-
-        monkeypatch.setattr(os, "write", short)
         works = [
             lambda: appender.append("s", line("2")),
             appender.close if goes == "close" else lambda: appender.append("s", line("3")),
             lambda: appender.append("s", line("4")),
         ]
-        threads = [threading.Thread(target=work, daemon=True) for work in works]
-        for thread in threads:
-            thread.start()
-            is_writing.wait(DEADLINE_S)
-            thread.join(0.1)
-        may_go_on.set()
-        for thread in threads:
-            thread.join(DEADLINE_S)
+        run_in_the_middle_of_a_write(line("2"), works, monkeypatch)
 
         found = content(root, "s")
         assert ["1", "2"] == found[:2]
@@ -1518,15 +1516,7 @@ class TestMovedFiles:
         """Others wait so long with removing it as a write may take; a longer one looks behind it."""
         appender = Appender(root, SUFFIX, max_bytes=1 << 20, backup_count=1)
         appender.append("s", line("before"))
-        write = os.write
-
-        def remove_first(fd: int, data: bytes) -> int:
-            monkeypatch.undo()
-            log_path("s", root).unlink()
-            time.sleep(MOVED_WITHIN_S)
-            return write(fd, data)
-
-        monkeypatch.setattr(os, "write", remove_first)
+        remove_in_a_long_write(log_path("s", root), monkeypatch)
         appender.append("s", line("after"))
 
         assert ["after"] == content(root, "s")

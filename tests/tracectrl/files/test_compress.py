@@ -192,7 +192,7 @@ def test_a_session_that_cannot_be_opened(
 ) -> None:
     """The same where the system refuses from the start."""
     make(10, "a.logs.jsonl")
-    monkeypatch.setattr("tracectrl.files.hold._FLAGS", os.O_DIRECTORY)
+    monkeypatch.setattr("tracectrl.files.hold.FLAGS", os.O_DIRECTORY)
     assert ["failed"] == [it.action for it in compressed(root)]
     assert ["a.logs.jsonl"] == names(root)
 
