@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from tracectrl.files.names import TRACE_DIR_ENV, root_dir
-from tracectrl_logging.reader.find import find, id_of
-from tracectrl_logging.reader.records import UnknownSessionError
+from tracectrl_logging.reader.files.find import find, id_of
+from tracectrl_logging.reader.model import UnknownSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracectrl_logging.reader import Damage
-    from tracectrl_logging.reader.listing import SessionFiles
+    from tracectrl_logging.reader.files.listing import SessionFiles
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

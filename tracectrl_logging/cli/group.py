@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COMMANDS = {
-    "sessions": "tracectrl_logging.cli.sessions:sessions",
-    "show": "tracectrl_logging.cli.show:show",
-    "grep": "tracectrl_logging.cli.grep:grep",
-    "tail": "tracectrl_logging.cli.tail:tail",
-    "query": "tracectrl_logging.cli.query:query",
-    "export": "tracectrl_logging.cli.export:export",
-    "doctor": "tracectrl_logging.cli.doctor:doctor",
-    "prune": "tracectrl_logging.cli.prune:prune",
-    "compress": "tracectrl_logging.cli.compress:compress",
-    "run": "tracectrl_logging.cli.run:run",
-    "demo": "tracectrl_logging.cli.demo:demo",
-    "completion": "tracectrl_logging.cli.completion:completion",
+    "sessions": "tracectrl_logging.cli.commands.sessions:sessions",
+    "show": "tracectrl_logging.cli.commands.show:show",
+    "grep": "tracectrl_logging.cli.commands.grep:grep",
+    "tail": "tracectrl_logging.cli.commands.tail:tail",
+    "query": "tracectrl_logging.cli.commands.query:query",
+    "export": "tracectrl_logging.cli.commands.export:export",
+    "doctor": "tracectrl_logging.cli.commands.doctor:doctor",
+    "prune": "tracectrl_logging.cli.commands.prune:prune",
+    "compress": "tracectrl_logging.cli.commands.compress:compress",
+    "run": "tracectrl_logging.cli.commands.run:run",
+    "demo": "tracectrl_logging.cli.commands.demo:demo",
+    "completion": "tracectrl_logging.cli.commands.completion:completion",
 }
 
 

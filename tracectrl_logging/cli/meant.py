@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, id_of_stem, parse_name
 from tracectrl_logging.cli.common import NotFoundError, UnusableError, shown
-from tracectrl_logging.reader.find import find, find_all, id_of
-from tracectrl_logging.reader.listing import SessionFiles, suffixes_of
-from tracectrl_logging.reader.probe import names_in
-from tracectrl_logging.reader.records import UnknownSessionError
+from tracectrl_logging.reader.files.find import find, find_all, id_of
+from tracectrl_logging.reader.files.listing import SessionFiles, suffixes_of
+from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.model import UnknownSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
-    from tracectrl_logging.reader.conditions import Condition
+    from tracectrl_logging.reader.filters.conditions import Condition
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -89,7 +89,7 @@ def moment_of(text: str | None, option: str, tz: tzinfo | None = None) -> str | 
         return None
     from datetime import timezone  # noqa: PLC0415 - where a time is given
 
-    from tracectrl_logging.reader.times import moment  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415 - as above
 
     try:
         return moment(text, tz=tz or timezone.utc)
@@ -99,7 +99,7 @@ def moment_of(text: str | None, option: str, tz: tzinfo | None = None) -> str | 
 
 def condition(text: str) -> Condition:
     """Return the condition *text*; the type of an option or argument."""
-    from tracectrl_logging.reader.conditions import Condition  # noqa: PLC0415 - where one is given
+    from tracectrl_logging.reader.filters.conditions import Condition  # noqa: PLC0415 - where one is given
 
     try:
         return Condition(text)

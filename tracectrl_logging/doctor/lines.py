@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
-from tracectrl_logging.reader.chain import close_all, open_chain
-from tracectrl_logging.reader.find import find_all, id_of
-from tracectrl_logging.reader.lines import OTLP_KEY, sources, spans_of, time_of
+from tracectrl_logging.reader.files.find import find_all, id_of
+from tracectrl_logging.reader.files.lines import OTLP_KEY, sources, spans_of, time_of
+from tracectrl_logging.reader.files.opening import close_all, open_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tracectrl_logging.reader.listing import SessionFiles
-    from tracectrl_logging.reader.records import Damage, Kind
+    from tracectrl_logging.reader.files.listing import SessionFiles
+    from tracectrl_logging.reader.model import Damage, Kind
 
 _WORDS = r"(?:redacted|filtered|masked|scrubbed|hidden|removed|secret)"
 _SCRUBBED = re.compile(rf"[\[(<{{]\s*{_WORDS}[^\])>}}]*[\])>}}]|[*•█]{{3,}}", re.IGNORECASE)

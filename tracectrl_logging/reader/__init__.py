@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    from tracectrl_logging.reader.conditions import Condition
-    from tracectrl_logging.reader.follower import Follower
-    from tracectrl_logging.reader.overview import Sort
-    from tracectrl_logging.reader.records import (
+    from tracectrl_logging.reader.files.follower import Follower
+    from tracectrl_logging.reader.files.overview import Sort
+    from tracectrl_logging.reader.files.tailing import follow, tail
+    from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.model import (
         Damage,
         DamagedLineWarning,
         Line,
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
         UnknownSessionError,
     )
     from tracectrl_logging.reader.sql import Rows
-    from tracectrl_logging.reader.tailing import follow, tail
-    from tracectrl_logging.reader.timeline import Node, nest, walk
+    from tracectrl_logging.reader.timeline.tree import Node, nest, walk
 
 __all__ = [
     "Damage",
@@ -56,17 +56,17 @@ __all__ = [
 
 
 _MODULE_OF = {
-    "Damage": "records",
-    "DamagedLineWarning": "records",
-    "Follower": "follower",
-    "Line": "records",
-    "Node": "timeline",
-    "SessionSummary": "records",
-    "UnknownSessionError": "records",
-    "follow": "tailing",
-    "nest": "timeline",
-    "tail": "tailing",
-    "walk": "timeline",
+    "Damage": "model",
+    "DamagedLineWarning": "model",
+    "Follower": "files.follower",
+    "Line": "model",
+    "Node": "timeline.tree",
+    "SessionSummary": "model",
+    "UnknownSessionError": "model",
+    "follow": "files.tailing",
+    "nest": "timeline.tree",
+    "tail": "files.tailing",
+    "walk": "timeline.tree",
 }
 
 
@@ -89,7 +89,7 @@ def sessions(
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         since: sessions with a line at this moment or later: ``-3h``, ``2026-11-21``, ``10:05``,
-            whatever :func:`~tracectrl_logging.reader.times.moment` reads.
+            whatever :func:`~tracectrl_logging.reader.filters.moments.moment` reads.
         until: sessions with a line at this moment or earlier.
         errors: sessions with a log line at ERROR or above.
         services: sessions with a line of one of these services; none for all.
@@ -106,15 +106,15 @@ def sessions(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     # Reading one session, as most programs do, needs none of this.
-    from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
-    from tracectrl_logging.reader.overview import (  # noqa: PLC0415
+    from tracectrl_logging.reader.files.overview import (  # noqa: PLC0415
         SORTS,
         SessionQuery,
         best,
         overview,
     )
-    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
-    from tracectrl_logging.reader.times import moment  # noqa: PLC0415
+    from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.conditions import conditions  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415
 
     if sort not in SORTS:
         msg = f"sort must be one of {', '.join(map(repr, SORTS))}, not {sort!r}"
@@ -154,8 +154,8 @@ def read(
         UnknownSessionError: no file under the root belongs to the session.
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    from tracectrl_logging.reader import find  # noqa: PLC0415 - loaded when it is first used
-    from tracectrl_logging.reader.merge import merged  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.files import find  # noqa: PLC0415 - loaded when it is first used
+    from tracectrl_logging.reader.timeline.order import merged  # noqa: PLC0415 - as above
 
     return merged(find.find(sid, root), sid, on_damage or _warn)
 
@@ -206,13 +206,13 @@ def grep(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     # Reading one session, as most programs do, needs none of this.
-    from tracectrl_logging.reader import find  # noqa: PLC0415
-    from tracectrl_logging.reader.conditions import conditions  # noqa: PLC0415
-    from tracectrl_logging.reader.matching import Hit, Query, Search, hits  # noqa: PLC0415
-    from tracectrl_logging.reader.search import search_all  # noqa: PLC0415
-    from tracectrl_logging.reader.selection import Selection  # noqa: PLC0415
-    from tracectrl_logging.reader.stock import Stock  # noqa: PLC0415
-    from tracectrl_logging.reader.times import moment  # noqa: PLC0415
+    from tracectrl_logging.reader.files import find  # noqa: PLC0415
+    from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415
+    from tracectrl_logging.reader.files.search import search_all  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.conditions import conditions  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.search import Hit, Query, Search, hits  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415
 
     search = Search(
         query=Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
@@ -269,7 +269,7 @@ def query(
 def _warn(damage: Damage) -> None:
     import warnings  # noqa: PLC0415 - where there is damage
 
-    from tracectrl_logging.reader.records import DamagedLineWarning  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.model import DamagedLineWarning  # noqa: PLC0415 - as above
 
     warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)
 

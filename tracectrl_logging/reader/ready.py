@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl_logging.reader.summary import ERROR_LEVELS
+from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
 
 if TYPE_CHECKING:
     from typing import Final

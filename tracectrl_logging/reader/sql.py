@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.names import root_path
-from tracectrl_logging.reader.lines import MAX_LINE_BYTES
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.sqlattempt import Attempt, QueryError, one_line
 from tracectrl_logging.reader.sqllines import NeedsCareError, TooLongError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tracectrl_logging.reader.records import Report
+    from tracectrl_logging.reader.model import Report
 
 __all__ = ["DEFAULT_MEMORY_MB", "QueryError", "Rows", "query", "save_parquet"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from tracectrl_logging.reader.records import Damage, Kind
+    from tracectrl_logging.reader.model import Damage, Kind
 
 _SLACK_BYTES = 1024 * 1024 + 65536  # a block, and the names in front of a line
 _MOST_THREADS = 4

@@ -25,11 +25,11 @@ from tracectrl.files.names import (
     parse_name,
 )
 from tracectrl.files.stored import is_stem
-from tracectrl_logging.reader.chain import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.lines import OTLP_KEY, rows, spans_of
-from tracectrl_logging.reader.listing import SessionFiles, StoredName, suffixes_of
-from tracectrl_logging.reader.probe import names_in
-from tracectrl_logging.reader.records import Damage
+from tracectrl_logging.reader.files.lines import OTLP_KEY, rows, spans_of
+from tracectrl_logging.reader.files.listing import SessionFiles, StoredName, suffixes_of
+from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
+from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sqllines import (
     NeedsCareError,
     TooLongError,
@@ -41,7 +41,7 @@ from tracectrl_logging.reader.sqllines import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracectrl_logging.reader.records import Kind, Report
+    from tracectrl_logging.reader.model import Kind, Report
 
 SEPARATOR = b"\x01"
 """Stands between the columns: no JSON holds it."""

@@ -7,8 +7,8 @@ import re
 from typing import IO
 
 from tracectrl.files.names import OVERFLOW_STEM, id_of_stem, session_id_of
-from tracectrl_logging.reader.chain import UNREADABLE
-from tracectrl_logging.reader.lines import MAX_LINE_BYTES
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES
+from tracectrl_logging.reader.files.opening import UNREADABLE
 
 _UNKNOWN = "unknown"
 _READ_BYTES = 1024 * 1024

@@ -10,12 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tracectrl_logging.reader.sqlfeed import SEPARATOR
-from tracectrl_logging.reader.summary import ERROR_LEVELS
+from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from tracectrl_logging.reader.records import Kind
+    from tracectrl_logging.reader.model import Kind
 
 _TIME: Final = "TIMESTAMP WITH TIME ZONE"
 _EXCEPTION: Final = 'STRUCT("type" VARCHAR, message VARCHAR, stacktrace VARCHAR)'

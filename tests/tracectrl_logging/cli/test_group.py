@@ -209,7 +209,7 @@ def test_interrupt(command: Command, write: Write, monkeypatch: pytest.MonkeyPat
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tracectrl_logging.cli.sessions.checked_root", interrupt)
+    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.checked_root", interrupt)
     assert (130, "") == (command("sessions").exit_code, command("sessions").stdout)
 
 
@@ -220,6 +220,6 @@ def test_disk_trouble(command: Command, write: Write, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device", "/tmp/x")  # noqa: S108 - a name in an error
 
-    monkeypatch.setattr("tracectrl_logging.cli.sessions.checked_root", refuse)
+    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.checked_root", refuse)
     result = command("sessions")
     assert (2, "Error: No space left on device: /tmp/x\n") == (result.exit_code, result.stderr)

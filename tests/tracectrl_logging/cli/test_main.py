@@ -49,9 +49,9 @@ def test_json_loads_little(args: list[str], write: Write, root: Path) -> None:
     modules = [
         "rich.console",
         "opentelemetry.sdk",
-        "tracectrl_logging.cli.screen",
-        "tracectrl_logging.cli.run",
-        "tracectrl_logging.cli.demo",
+        "tracectrl_logging.cli.render.screen",
+        "tracectrl_logging.cli.commands.run",
+        "tracectrl_logging.cli.commands.demo",
     ]
     source = LOADED.format([*args, "--json", "--root", str(root)], modules)
     done = subprocess.run(

@@ -9,8 +9,8 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging import reader
-from tracectrl_logging.reader.overview import SessionQuery, best, overview
-from tracectrl_logging.reader.stock import Stock
+from tracectrl_logging.reader.files.overview import SessionQuery, best, overview
+from tracectrl_logging.reader.files.root import Stock
 
 if TYPE_CHECKING:
     import logging

@@ -1,0 +1,271 @@
+"""``query``: SQL on the command line, and how its rows are printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracectrl_logging.cli.render.table import _fitted
+from tracectrl_logging.reader.ready import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
+
+    Command = Callable[..., Result]
+    Write = Callable[..., Path]
+
+VALUES = (
+    "SELECT timestamptz '2026-01-01 01:00:00+01' AS t, date '2026-01-02' AS d, time '10:00' AS c,"
+    " timestamp '2026-01-01 00:00:00.5' AS u, interval 90 minute AS i, 1.50::decimal(9,2) AS m,"
+    " 170141183460469231731687303715884105727::hugeint AS h, 'nan'::double AS n, [1,NULL] AS l,"
+    " {'a': timestamptz '2026-01-01 00:00:00Z', 'b': '{\"k\":[1]}'::json} AS s,"
+    " map {1: date '2026-01-01'} AS p, 'ab'::blob AS b, '{\"x\":1}'::json AS j, NULL AS z,"
+    " 'a' AS x, 'b' AS x, uuid '00000000-0000-0000-0000-000000000001' AS g, true AS y"
+)
+
+
+@pytest.fixture
+def lines(write: Write) -> None:
+    """Write three lines in two sessions."""
+    form = b'{"timestamp":"2026-01-01T10:00:00.%06dZ","level":"%s","message":"%s"}'
+    write("a.logs.jsonl", form % (1, b"INFO", b"one"), form % (2, b"ERROR", b"\\u001b[2Jtwo\\n"))
+    write("b.logs.jsonl", form % (3, b"INFO", "drüben".encode()))
+
+
+def test_json(command: Command, root: Path) -> None:
+    """Each row is strict JSON: RFC 3339, all digits, JSON as JSON, no two columns of one name."""
+    root.mkdir()
+    for option in (("--json",), ("--format", "json")):
+        (line,) = command("query", VALUES, *option).stdout.splitlines()
+        assert '"m":1.50,' in line
+        row = json.loads(line)
+        assert {
+            "t": "2026-01-01T00:00:00.000000Z",
+            "d": "2026-01-02",
+            "c": "10:00:00",
+            "u": "2026-01-01T00:00:00.500000Z",
+            "i": 5400.0,
+            "m": 1.5,
+            "h": 2**127 - 1,
+            "n": None,
+            "l": [1, None],
+            "s": {"a": "2026-01-01T00:00:00.000000Z", "b": {"k": [1]}},
+            "p": {"1": "2026-01-01"},
+            "b": "YWI=",
+            "j": {"x": 1},
+            "z": None,
+            "x": "a",
+            "x_1": "b",
+            "g": "00000000-0000-0000-0000-000000000001",
+            "y": True,
+        } == row
+
+
+@pytest.mark.usefixtures("lines")
+def test_csv(command: Command, tmp_path: Path) -> None:
+    """CSV has the names first; a file given with ``-o`` holds what stdout would."""
+    sql = "SELECT session_id, message, timestamp FROM logs ORDER BY timestamp"
+    text = command("query", sql, "--format", "csv").stdout
+    assert [
+        ["session_id", "message", "timestamp"],
+        ["a", "one", "2026-01-01T10:00:00.000001Z"],
+        ["a", "\x1b[2Jtwo\n", "2026-01-01T10:00:00.000002Z"],
+        ["b", "drüben", "2026-01-01T10:00:00.000003Z"],
+    ] == list(csv.reader(io.StringIO(text, newline="")))
+    target = tmp_path / "x.csv"
+    result = command("query", sql, "--format", "csv", "-o", str(target))
+    assert (0, "", text) == (result.exit_code, result.stdout, target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("lines")
+def test_parquet(command: Command, tmp_path: Path) -> None:
+    """Parquet keeps the types; it goes to a file or a pipe."""
+    import duckdb  # noqa: PLC0415 - an extra
+
+    target = tmp_path / "it's.parquet"
+    assert 0 == command("query", "FROM logs", "--format", "parquet", "-o", str(target)).exit_code
+    quoted = str(target).replace("'", "''")
+    assert [(3, "TIMESTAMP WITH TIME ZONE")] == duckdb.execute(
+        f"SELECT count(*), any_value(typeof(timestamp)) FROM '{quoted}'"  # noqa: S608
+    ).fetchall()
+    piped = command("query", "FROM logs", "--format", "parquet").stdout_bytes
+    assert b"PAR1" == piped[:4] == piped[-4:]
+    assert [target, tmp_path / "traces"] == sorted(tmp_path.iterdir())
+    assert 1 == command("query", "FROM spans", "--format", "parquet").exit_code
+
+
+def test_parquet_of_damage(command: Command, write: Write, tmp_path: Path) -> None:
+    """Parquet is right where lines have to be looked at one by one, after a first attempt."""
+    import duckdb  # noqa: PLC0415 - an extra
+
+    write("a.logs.jsonl", b'{"message":"one"}', b"\0\0", b"bad", b'{"message":"two"}')
+    target = tmp_path / "x.parquet"
+    assert 0 == command("query", "FROM logs", "--format", "parquet", "-o", str(target)).exit_code
+    assert [("one",), ("two",)] == duckdb.execute(
+        f"SELECT message FROM '{target}'"  # noqa: S608
+    ).fetchall()
+
+
+@pytest.mark.usefixtures("lines")
+def test_table(command: Command, tmp_path: Path) -> None:
+    """A table's columns are aligned, numbers to the right, and nothing drives the terminal."""
+    sql = "SELECT session_id, length(message) AS n, message FROM logs ORDER BY timestamp"
+    expected = "session_id  n  message\na           3  one\na           8  \\x1b[2Jtwo\\n\nb           6  drüben\n"
+    assert expected == command("query", sql).stdout
+    assert 0 == command("query", sql, "-o", str(tmp_path / "x")).exit_code
+    assert expected == (tmp_path / "x").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_terminal(columns: int, root: Path) -> None:
+    """On a terminal no line is wider than it, however many columns a row has."""
+    for sql in ("FROM logs", "SELECT level, repeat(message, 50) AS m FROM logs"):
+        main, other = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tracectrl_logging.cli", "query", sql, "--root", str(root)],
+            stdout=other,
+            env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"},
+        )
+        os.close(other)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(main, 65536)
+            except OSError:  # the terminal is gone
+                break
+            if not chunk:
+                break
+            shown += chunk
+        os.close(main)
+        assert 0 == process.wait()
+        lines = shown.decode().replace("\r\n", "\n").splitlines()
+        assert "level" in shown.decode()
+        assert columns >= max(map(len, lines))
+
+
+def test_fitted() -> None:
+    """The widest columns give way first."""
+    assert [3, 18, 6] == _fitted([3, 100, 6], 31)
+    assert [10, 10] == _fitted([30, 10], 22)
+    assert [9, 9, 4] == _fitted([30, 30, 4], 26)
+    assert [6, 6] == _fitted([30, 10], 5)
+
+
+@pytest.mark.usefixtures("lines")
+def test_stdin(root: Path) -> None:
+    """``-`` is a query on stdin."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tracectrl_logging.cli", "query", "-", "--root", str(root)],
+        input="SELECT count(*) AS n FROM logs\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "n\n3\n" == done.stdout
+
+
+@pytest.mark.usefixtures("lines")
+def test_ready(command: Command) -> None:
+    """A ready-made query is asked for by its name; ``--list`` shows what each is."""
+    (row,) = map(json.loads, command("query", "errors", "--json").stdout.splitlines())
+    assert (1, "a", "\x1b[2Jtwo\n") == (row["lines"], row["session_id"], row["message"])
+    assert 1 == command("query", "slow").exit_code
+    listed = command("query", "--list").stdout
+    for name, ready in READY.items():
+        assert f"{name}: {ready.about}" in listed
+
+
+@pytest.mark.usefixtures("lines")
+def test_status(command: Command) -> None:
+    """No rows are 1; what is wrong is 2, and one line on stderr."""
+    result = command("query", "SELECT 1 WHERE false")
+    assert (1, "", "") == (result.exit_code, result.stdout, result.stderr)
+    for args in (
+        ("SELECT nope FROM logs",),
+        ("SELECT message::INT FROM logs",),
+        ("DROP VIEW logs",),
+        ("",),
+        ("SELECT list(repeat(message, 1000)) FROM logs, range(100000)", "--memory", "40"),
+    ):
+        result = command("query", *args)
+        assert (2, "") == (result.exit_code, result.stdout)
+        assert 1 == result.stderr.count("\n")
+    assert "--memory" in result.stderr
+    assert 2 == command("query").exit_code
+    assert 2 == command("query", "SELECT 1", "--json", "--format", "csv").exit_code
+
+
+def test_damage(command: Command, write: Write) -> None:
+    """Damage is named on stderr; where it leaves nothing the status is 2."""
+    path = write("s.logs.jsonl", b'{"message":"m"}', b"bad")
+    result = command("query", "SELECT message FROM logs", "--json")
+    assert (0, '{"message":"m"}\n') == (result.exit_code, result.stdout)
+    assert f"Warning: {path}: line 2: not JSON\n" == result.stderr
+    path.write_bytes(b"bad\n")
+    assert 2 == command("query", "FROM logs").exit_code
+
+
+def test_missing_extra(command: Command, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DuckDB the error holds the line that installs it."""
+    root.mkdir()
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    for form in ("table", "parquet"):
+        result = command("query", "FROM logs", "--format", form)
+        assert 2 == result.exit_code
+        assert "pip install 'tracectrl-logging[sql]'" in result.stderr
+
+
+def test_csv_on_a_terminal(write: Write, root: Path) -> None:
+    """On a terminal nothing stored, and no name of a column, is obeyed."""
+    write("a.logs.jsonl", b'{"message":"\\u001b[2J\\u009b1m\\u202e,\\n"}')
+    main, other = pty.openpty()
+    sql = 'SELECT message AS "\x1b[1m" FROM logs'
+    done = subprocess.run(
+        [sys.executable, "-m", "tracectrl_logging.cli", "query", sql, "--format", "csv"],
+        stdout=other,
+        env={**os.environ, "TRACECTRL_TRACE_DIR": str(root)},
+        check=False,
+    )
+    os.close(other)
+    seen = os.read(main, 65536).decode().replace("\r\n", "\n")
+    os.close(main)
+    assert 0 == done.returncode
+    assert '\\x1b[1m\n"\\x1b[2J\\x9b1m\\u202e,\n"\n' == seen
+
+
+def test_json_of_many_lines(command: Command, root: Path) -> None:
+    """A JSON value that is written on many lines is on one, as JSON Lines are."""
+    root.mkdir()
+    sql = "SELECT '{\n \"a\": [1,\r\n2]}'::json AS j"
+    (line,) = command("query", sql, "--json").stdout_bytes.split(b"\n")[:-1]
+    assert {"j": {"a": [1, 2]}} == json.loads(line)
+
+
+def test_sql_that_is_no_text(command: Command, root: Path) -> None:
+    """A query that is not UTF-8, or that a closed stdin should hold, is wrong use."""
+    root.mkdir()
+    program = [sys.executable, "-m", "tracectrl_logging.cli", "query", "--root", str(root)]
+    for args, given, said in (
+        ([b"select '\xff'"], b"", b"not UTF-8"),
+        (["-"], b"select '\xff'", b"not UTF-8"),
+    ):
+        done = subprocess.run([*program, *args], input=given, capture_output=True, check=False)
+        assert (2, True, 1) == (done.returncode, said in done.stderr, done.stderr.count(b"\n"))
+    source = '"$0" -m tracectrl_logging.cli query - --root "$1" <&-'
+    done = subprocess.run(
+        ["sh", "-c", source, sys.executable, root], capture_output=True, check=False
+    )
+    assert (2, b"Error: stdin, which '-' stands for, is closed\n") == (done.returncode, done.stderr)
+    assert 2 == command("query", "SELECT 1", "--memory", "9" * 30).exit_code

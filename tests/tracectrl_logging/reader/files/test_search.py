@@ -1,0 +1,101 @@
+"""A search through all sessions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracectrl_logging.reader.files import search as module
+from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.search import Count, search_all
+from tracectrl_logging.reader.filters.search import Hit, Query, Search
+from tracectrl_logging.reader.filters.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Write = Callable[..., Path]
+
+
+def test_counting(write: Write, root: Path) -> None:
+    """Where lines are only counted, none is kept; sessions without a match are left out."""
+    write("b.logs.jsonl", b'{"message":"word"}', b'{"message":"word"}', b"{}")
+    write("a.logs.jsonl", b'{"message":"a word"}')
+    write("c.logs.jsonl", b'{"message":"none"}')
+    search = Search(query=Query("word"), before=1)
+    stepped: list[int] = []
+    found = list(search_all(search, Stock(root), print, counting=True, step=stepped.append))
+    assert [Count("a", 1), Count("b", 2)] == found
+    assert 3 == sum(stepped)
+
+
+def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a large root files are left out that were written before the time that is asked for."""
+    row = b'{"message":"word","timestamp":"2025-01-02T00:00:00.000000Z"}'
+    for sid, written in (("early", 1_735_689_600), ("late", 1_735_776_000)):
+        os.utime(write(f"{sid}.logs.jsonl", row), (written, written))
+    search = Search(query=Query("word"), selection=Selection(since="2025-01-02T00:00:00.000000Z"))
+
+    def found() -> list[str]:
+        return [hit.sid for hit in search_all(search, Stock(root), print)]
+
+    assert ["early", "late"] == found()
+    monkeypatch.setattr(module, "_SMALL_BYTES", 0)
+    assert ["late"] == found()
+
+
+PROGRAM = """
+import sys
+from tracectrl_logging.reader.files import workers
+from tracectrl_logging.reader.filters.search import Hit, Query, Search
+from tracectrl_logging.reader.files.search import search_all
+from tracectrl_logging.reader.files.root import Stock
+workers.MUCH = 0
+for options in ({"before": 1}, {"most": 1}, {}):
+    for counting in (False, True):
+        results = []
+        for parallel in (False, True):
+            damages = []
+            search = Search(query=Query("word [0-9]"), **options)
+            results.append([
+                (it.sid, it.line.raw, it.is_match) if isinstance(it, Hit) else it
+                for it in search_all(
+                    search, Stock(sys.argv[1]), damages.append, counting=counting, parallel=parallel
+                )
+            ])
+            assert 1 == len(damages), damages
+        assert results[0] == results[1]
+        assert len(results[0]) >= 100, results
+"""
+
+
+def test_in_parallel(write: Write, root: Path) -> None:
+    """Several processes find the same, in the same order, and the same damage."""
+    for number in range(300):
+        rows = [{"message": "nothing"}, {"message": f"word {number}"}, {"message": "w\x1b"}]
+        write(f"s{number}.logs.jsonl", *(json.dumps(row).encode() for row in rows[: number % 4]))
+    write("damaged.logs.jsonl", b"garbage")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, root], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("word", ["word", "[w]ord", "w/ord"])
+def test_left_out_or_not(word: str, write: Write, root: Path) -> None:
+    """Leaving files out unread does not change what is found."""
+    spelt = ["word", "w\\u006frd", "w\\/ord", "w/ord", "other"]
+    for number, text in enumerate(spelt):
+        write(f"s{number}.logs.jsonl", b'{"message":"%s"}' % text.encode())
+    query = Query(word)
+    found = list(search_all(Search(query=query), Stock(root), print))
+    query.needle = None
+    assert list(search_all(Search(query=query), Stock(root), print)) == found
+    assert {"word": 2, "[w]ord": 2, "w/ord": 2}[word] == len(found)
+    assert all(isinstance(hit, Hit) for hit in found)

@@ -1,0 +1,154 @@
+"""Spans that are stored as OTLP/JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl_logging.reader import Damage, read, sessions
+from tracectrl_logging.reader.otlp.decode import flat_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Write = Callable[..., Path]
+
+SPAN = {
+    "traceId": "5B8EFFF798038103D269B633813FC60C",
+    "spanId": "EEE19B7EC3C1B174",
+    "parentSpanId": "EEE19B7EC3C1B173",
+    "flags": 257,
+    "name": "GET /",
+    "kind": 2,
+    "startTimeUnixNano": "1735689600000000000",
+    "endTimeUnixNano": "1735689600001500000",
+    "attributes": [
+        {"key": "session.id", "value": {"stringValue": "s"}},
+        {"key": "int", "value": {"intValue": "9007199254740993"}},
+        {"key": "list", "value": {"arrayValue": {"values": [{"doubleValue": 0.5}, {}]}}},
+        {
+            "key": "map",
+            "value": {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}},
+        },
+        {"key": "none"},
+    ],
+    "events": [{"timeUnixNano": "1735689600000001000", "name": "e"}],
+    "links": [{"traceId": "AA", "spanId": "BB", "flags": 1}],
+    "status": {"code": 2, "message": "no"},
+}
+REQUEST = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]},
+            "scopeSpans": [{"scope": {"name": "lib"}, "spans": [SPAN]}],
+        }
+    ]
+}
+FLAT = {
+    "name": "GET /",
+    "kind": "SERVER",
+    "session_id": "s",
+    "trace_id": "5b8efff798038103d269b633813fc60c",
+    "span_id": "eee19b7ec3c1b174",
+    "trace_flags": "01",
+    "parent_span_id": "eee19b7ec3c1b173",
+    "start_time": "2025-01-01T00:00:00.000000Z",
+    "end_time": "2025-01-01T00:00:00.001500Z",
+    "duration_ns": 1_500_000,
+    "status": "ERROR",
+    "status_message": "no",
+    "service": "api",
+    "scope": "lib",
+    "attributes": {
+        "session.id": "s",
+        "int": 9007199254740993,
+        "list": [0.5, None],
+        "map": {"k": True},
+        "none": None,
+    },
+    "events": [{"name": "e", "timestamp": "2025-01-01T00:00:00.000001Z", "attributes": {}}],
+    "links": [{"trace_id": "aa", "span_id": "bb", "attributes": {}}],
+    "resource": {"service.name": "api"},
+}
+
+
+def test_flat() -> None:
+    """A span of OTLP/JSON has the keys of a span line, in their order."""
+    (row,) = flat_spans(REQUEST, "unknown")
+    assert FLAT == row
+    assert list(FLAT) == list(row)
+
+
+def test_spelt_out_and_bare() -> None:
+    """Enumerations may be names; what may be absent has its default."""
+    bare: dict[str, Any] = {"kind": "SPAN_KIND_CLIENT", "status": {"code": "STATUS_CODE_OK"}}
+    (row,) = flat_spans({"resourceSpans": [{"scopeSpans": [{"spans": [bare]}]}]}, "sid")
+    assert ("CLIENT", "OK", "sid", {}) == (
+        row["kind"],
+        row["status"],
+        row["session_id"],
+        row["attributes"],
+    )
+    assert not {"trace_id", "span_id", "trace_flags", "parent_span_id", "service"} & set(row)
+
+
+def test_read(write: Write, root: Path) -> None:
+    """Each span of a stored request is a line of its own, as JSON too, and is counted."""
+    twice = {"resourceSpans": REQUEST["resourceSpans"] * 2}
+    write(
+        "s.spans.jsonl",
+        json.dumps(twice).encode(),
+        b'{"name":"flat","start_time":"2024-12-31T00:00:00Z"}',
+    )
+    found = list(read("s", root))
+    assert ["flat", "GET /", "GET /"] == [line.row["name"] for line in found]
+    assert [FLAT, FLAT] == [json.loads(line.raw) for line in found[1:]]
+    (summary,) = sessions(root)
+    assert (3, ("api",), "2025-01-01T00:00:00.001500Z") == (
+        summary.spans,
+        summary.services,
+        summary.last_time,
+    )
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        1,
+        [1],
+        [{"scopeSpans": 1}],
+        [{"scopeSpans": [{"spans": [1]}]}],
+        [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "x"}]}]}],
+        [{"scopeSpans": [{"spans": [{"startTimeUnixNano": 10**30}]}]}],
+        [{"scopeSpans": [{"spans": [{"attributes": [1]}]}]}],
+        [{"scopeSpans": [{"spans": [{"parentSpanId": 5}]}]}],
+        [{"scopeSpans": [{"spans": [{"attributes": [{"key": [], "value": None}]}]}]}],
+    ],
+)
+def test_damage(spans: Any, write: Write, root: Path) -> None:
+    """A line of another shape is damage, and the next one is read."""
+    path = write(
+        "s.spans.jsonl", json.dumps({"resourceSpans": spans}).encode(), json.dumps(REQUEST).encode()
+    )
+    damages: list[Damage] = []
+    found = list(read("s", root, on_damage=damages.append))
+    assert (["GET /"], [Damage(str(path), 1, "not OTLP/JSON")]) == (
+        [line.row["name"] for line in found],
+        damages,
+    )
+
+
+@pytest.mark.parametrize("depth", [10, 330, 5000])
+def test_deep_values(depth: int, write: Write, root: Path) -> None:
+    """Values that are nested as deeply as a line may be are read or are damage, never a crash."""
+    value = b'{"arrayValue":{"values":[' * depth + b'{"intValue":"1"}' + b"]}}" * depth
+    write(
+        "s.spans.jsonl",
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"deep","value":%s}]}]}]}]}'
+        % value,
+    )
+    damages: list[Damage] = []
+    assert 1 == len(list(read("s", root, on_damage=damages.append))) + len(damages)

@@ -1,0 +1,219 @@
+"""Stored lines as OTLP/JSON: what OpenTelemetry's own definitions accept, and nothing lost."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tracectrl._json import timestamp_ns
+from tracectrl.files import log_path, span_path
+from tracectrl.session import session
+from tracectrl_logging import reader
+from tracectrl_logging.reader.files.find import find
+from tracectrl_logging.reader.otlp import export as export_otlp
+from tracectrl_logging.reader.otlp.decode import flat_spans
+
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+_MESSAGES: dict[str, Any] = {
+    "resourceLogs": ExportLogsServiceRequest,
+    "resourceSpans": ExportTraceServiceRequest,
+}
+_IDS = ("traceId", "spanId", "parentSpanId")
+
+
+def exported(sid: str, root: Path) -> list[dict[str, Any]]:
+    """Return the batches of the session *sid*; each is checked against the protocol's definition."""
+    file = io.BytesIO()
+    export_otlp.write_otlp(find(sid, root), sid, file, lambda it: pytest.fail(str(it)))
+    batches = [json.loads(line) for line in file.getvalue().splitlines()]
+    for batch in batches:
+        ((name, message),) = ((key, _MESSAGES[key]) for key in batch)
+        assert getattr(json_format.ParseDict(_protobuf(batch), message()), _snake(name))
+    return batches
+
+
+def _protobuf(value: Any) -> Any:
+    """Return OTLP/JSON as protobuf's JSON, whose IDs are base64 and not hexadecimal."""
+    if isinstance(value, list):
+        return [_protobuf(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64encode(bytes.fromhex(held)).decode() if key in _IDS else _protobuf(held)
+        for key, held in value.items()
+    }
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def records_of(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the log records in *batches*."""
+    return [
+        record
+        for batch in batches
+        for resource in batch.get("resourceLogs", ())
+        for scope in resource["scopeLogs"]
+        for record in scope["logRecords"]
+    ]
+
+
+def test_spans_come_back(file_tracer: trace.Tracer, root: Path) -> None:
+    """Spans that are exported and read again are the stored ones, to the last key."""
+    with (
+        session("s"),
+        file_tracer.start_as_current_span("parent", kind=trace.SpanKind.SERVER) as top,
+    ):
+        top.set_attributes(
+            {"a": 1, "b": [1.5, 2.0], "c": True, "d": "text", "e": 2**62, "f": [True]}
+        )
+        linked = trace.Link(top.get_span_context(), {"why": "link"})
+        with file_tracer.start_as_current_span("child", links=[linked]) as child:
+            child.add_event("event", {"k": ["v"]})
+        with pytest.raises(ValueError, match="no"), file_tracer.start_as_current_span("failing"):
+            raise ValueError("no")  # noqa: EM101
+    stored = [line.row for line in reader.read("s", root) if line.kind == "span"]
+    (batch,) = exported("s", root)
+    assert 3 == len(stored)
+    assert _by_id(stored) == _by_id(flat_spans(batch, "s"))
+
+
+def _by_id(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {row["span_id"]: row for row in rows}
+
+
+@given(start_ns=st.integers(0, 2**61), duration_ns=st.integers(0, 2**61))
+def test_times_and_durations(start_ns: int, duration_ns: int) -> None:
+    """A span's duration is exact, and so are its times, of which microseconds are stored."""
+    row = {
+        "start_time": timestamp_ns(start_ns),
+        "end_time": timestamp_ns(start_ns + duration_ns),
+        "duration_ns": duration_ns,
+    }
+    span = export_otlp.span(row, "s")
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert row == {
+        "start_time": timestamp_ns(span.start_time),
+        "end_time": timestamp_ns(span.end_time),
+        "duration_ns": span.end_time - span.start_time,
+    }
+
+
+def test_log_records(logger: logging.Logger, tracer: trace.Tracer, root: Path) -> None:
+    """A log line keeps its time, level, IDs and message; all the rest are attributes by convention."""
+    with session("s"), tracer.start_as_current_span("span") as span:
+        try:
+            raise ValueError("no")  # noqa: EM101, TRY301 - for its traceback
+        except ValueError:
+            logger.exception("broken", extra={"tool": "x", "n": {"deep": [1, None]}, "big": 2**70})
+    context = span.get_span_context()
+    (line,) = reader.read("s", root)
+    (record,) = records_of(exported("s", root))
+    assert line.row["timestamp"] == timestamp_ns(int(record["timeUnixNano"]))
+    assert ("ERROR", 17) == (record["severityText"], record["severityNumber"])
+    assert {"stringValue": "broken"} == record["body"]
+    assert f"{context.trace_id:032x}" == record["traceId"]
+    assert f"{context.span_id:016x}" == record["spanId"]
+    assert int(context.trace_flags) == record["flags"]
+    attributes = {item["key"]: item["value"] for item in record["attributes"]}
+    assert {"stringValue": "s"} == attributes["session.id"]
+    assert {"stringValue": "ValueError"} == attributes["exception.type"]
+    assert {"stringValue": "no"} == attributes["exception.message"]
+    assert attributes["exception.stacktrace"]["stringValue"].startswith("Traceback")
+    assert {"stringValue": "x"} == attributes["tool"]
+    assert {"stringValue": str(2**70)} == attributes["big"]
+    assert "kvlistValue" in attributes["n"]
+
+
+def test_an_ambient_span_is_not_taken(
+    logger: logging.Logger, tracer: trace.Tracer, root: Path
+) -> None:
+    """A line without IDs has none, wherever it is exported."""
+    with session("s"):
+        logger.info("outside")
+    with tracer.start_as_current_span("of the exporting program"):
+        (record,) = records_of(exported("s", root))
+    assert {"traceId", "spanId"}.isdisjoint(record)
+
+
+def test_foreign_lines(root: Path) -> None:
+    """What other writers put into a line is exported as far as it has a place."""
+    root.mkdir()
+    lines = [
+        {},
+        {"message": {"a": [1, {"b": None}]}, "level": 7, "trace_id": "zz", "span_id": 5},
+        {"exception": "Traceback ...", "stack": "Stack ...", "level": "NOTICE", "timestamp": "x"},
+        {"trace_id": "0" * 32, "span_id": "0" * 16, "service": 7, "logger": None},
+    ]
+    log_path("s", root).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    records = records_of(exported("s", root))
+    assert 4 == len(records)
+    (notice,) = (record for record in records if record.get("severityText") == "NOTICE")
+    attributes = {item["key"]: item["value"] for item in notice["attributes"]}
+    assert {"stringValue": "Traceback ..."} == attributes["exception.stacktrace"]
+    assert {"stringValue": "Stack ..."} == attributes["code.stacktrace"]
+
+
+@pytest.mark.parametrize("depth", [1, 24, 30, 250, 1000])
+@pytest.mark.parametrize("form", ['{"k":%s}', "[%s]"])
+def test_deep_nesting(depth: int, form: str, root: Path) -> None:
+    """What is nested too deeply for readers of OTLP is text from there on, wherever it stands."""
+    before, after = form.split("%s")
+    deep = before * depth + "1" + after * depth
+    root.mkdir()
+    log_path("s", root).write_text(f'{{"message":{deep},"x":{deep},"stack":{deep}}}\n')
+    span_path("s", root).write_text(
+        f'{{"name":{deep},"scope":{deep},"attributes":{{"x":{deep}}},"resource":{{"x":{deep}}},'
+        f'"events":[{{"name":{deep},"attributes":{{"x":{deep}}}}}],'
+        f'"links":[{{"trace_id":"{"1" * 32}","span_id":"{"1" * 16}","attributes":{{"x":{deep}}}}}]}}\n'
+    )
+    batches = exported("s", root)
+    assert 2 == len(batches)
+    (span,) = (span for row in batches if "resourceSpans" in row for span in flat_spans(row, "s"))
+    assert span["name"].startswith(before * min(depth, 20))
+    if depth <= 250:
+        inner, text = span["attributes"]["x"], ""
+        while not isinstance(inner, (int, str)):
+            inner = inner["k"] if isinstance(inner, dict) else inner[0]
+            text += before
+        if depth > 24:
+            assert isinstance(inner, str)
+            assert deep.startswith(text + inner.partition("<")[0].partition('"<')[0][:20])
+        else:
+            assert (1, before * depth) == (inner, text)
+
+
+def test_terminals(root: Path) -> None:
+    """What a terminal might obey is spelt out, which is the same JSON."""
+    root.mkdir()
+    log_path("s", root).write_text('{"message":"\x9b1m\u202e\x7f"}\n', encoding="utf-8")
+    file = io.BytesIO()
+    export_otlp.write_otlp(find("s", root), "s", file, lambda it: pytest.fail(str(it)))
+    assert file.getvalue().isascii()
+    (record,) = records_of([json.loads(file.getvalue())])
+    assert "\x9b1m\u202e\x7f" == record["body"]["stringValue"]
+
+
+def test_batches_are_bounded(root: Path) -> None:
+    """No line of the output is too long for a Collector, unless one stored line is."""
+    root.mkdir()
+    long = json.dumps({"message": "x" * 100_000}) + "\n"
+    log_path("s", root).write_text(long * 20 + '{"message":"short"}\n' * 2000)
+    batches = exported("s", root)
+    assert 2020 == len(records_of(batches))
+    assert all(len(json.dumps(batch)) < 1024 * 1024 for batch in batches)

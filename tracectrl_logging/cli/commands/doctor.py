@@ -1,0 +1,148 @@
+"""``tracectrl-logs doctor``: what keeps a set-up from working."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import click
+
+from tracectrl.files.names import TRACE_DIR_ENV, root_path
+from tracectrl_logging.cli.common import (
+    UnusableError,
+    json_option,
+    root_option,
+    shown,
+    write_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+
+    from tracectrl_logging.doctor import Finding
+
+_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan", "ok": "green"}
+_WIDTH = len("warning  ")
+
+
+@click.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Say what keeps a set-up from working.",
+)
+@click.argument("program", metavar="[-- PROGRAM [ARGS]...]", nargs=-1, type=click.UNPROCESSED)
+@json_option("severity, check, subject, message, mend, count, positions")
+@root_option
+def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None:
+    """Say what keeps a set-up from working, and what to do.
+
+    Without a PROGRAM, the installation and the files of the trace directory are looked at:
+    permissions, damaged lines, files that are cut off, clocks that differ, sessions that a
+    redaction tool has scrubbed, a second distribution that ships the same packages.
+
+    With one, PROGRAM is run, and the Python processes of it are looked at when they end, or get
+    SIGTERM: records that reach no session file, loggers that do not propagate or are disabled,
+    handlers behind a queue, structlog, the tracer provider, propagators. What PROGRAM prints passes
+    through; the findings follow on stdout when it has ended.
+
+    A finding is an error or a warning, which are problems, an info, or ok. With --json, one row for
+    each.
+
+    \b
+    Examples:
+      tracectrl-logs doctor
+      tracectrl-logs doctor --root /var/log/traces --json
+      tracectrl-logs doctor -- python app.py
+      tracectrl-logs doctor -- uvicorn app:app
+
+    Exit status: 0 healthy, 1 problems were found, 2 wrong use, or PROGRAM could not be started. The
+    exit status of PROGRAM is said on stderr.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    from tracectrl_logging.doctor import examine_files  # noqa: PLC0415 - not for ``--help``
+
+    findings = _run(program, root) if program else examine_files(root)
+    put = _printer(as_json=as_json)
+    problems = 0
+    for finding in findings:
+        problems += finding.is_problem
+        put(finding)
+    if not as_json and not problems:
+        click.echo("nothing wrong found")
+    sys.exit(1 if problems else 0)
+
+
+def _run(program: tuple[str, ...], root: str | None) -> Iterable[Finding]:
+    """Run *program* and return what was found in it."""
+    from tracectrl_logging.doctor import Finding, environment, gather  # noqa: PLC0415 - as above
+
+    with tempfile.TemporaryDirectory(prefix="tracectrl-doctor-") as directory:
+        env = environment(os.environ, directory)
+        if root is not None:
+            env[TRACE_DIR_ENV] = os.path.abspath(root_path(root))
+        sys.stdout.flush()
+        try:
+            process = subprocess.Popen(program, env=env)  # noqa: S603 - to run it is the point
+        except OSError as error:
+            text = f"cannot start '{shown(program[0])}': {error.strerror}"
+            raise UnusableError(text) from error
+        status = _wait_for(process)
+        findings, processes = gather(directory)
+    click.echo(f"{shown(program[0])} ended with exit status {status}", err=True)
+    if not processes:
+        findings = [
+            Finding(
+                severity="error",
+                check="not-observed",
+                subject=program[0],
+                message="no Python process with this package left its findings",
+                mend="start it with the Python that tracectrl-logging is installed for; it was"
+                " killed, or it ignores PYTHONPATH (python -I, -E, -S)",
+            )
+        ]
+    return findings
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of *process*, which gets the signals that end us."""
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        process.send_signal(number)
+
+    # An interrupt from the terminal goes to both already.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    }
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _printer(*, as_json: bool) -> Callable[[Finding], None]:
+    if as_json:
+        from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
+
+        return lambda finding: write_line(encode_line(finding.row())[:-1])
+    from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
+
+    screen = Screen()
+
+    def put(finding: Finding) -> None:
+        said = [(finding.check, "bold"), (f": {shown(finding.subject)}: ", "")]
+        said.append((shown(finding.message), ""))
+        if finding.count > 1 and finding.is_problem:
+            said.append((f" ({finding.count})", "dim"))
+        if finding.mend:
+            said.append((f"\nmend: {shown(finding.mend)}", "cyan"))
+        said.extend((f"\n  {shown(position)}", "dim") for position in finding.positions)
+        first = [(f"{finding.severity:<{_WIDTH}}", _STYLES[finding.severity])]
+        screen.line(said, first)
+
+    return put

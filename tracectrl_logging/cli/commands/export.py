@@ -1,0 +1,118 @@
+"""``tracectrl-logs export``: one session as one file."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from tracectrl.errors import MissingExtraError
+from tracectrl_logging.cli.common import (
+    Problems,
+    UnusableError,
+    checked_root,
+    root_option,
+    session_meant,
+    shown,
+)
+from tracectrl_logging.cli.target import checked_target, checked_terminal, write_file
+
+if TYPE_CHECKING:
+    from tracectrl_logging.reader import Line
+
+_OWN = 0o600  # what is stored may be confidential
+_ENDS = {"zip": ".zip", "otlp": ".otlp.jsonl"}
+_HEAD = frozenset({"timestamp", "level", "logger", "message", "session_id", "exception", "stack"})
+_SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duration_ns"})
+
+
+@click.command(short_help="Write one session into a file, to attach to a ticket.")
+@click.argument("given", metavar="SESSION")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(_ENDS)),
+    default="zip",
+    show_default=True,
+    help="All files in one, or OTLP/JSON lines for a Collector.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help='Write to this file; "-" for stdout.  [default: SESSION.zip or SESSION.otlp.jsonl]',
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@root_option
+def export(root: str | None, given: str, *, form: str, output: str | None, force: bool) -> None:
+    """Write one SESSION into a file, to attach to a ticket; print the file's name.
+
+    SESSION is an ID, or the start of one where no other begins alike.
+
+    The format zip has everything that is stored of the session and nothing of any other: its files,
+    the compressed ones unpacked, timeline.txt for people, timeline.jsonl with the rows of "show
+    --json", and manifest.json. The format otlp has its log lines and spans as OTLP/JSON lines, as
+    the receiver otlpjsonfile of an OpenTelemetry Collector reads them; it needs the extra "otlp":
+    pip install 'tracectrl-logging[otlp]'.
+
+    \b
+    Examples:
+      tracectrl-logs export a1b2c3d4
+      tracectrl-logs export a1b2c3d4 --format otlp -o - | gzip > session.jsonl.gz
+
+    Exit status: 0 the file is written, 1 there is no such session or no line in it, 2 wrong use or
+    unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    target = checked_target(output)
+    path = checked_root(root)
+    sid, found = session_meant(given, path)
+    problems = Problems()
+
+    def write(file: IO[bytes]) -> int:
+        if form == "otlp":
+            from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - needs the SDK
+
+            return write_otlp(found, sid, file, problems)
+        checked_terminal(file, form)
+        from tracectrl_logging.cli.render.typed import typed  # noqa: PLC0415 - one of two ways
+        from tracectrl_logging.reader.export.zip import write_zip  # noqa: PLC0415 - as above
+
+        return write_zip(found, sid, file, problems, as_text=_text, as_json=typed)
+
+    try:
+        if output == "-":
+            count = write(sys.stdout.buffer)
+        else:
+            target = target or found.stem + _ENDS[form]
+            count = write_file(target, write, force=force, mode=_OWN, keeps_empty=False)
+            if count:
+                click.echo(shown(target))
+    except MissingExtraError as error:
+        raise UnusableError(str(error)) from error
+    if not count:
+        problems.flush()
+        click.echo(f"no lines in session {shown(sid)}", err=True)
+    problems.exit(found=count > 0)
+
+
+def _text(line: Line) -> str:
+    """Return *line* for people: when, what, and all the rest behind it."""
+    from tracectrl_logging.cli.render.looks import duration, text_of  # noqa: PLC0415 - for one format
+    from tracectrl_logging.console import escaped, plain_value  # noqa: PLC0415 - as above
+
+    row = line.row
+    time = f"{line.time or '-':<27}"
+    if line.kind == "span":
+        took = row.get("duration_ns")
+        said = f"{time}  SPAN      {text_of(row.get('name', '-'))}"
+        said += f"  {duration(took)}" if isinstance(took, int) else ""
+        head, below = _SPAN_HEAD, []
+    else:
+        message = plain_value(row.get("message", ""))
+        said = f"{time}  {text_of(row.get('level', '-')):<8}  {text_of(row.get('logger', '-'))}: {message}"
+        exception = row.get("exception")
+        trace = exception.get("stacktrace", exception) if isinstance(exception, dict) else exception
+        head, below = _HEAD, [plain_value(it) for it in (trace, row.get("stack")) if it]
+    rest = "".join(f"  {key}={plain_value(it)}" for key, it in row.items() if key not in head)
+    return escaped("\n".join([said + rest, *below])).replace("\n", "\n    ")

@@ -1,0 +1,212 @@
+"""``tracectrl-logs grep``: log lines that match a pattern, over all sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tracectrl_logging.cli.common import (
+    Problems,
+    UnusableError,
+    checked_root,
+    json_option,
+    root_option,
+    session_meant,
+    shown,
+)
+from tracectrl_logging.cli.options import (
+    condition,
+    line_options,
+    moment_of,
+    since_options,
+    tz_option,
+    where_option,
+)
+from tracectrl_logging.cli.render.matches import Lines, Stored, Totals
+from tracectrl_logging.cli.render.progress import Progress, progress
+from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.search import Count, search_all, search_session
+from tracectrl_logging.reader.filters.search import Hit, Query, Search
+from tracectrl_logging.reader.filters.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import tzinfo
+
+    from tracectrl_logging.cli.render.matches import Put
+    from tracectrl_logging.reader.filters.conditions import Condition
+
+_NUMBER = click.IntRange(min=0)
+
+
+@click.command(short_help="Print the log lines that match a pattern.")
+@click.argument("pattern")
+@click.argument("conditions", metavar="[CONDITION]...", nargs=-1, type=condition)
+@click.option(
+    "--session", "given", metavar="ID", multiple=True, help="Search this session; may be repeated."
+)
+@click.option("-F", "--fixed-strings", "literal", is_flag=True, help="PATTERN is plain text.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Letters match in either case.")
+@click.option("-v", "--invert-match", "invert", is_flag=True, help="The lines that do not match.")
+@click.option("-c", "--count", "only_count", is_flag=True, help="Print how many lines match.")
+@click.option("-l", "--session-ids", "only_ids", is_flag=True, help="Print session IDs alone.")
+@click.option("-C", "--context", type=_NUMBER, metavar="N", help="N lines around each match, too.")
+@click.option("-B", "--before-context", "before", type=_NUMBER, metavar="N", help="N before it.")
+@click.option("-A", "--after-context", "after", type=_NUMBER, metavar="N", help="N after it.")
+@click.option(
+    "-m",
+    "--max-count",
+    "most",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="N matches of each session at most.",
+)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="N matches in all at most."
+)
+@where_option("Log lines")
+@line_options
+@since_options
+@tz_option
+@json_option("the stored log lines that match, as they are")
+@root_option
+def grep(
+    root: str | None,
+    pattern: str,
+    conditions: tuple[Condition, ...],
+    given: tuple[str, ...],
+    *,
+    literal: bool,
+    ignore_case: bool,
+    invert: bool,
+    only_count: bool,
+    only_ids: bool,
+    context: int | None,
+    before: int | None,
+    after: int | None,
+    most: int | None,
+    limit: int | None,
+    where: tuple[Condition, ...],
+    level: str | None,
+    logger: str | None,
+    trace_id: str | None,
+    since: str | None,
+    until: str | None,
+    tz: tzinfo | None,
+    as_json: bool,
+) -> None:
+    """Print the log lines that match PATTERN, a regular expression (Python's re).
+
+    It is searched in the line as it is stored, which finds any key or value, and in its message and
+    its exception as they read, without JSON's escapes. Each CONDITION has to be met as well, as
+    with --where; "" is a PATTERN that matches every line. -v is about the PATTERN alone.
+
+    The lines come by the IDs of their sessions, and in each session in the order of writing. The ID
+    of a session, or the start of one where no other begins alike, limits the search to it.
+
+    With --json, -c prints {"session_id", "count"} and -l prints {"session_id"} for each session
+    with a match; the lines around a match are left out.
+
+    \b
+    Examples:
+      tracectrl-logs grep timeout
+      tracectrl-logs grep -F 'rate limit (429)' --since -3h -C 2
+      tracectrl-logs grep timeout 'level>=WARNING' tool=search
+      tracectrl-logs grep '' 'duration>1s' --json
+      tracectrl-logs grep -l timeout
+
+    Exit status: 0 a line matches, 1 none does, 2 wrong use or unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    path = checked_root(root)
+    is_short = only_count or only_ids
+    around = 0 if is_short or as_json else context or 0
+    search = Search(
+        query=_query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
+        selection=Selection(
+            since=moment_of(since, "--since", tz),
+            until=moment_of(until, "--until", tz),
+            level=level,
+            logger=logger,
+            trace_id=trace_id,
+            where=where + conditions,
+        ),
+        before=around if before is None or is_short or as_json else before,
+        after=around if after is None or is_short or as_json else after,
+        most=1 if only_ids else most,
+    )
+    problems = Problems()
+    put: Put
+    if is_short:
+        put = Totals(only_ids=only_ids, as_json=as_json)
+    elif as_json:
+        put = Stored()
+    else:
+        grouped = bool(search.before or search.after)
+        put = Lines(tz, None if invert else search.query.regex, grouped=grouped)
+    with _results(search, path, given, problems, counting=is_short) as (results, step):
+        matches = _put_all(results, put, limit, step.stop if sys.stdout.isatty() else None)
+    put.end()
+    if not matches and not literal:
+        _hint(pattern)
+    problems.exit(found=matches > 0)
+
+
+@contextlib.contextmanager
+def _results(
+    search: Search, path: str, given: tuple[str, ...], problems: Problems, *, counting: bool
+) -> Iterator[tuple[Iterator[Hit | Count], Progress]]:
+    """Yield the results from the sessions that are *given*, or all, and how far they have come."""
+    if given:
+        meant = dict(session_meant(start, path) for start in given)
+        results = itertools.chain.from_iterable(
+            search_session(search, files, sid, problems, counting=counting)
+            for sid, files in sorted(meant.items())
+        )
+        with progress(None, "Searching") as step:
+            yield results, step
+        return
+    stock = Stock(path, with_times=search.selection.since is not None, parallel=True)
+    with progress(len(stock.sessions), "Searching sessions") as step:
+        yield (
+            search_all(search, stock, problems, counting=counting, step=step, parallel=True),
+            step,
+        )
+
+
+def _put_all(
+    results: Iterator[Hit | Count], put: Put, limit: int | None, before: Callable[[], object] | None
+) -> int:
+    """Put out *results* up to the *limit*; return how many lines match. Call *before* the first."""
+    matches = 0
+    for result in results:
+        if before is not None:
+            before()
+            before = None
+        put(result)
+        matches += result.lines if isinstance(result, Count) else result.is_match
+        if limit is not None and matches >= limit:
+            break
+    return matches
+
+
+def _query(pattern: str, *, literal: bool, ignore_case: bool, invert: bool) -> Query:
+    try:
+        return Query(pattern, literal=literal, ignore_case=ignore_case, invert=invert)
+    except (re.error, OverflowError, RecursionError) as error:
+        text = f"PATTERN is no regular expression: {shown(str(error))}; -F takes it as plain text"
+        raise UnusableError(text) from error
+
+
+def _hint(pattern: str) -> None:
+    """Say what may be meant where nothing matches *pattern* and it reads like a condition."""
+    try:
+        condition(pattern)
+    except click.BadParameter:
+        return
+    text = f"nothing matches; if '{shown(pattern)}' is a condition, write it after a PATTERN, which may be ''"
+    click.echo(text, err=True)

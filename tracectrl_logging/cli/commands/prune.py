@@ -1,0 +1,104 @@
+"""``tracectrl-logs prune``: remove old sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tracectrl.files.prune import prune as run
+from tracectrl_logging.cli.common import (
+    UnusableError,
+    checked_root,
+    json_option,
+    root_option,
+)
+from tracectrl_logging.cli.quantities import age, readable, size
+from tracectrl_logging.cli.render.looks import count
+from tracectrl_logging.cli.render.outcome import Outcome, time_of
+
+if TYPE_CHECKING:
+    from tracectrl.files.prune import Pruned
+
+
+@click.command(short_help="Remove old sessions.")
+@click.option(
+    "--older-than",
+    type=age,
+    metavar="AGE",
+    help="Remove sessions whose last write is longer ago: 30s, 10m, 12h, 7d, 2w.",
+)
+@click.option(
+    "--max-total",
+    type=size,
+    metavar="SIZE",
+    help="Remove the oldest until the files of all take no more: 500KB, 10GB (powers of 1000), "
+    "1GiB (of 1024), or plain bytes.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help='Remove the oldest until N are left; "unknown" does not count, and stays.',
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
+@json_option("session_id, action, reason, files, bytes, last_write, dry_run, error")
+@root_option
+def prune(
+    root: str | None,
+    *,
+    older_than: float | None,
+    max_total: int | None,
+    keep: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove old sessions, each with all of its files, the oldest first.
+
+    One of --older-than, --max-total and --keep must be given; with several, a session goes that
+    any of them names. A session stays while a process has it open and the last write is less than
+    an hour ago. Nothing but session files is touched.
+
+    With --json, one row for each session past a limit, whose action is "remove", "in_use" or
+    "failed". The session_id is null for the file that took the lines of new sessions past
+    max_sessions_per_minute.
+
+    \b
+    Examples:
+      tracectrl-logs prune --older-than 7d
+      tracectrl-logs prune --older-than 4w --max-total 10GB --keep 1000 --dry-run
+
+    Exit status: 0 something was removed (or would be), 1 there is nothing to remove, 2 wrong use,
+    or nothing could be removed.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    if older_than is None and max_total is None and keep is None:
+        text = "what to remove? give --older-than AGE, --max-total SIZE, --keep N, or several"
+        raise UnusableError(text)
+    path = checked_root(root)
+    outcome = Outcome(as_json=as_json, dry_run=dry_run, verb="remove", past="removed")
+
+    def put(pruned: Pruned) -> None:
+        outcome.put(
+            {
+                "session_id": pruned.session_id,
+                "action": pruned.action,
+                "reason": pruned.reason,
+                "files": pruned.files,
+                "bytes": pruned.size_bytes,
+                "last_write": time_of(pruned.last_write_ns),
+            },
+            readable(pruned.size_bytes),
+            pruned.error,
+        )
+
+    totals = run(
+        path,
+        older_than_s=older_than,
+        max_total_bytes=max_total,
+        keep=keep,
+        dry_run=dry_run,
+        report=put,
+    )
+    said = f"{count(totals.removed, 'session')}, {readable(totals.freed_bytes)}"
+    left = f"{count(totals.kept, 'session')} left, {readable(totals.kept_bytes)}"
+    outcome.end(f"{said}; {left}", done=totals.removed, in_use=totals.in_use, failed=totals.failed)

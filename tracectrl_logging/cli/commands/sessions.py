@@ -1,0 +1,129 @@
+"""``tracectrl-logs sessions``: which sessions there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tracectrl_logging.cli.common import (
+    Problems,
+    checked_root,
+    json_option,
+    root_option,
+    shown,
+    write_line,
+)
+from tracectrl_logging.cli.options import moment_of, since_options, tz_option, where_option
+from tracectrl_logging.cli.render.progress import progress
+from tracectrl_logging.reader.files.overview import SORTS, SessionQuery, best, overview
+from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.timeline.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from tracectrl_logging.reader import SessionSummary
+    from tracectrl_logging.reader.files.overview import Sort
+    from tracectrl_logging.reader.filters.conditions import Condition
+
+
+_MAX_INT = 2**63 - 1
+
+
+@click.command(short_help="List the sessions, the latest first.")
+@since_options
+@click.option("--errors", is_flag=True, help="Sessions with a log line at ERROR or above.")
+@click.option(
+    "--service",
+    "services",
+    metavar="NAME",
+    multiple=True,
+    help="Sessions with a line of this service; given again, of any of them.",
+)
+@where_option("Sessions with lines")
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default=SORTS[0],
+    show_default=True,
+    help="The latest first, the longest, or those with the most errors.",
+)
+@click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show N at most.")
+@tz_option
+@json_option(
+    "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message"
+)
+@root_option
+def sessions(
+    root: str | None,
+    *,
+    as_json: bool,
+    limit: int | None,
+    since: str | None,
+    until: str | None,
+    errors: bool,
+    services: tuple[str, ...],
+    where: tuple[Condition, ...],
+    sort: Sort,
+    tz: tzinfo | None,
+) -> None:
+    """List the sessions, the latest first.
+
+    Errors are log lines at ERROR or above. Records written outside any session are in the session
+    "unknown". A session is listed where it was going on at any time between --since and --until.
+
+    Each --where must be met by a line of the session, log or span, not all by the same one. On the
+    keys duration, logs, spans and errors it is about the session as a whole. The services, too, are
+    of any line.
+
+    The latest few of many sessions are found by the times of their files, without reading all.
+
+    \b
+    Examples:
+      tracectrl-logs sessions -n 20
+      tracectrl-logs sessions --since -3h --errors
+      tracectrl-logs sessions --where tool=search --where 'duration>30s' --sort duration
+      tracectrl-logs sessions --json --since 2026-11-21 --until 2026-11-22 | jq .session_id
+
+    Exit status: 0 there are such sessions, 1 there are none, 2 wrong use or unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    path = checked_root(root)
+    query = SessionQuery(
+        since=moment_of(since, "--since", tz),
+        until=moment_of(until, "--until", tz),
+        errors=errors,
+        services=frozenset(services),
+        where=where,
+        sort=sort,
+        limit=limit,
+    )
+    problems = Problems()
+    stock = Stock(path, parallel=True)
+    is_empty = not stock.sessions
+    with progress(len(stock.sessions), "Reading sessions") as step:
+        found = overview(stock, query, problems, step=step, parallel=True)
+        summaries: list[SessionSummary] | Spool[SessionSummary]
+        summaries = Spool(found, query.key) if limit is None else best(found, query)
+    problems.flush()
+    if not summaries:
+        what = "no sessions" if is_empty else "no such sessions"
+        click.echo(f"{what} in {shown(path)}", err=True)
+    elif as_json:
+        _print_json(summaries)
+    else:
+        from tracectrl_logging.cli.render.sessions import print_table  # noqa: PLC0415 - one of two ways
+
+        print_table(summaries, tz)
+    problems.exit(found=bool(summaries))
+
+
+def _print_json(summaries: Iterable[SessionSummary]) -> None:
+    from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
+
+    for summary in summaries:
+        row = summary._asdict()
+        if (row["duration_ns"] or 0) > _MAX_INT:  # which would become text
+            row["duration_ns"] = None
+        write_line(encode_line(row)[:-1])

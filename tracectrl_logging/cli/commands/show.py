@@ -1,0 +1,194 @@
+"""``tracectrl-logs show``: what happened in a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracectrl_logging.cli.common import (
+    NotFoundError,
+    Problems,
+    UnusableError,
+    checked_root,
+    json_option,
+    root_option,
+    session_argument,
+    session_meant,
+    shown,
+    write_line,
+)
+from tracectrl_logging.cli.options import (
+    line_options,
+    moment_of,
+    since_options,
+    span_option,
+    tz_option,
+    where_option,
+)
+from tracectrl_logging.cli.render.typed import typed
+from tracectrl_logging.reader.timeline.order import merge, merged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import tzinfo
+
+    from tracectrl_logging.cli.render.keys import Keys
+    from tracectrl_logging.reader.files.listing import SessionFiles
+    from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.model import Line
+    from tracectrl_logging.reader.timeline.subtree import Subtree
+
+_SOME = 3
+
+
+@click.command(short_help="Show what happened in sessions, in time order.")
+@session_argument
+@click.option("--full", is_flag=True, help="Unfold tracebacks, stacks, and the details of spans.")
+@click.option("--flat", is_flag=True, help="In time order, all sessions together, without nesting.")
+@line_options
+@span_option
+@since_options
+@where_option("Lines")
+@click.option(
+    "--fields", metavar="KEY,...", multiple=True, help="Of the extras and attributes, show these."
+)
+@click.option("--hide", metavar="KEY,...", multiple=True, help="Show all but these.")
+@tz_option
+@click.option("--pager/--no-pager", default=True, help="On a terminal, use $PAGER, else less.")
+@json_option('the stored lines plus "type", of all sessions in time order')
+@root_option
+def show(
+    root: str | None,
+    given: tuple[str, ...],
+    *,
+    full: bool,
+    flat: bool,
+    level: str | None,
+    logger: str | None,
+    trace_id: str | None,
+    span: str | None,
+    since: str | None,
+    until: str | None,
+    where: tuple[Condition, ...],
+    fields: tuple[str, ...],
+    hide: tuple[str, ...],
+    tz: tzinfo | None,
+    pager: bool,
+    as_json: bool,
+) -> None:
+    """Show the log lines and spans of each SESSION in time order, lines nested under their spans.
+
+    SESSION is an ID, or the start of one where no other begins alike. The first column is the time
+    since the session's first line, in seconds. A traceback is folded to its last line. The start of
+    a trace's or span's ID is enough, too.
+
+    Nested, the spans above what is picked are shown with it. With --flat or --json, --level and
+    --logger pick log lines alone, for a span has neither. A session too large to nest is shown as
+    with --flat.
+
+    With --json, a key "type" of a stored line's own becomes "extra_type", and spans that are stored
+    as OTLP have the keys of the other spans. Lines are as they are stored; --fields leaves only those
+    of their keys, --hide all others. A KEY may be a path, like exception.type, or a span's attribute.
+
+    \b
+    Examples:
+      tracectrl-logs show a1b2
+      tracectrl-logs show a1b2 --level WARNING --full
+      tracectrl-logs show a1b2 --span 00f067aa --fields tool,user
+      tracectrl-logs show a1b2 c3d4 --flat --since 10:05 --tz Europe/Berlin
+      tracectrl-logs show a1b2 --json | jq -r 'select(.type == "log").message'
+
+    Exit status: 0 lines were shown, 1 there are none such, 2 wrong use or unreadable input.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    path = checked_root(root)
+    since, until = moment_of(since, "--since", tz), moment_of(until, "--until", tz)
+    is_meant = _picker(
+        since=since, until=until, level=level, logger=logger, trace_id=trace_id, where=where
+    )
+    problems = Problems()
+    meant = dict(session_meant(start, path) for start in given)
+    below = None if span is None else _below(meant, span)
+    streams = {sid: _lines(files, sid, below, problems) for sid, files in meant.items()}
+    if as_json:
+        found = _put_json(merge(streams.values()), is_meant, _keys(fields, hide))
+    else:
+        from tracectrl_logging.cli.render.story import tell  # noqa: PLC0415 - one of two ways
+
+        found = tell(
+            streams,
+            problems,
+            is_meant=is_meant,
+            keys=_keys(fields, hide),
+            tz=tz,
+            full=full,
+            flat=flat,
+            pager=pager,
+        )
+    problems.exit(found=found)
+
+
+def _lines(
+    files: SessionFiles, sid: str, below: Subtree | None, problems: Problems
+) -> Iterator[Line]:
+    lines = merged(files, sid, problems)
+    return lines if below is None else (line for line in lines if below.holds(line.row))
+
+
+def _put_json(
+    lines: Iterable[Line], is_meant: Callable[[Line], bool] | None, keys: Keys | None
+) -> bool:
+    row = typed if keys is None else keys.json
+    found = False
+    for line in lines if is_meant is None else filter(is_meant, lines):
+        write_line(row(line))
+        found = True
+    return found
+
+
+def _picker(**options: Any) -> Callable[[Line], bool] | None:
+    """Return what tells whether a line is meant by *options*, those of a Selection, or ``None``."""
+    if not any(options.values()):
+        return None
+    from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415 - where one is made
+
+    selection = Selection(**options)
+    tests = {"log": selection.predicate("log"), "span": selection.predicate("span")}
+
+    def is_meant(line: Line) -> bool:
+        test = tests[line.kind]
+        return test is None or test(line.row)
+
+    return is_meant
+
+
+def _below(meant: dict[str, SessionFiles], start: str) -> Subtree:
+    from tracectrl_logging.reader.timeline.subtree import (  # noqa: PLC0415 - where a span is given
+        AmbiguousSpanError,
+        Subtree,
+        UnknownSpanError,
+    )
+
+    try:
+        return Subtree(meant, start)
+    except UnknownSpanError as error:
+        text = f"no span '{start}' in {', '.join(map(shown, meant))}"
+        raise NotFoundError(text) from error
+    except AmbiguousSpanError as error:
+        more = ", ..." if len(error.args) > _SOME else ""
+        some = ", ".join(map(shown, error.args[:_SOME]))
+        text = f"several spans' IDs start with '{start}': {some}{more}"
+        raise UnusableError(text) from error
+
+
+def _keys(fields: tuple[str, ...], hide: tuple[str, ...]) -> Keys | None:
+    if not fields and not hide:
+        return None
+    from tracectrl_logging.cli.render.keys import Keys  # noqa: PLC0415 - where they are given
+
+    return Keys(_names(fields) if fields else None, _names(hide))
+
+
+def _names(given: tuple[str, ...]) -> list[str]:
+    names = (name.strip() for text in given for name in text.split(","))
+    return [name for name in names if name]

@@ -1,0 +1,193 @@
+"""``tracectrl-logs tail``: the last log lines of sessions, and those that come."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from tracectrl.files.names import root_path
+from tracectrl_logging.cli.common import (
+    NotFoundError,
+    Problems,
+    checked_root,
+    json_option,
+    root_option,
+    session_meant,
+    shown,
+    write_line,
+)
+from tracectrl_logging.cli.options import line_options, moment_of, where_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tracectrl_logging.reader import Line
+    from tracectrl_logging.reader.filters.conditions import Condition
+
+_POLL_S = 0.1
+_LAST = 10
+_ID_WIDTH = 12
+
+
+@click.command(short_help="Print the last log lines of sessions, and those that come.")
+@click.argument("sessions", metavar="[SESSION]...", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option(
+    "-n",
+    "--lines",
+    "count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"How many lines, over all sessions.  [default: {_LAST}; with --since, all]",
+)
+@click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05.")
+@line_options
+@where_option("Log lines")
+@json_option("the stored log lines as they are")
+@root_option
+def tail(
+    root: str | None,
+    sessions: tuple[str, ...],
+    *,
+    follow: bool,
+    count: int | None,
+    since: str | None,
+    level: str | None,
+    logger: str | None,
+    trace_id: str | None,
+    where: tuple[Condition, ...],
+    as_json: bool,
+) -> None:
+    """Print the last log lines of one, several or all sessions, merged by time.
+
+    A SESSION is an ID, or the start of one where no other begins alike. Without one, all sessions
+    are meant, with -f also those that begin later.
+
+    With -f, go on until interrupted: each line comes once, and after what its process wrote before,
+    across rotation, compression and removal of files. A session or a trace directory that does not
+    exist yet is waited for.
+
+    \b
+    Examples:
+      tracectrl-logs tail -n 50
+      tracectrl-logs tail -f --level WARNING
+      tracectrl-logs tail -f --json 6f1c | jq .message
+      tracectrl-logs tail --since -10m --where tool=search
+
+    Exit status: 0 there were lines, 1 there were none, 2 wrong use or unreadable input; 130 where
+    -f is interrupted.
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    from tracectrl_logging.reader.files.follower import Follower  # noqa: PLC0415 - not for ``--help``
+    from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415 - as above
+
+    path = _root_meant(root, follow=follow)
+    sids = list(dict.fromkeys(_session_meant(given, path, follow=follow) for given in sessions))
+    selection = Selection(
+        since=moment_of(since, "--since"),
+        level=level,
+        logger=logger,
+        trace_id=trace_id,
+        where=where,
+    )
+    if count is None and since is None:
+        count = _LAST
+    problems = Problems()
+    put = _printer(as_json=as_json, with_session=len(sids) != 1)
+    with Follower(*sids, root=path, selection=selection, on_damage=problems) as follower:
+        found = _put_all(follower.begin(count, complete=follow), put)
+        problems.flush()
+        try:
+            while follow and not _is_reader_gone():
+                _put_all(follower.poll(), put)
+                problems.flush()
+                time.sleep(follower.pause_s(_POLL_S))
+        except KeyboardInterrupt:
+            problems.sum_up()
+            raise
+    problems.exit(found=found or follow)
+
+
+def _root_meant(root: str | None, *, follow: bool) -> str:
+    path = os.fspath(root_path(root))
+    if follow and not os.path.lexists(path):
+        click.echo(f"Waiting for the trace directory {shown(path)}", err=True)
+        return path
+    return checked_root(root)
+
+
+def _session_meant(given: str, root: str, *, follow: bool) -> str:
+    """Return the ID that *given* names; with *follow*, it may be that of a session to come."""
+    if follow and given and not os.path.lexists(root):
+        return given
+    try:
+        return session_meant(given, root)[0]
+    except NotFoundError as error:
+        if not follow:
+            raise
+        click.echo(f"Waiting: {error.message}", err=True)
+        return given
+
+
+def _put_all(lines: Iterable[Line], put: Callable[[Line], None]) -> bool:
+    """Print *lines* and tell whether there were any; a pipe's reader has them at once."""
+    found = False
+    for line in lines:
+        put(line)
+        del line  # it may be long, and so may the next
+        found = True
+    if found:
+        sys.stdout.flush()
+    return found
+
+
+def _is_reader_gone() -> bool:
+    """Tell whether nobody reads stdout any more: ``| head`` has ended, and no line has come since."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # not on this system, or stdout is no file
+        return False
+
+
+def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
+    if as_json:
+        return lambda line: write_line(line.raw)
+    from tracectrl_logging.cli.render import looks  # noqa: PLC0415 - not for ``--json``
+    from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
+
+    screen = Screen()
+
+    def put(line: Line) -> None:
+        body = looks.log(line.row, full=False, with_service=False)
+        moment = (line.time or "-").replace("T", " ")
+        sid = _session_of(line)
+        if not screen.is_terminal:  # each on a line of its own, for the next program
+            level, _ = looks.level(line.row)
+            screen.one_line([f"{shown(sid)}  {moment}  {level}  ", *(text for text, _ in body)])
+            return
+        first = [(f"{moment[:23]}  ", "dim")]
+        if with_session:
+            name = shown(sid)
+            short = name if len(name) <= _ID_WIDTH else f"{name[: _ID_WIDTH - 1]}…"
+            first.append((f"{short:<{_ID_WIDTH}}  ", "cyan"))
+        screen.line(body, [*first, looks.level(line.row), ("  ", "")], [("    ", "")])
+
+    return put
+
+
+def _session_of(line: Line) -> str:
+    sid = line.row.get("session_id")
+    if isinstance(sid, str) and sid:
+        return sid
+    from tracectrl.files.names import session_id_of  # noqa: PLC0415 - for foreign lines only
+
+    try:
+        return session_id_of(line.path)
+    except (OSError, ValueError, ImportError):
+        return "unknown"

@@ -1,0 +1,205 @@
+"""How a line looks to people: what is said about it, in which style."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracectrl_logging.cli.common import shown
+from tracectrl_logging.console import plain_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from tracectrl_logging.reader.model import Kind
+
+    Styled: TypeAlias = list[tuple[str, str]]
+
+_LEVEL_STYLES = {
+    "DEBUG": "dim",
+    "INFO": "green",
+    "WARNING": "yellow",
+    "ERROR": "red",
+    "CRITICAL": "bold red",
+}
+_NO_EXTRAS = frozenset(
+    {
+        "timestamp",
+        "level",
+        "logger",
+        "message",
+        "session_id",
+        "trace_id",
+        "span_id",
+        "trace_flags",
+        "service",
+        "exception",
+        "stack",
+    }
+)
+_US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
+_NEWLINE = "\n"
+_WIDEST_LEVEL = 16
+LEVEL_WIDTH = 8
+"""The columns that a level takes, unless its name is longer."""
+
+
+def level(row: dict[str, Any]) -> tuple[str, str]:
+    """Return the level of the log line *row* as a column, and its style."""
+    name = text_of(row.get("level", "-"))
+    if len(name) > _WIDEST_LEVEL:
+        name = f"{name[: _WIDEST_LEVEL - 3]}..."
+    return f"{name:<{LEVEL_WIDTH}}", _LEVEL_STYLES.get(name, "magenta")
+
+
+def of(kind: Kind) -> tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]:
+    """Return what makes the column of a line of this *kind*, :func:`level`'s, and what its body."""
+    return _OF[kind]
+
+
+def log(
+    row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """Return what the log line *row* says; *full* with its traceback and stack.
+
+    *extras* stand for those of the line, where they are given.
+    """
+    said = []
+    logger = row.get("logger", "-")
+    if logger != "":
+        said += [(text_of(logger), "cyan"), (": ", "dim")]
+    if with_service and "service" in row:
+        said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
+    said.append((_value(row.get("message", "")), _message_style(row)))
+    if extras is None:
+        extras = {key: value for key, value in row.items() if key not in _NO_EXTRAS}
+    said.extend(_pairs(extras))
+    said.extend(_exception(row.get("exception"), full=full))
+    stack = row.get("stack")
+    if isinstance(stack, str) and full:
+        said.append((f"\n{stack.rstrip()}", "dim"))
+    return said
+
+
+def span(
+    row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """Return what the span line *row* says; *full* with its attributes and events.
+
+    Where *extras* are given, they stand for those.
+    """
+    said = [(text_of(row.get("name", "-")), "bold")]
+    if with_service and "service" in row:
+        said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
+    took = row.get("duration_ns")
+    if isinstance(took, int):
+        said.append((f"  {duration(took)}", "blue"))
+    kind = text_of(row.get("kind", "INTERNAL"))
+    if kind != "INTERNAL":
+        said.append((f"  {kind.lower()}", "dim"))
+    status, message = text_of(row.get("status", "UNSET")), row.get("status_message")
+    if status != "UNSET":
+        said.append((f"  {status}", "green" if status == "OK" else "red"))
+        if message:
+            text = _value(message)
+            said.append((f": {text if full else _first_line(text)}", "red"))
+    if extras is not None:
+        said.extend(_pairs(extras))
+    elif full:
+        said.extend(_details(row))
+    return said
+
+
+def duration(ns: int) -> str:
+    """Return *ns* nanoseconds in the unit that reads best, three digits at least."""
+    size = abs(ns)
+    if size < _US:
+        return f"{ns} ns"
+    if size < _MS:
+        return f"{_digits(ns / _US)} µs"
+    if size < _S:
+        return f"{_digits(ns / _MS)} ms"
+    if size < _MINUTE:
+        return f"{_digits(ns / _S)} s"
+    minutes, seconds = divmod(round(ns / _S), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m {seconds:02}s" if hours else f"{minutes}m {seconds:02}s"
+
+
+def count(number: int, name: str) -> str:
+    """Return *number* with *name*, in the plural where that is right."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+def text_of(value: Any) -> str:
+    """Return *value*, which should be a name, on one line."""
+    return shown(plain_value(value))
+
+
+def _digits(number: float) -> str:
+    """Return *number*, below 1000, with three digits."""
+    for digits in (2, 1):
+        text = f"{number:.{digits}f}"
+        if len(text.lstrip("-")) <= len("1.23"):
+            return text
+    return f"{number:.0f}"
+
+
+def _message_style(row: dict[str, Any]) -> str:
+    return {"DEBUG": "dim", "CRITICAL": "bold"}.get(text_of(row.get("level", "")), "")
+
+
+def _value(value: Any) -> str:
+    return plain_value(value).rstrip("\n")
+
+
+def _first_line(text: str) -> str:
+    first, _, more = text.partition("\n")
+    return f"{first} ..." if more else first
+
+
+def _pairs(values: dict[str, Any], before: str = "  ") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        text = _value(value)
+        if "\n" in text:  # a block of its own, so that its lines stay below each other
+            indent = f"{before if before[0] == _NEWLINE else _NEWLINE}  "
+            text = indent + text.replace("\n", indent)
+        yield f"{before}{shown(key)}={text}", "dim"
+
+
+def _exception(exception: Any, *, full: bool) -> Iterator[tuple[str, str]]:
+    if not isinstance(exception, dict):
+        if exception is not None:
+            yield f"\n{_value(exception)}", "red"
+        return
+    stacktrace = exception.get("stacktrace")
+    trace = stacktrace.strip("\n") if isinstance(stacktrace, str) else ""
+    if full and trace:
+        yield f"\n{trace}", "red"
+        return
+    kind, message = exception.get("type"), exception.get("message")
+    if kind:
+        text = f"{_value(kind)}: {_value(message)}" if message else _value(kind)
+    else:
+        text = trace.rpartition("\n")[2]
+    yield f"\n{_first_line(text)}", "red"
+
+
+def _details(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    attributes = row.get("attributes")
+    if isinstance(attributes, dict):
+        own = {key: value for key, value in attributes.items() if key != "session.id"}
+        yield from _pairs(own, "\n")
+    events = row.get("events")
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict):
+            yield f"\nevent {text_of(event.get('name', '-'))}", "yellow"
+            values = event.get("attributes")
+            if isinstance(values, dict):
+                yield from _pairs(values, "\n  ")
+
+
+_OF: dict[Kind, tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]] = {
+    "log": (level, log),
+    "span": (lambda _: (f"{'SPAN':<{LEVEL_WIDTH}}", "blue"), span),
+}

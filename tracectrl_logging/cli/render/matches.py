@@ -1,0 +1,149 @@
+"""What ``grep`` prints of what it finds."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from tracectrl_logging.cli.common import shown, write_line
+from tracectrl_logging.cli.render.clock import WIDTH
+from tracectrl_logging.reader.files.lines import parse
+from tracectrl_logging.reader.files.search import Count
+from tracectrl_logging.reader.filters.search import Hit
+
+if TYPE_CHECKING:
+    import re
+    from datetime import tzinfo
+
+
+class Put(Protocol):
+    """Prints results, each as it comes."""
+
+    def __call__(self, result: Hit | Count) -> None:
+        """Print *result*."""
+
+    def end(self) -> None:
+        """Print what comes after all of them."""
+
+
+class Totals:
+    """Prints how many lines match, or the IDs of their sessions."""
+
+    def __init__(self, *, only_ids: bool, as_json: bool) -> None:
+        self._only_ids = only_ids
+        self._as_json = as_json
+        self._lines = 0
+
+    def __call__(self, result: Hit | Count) -> None:
+        """Count, or print a line for the session of *result*."""
+        if isinstance(result, Hit):
+            return
+        self._lines += result.lines
+        if self._as_json:
+            from tracectrl._json import encode_line  # noqa: PLC0415 - one of several ways
+
+            row: dict[str, object] = {"session_id": result.sid}
+            if not self._only_ids:
+                row["count"] = result.lines
+            write_line(encode_line(row)[:-1])
+        elif self._only_ids:
+            click.echo(shown(result.sid))
+
+    def end(self) -> None:
+        """Print the total."""
+        if not self._only_ids and not self._as_json:
+            click.echo(self._lines)
+
+
+class Stored:
+    """Prints the lines that match as they are stored."""
+
+    def __call__(self, result: Hit | Count) -> None:
+        """Print the line of *result*."""
+        if isinstance(result, Hit) and result.is_match:
+            write_line(result.line.raw)
+
+    def end(self) -> None:
+        """Print nothing more."""
+
+
+class Lines:
+    """Prints lines for people: under their sessions' IDs, or in a pipe each for itself.
+
+    Args:
+        tz: the time zone; ``None`` for UTC.
+        marked: what to mark in the lines that match.
+        grouped: lines around the matches are printed, too.
+    """
+
+    def __init__(self, tz: tzinfo | None, marked: re.Pattern[str] | None, *, grouped: bool) -> None:
+        from tracectrl_logging.cli.render import looks  # noqa: PLC0415 - one of several ways
+        from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
+
+        self._looks = looks
+        self._screen = Screen()
+        self._tz = tz
+        self._marked = marked
+        self._sid: str | None = None
+        self._grouped = grouped
+
+    def __call__(self, result: Hit | Count) -> None:
+        """Print the line of *result*."""
+        if isinstance(result, Count):
+            return
+        line, looks, screen = result.line, self._looks, self._screen
+        row = line.row or parse(line.raw)[0]
+        body = looks.log(row, full=False, with_service=False)
+        level = looks.level(row)
+        time = _local(line.time, self._tz)
+        self._separate(result)
+        if not screen.is_terminal:  # each match on a line of its own, for the next program
+            start = f"{shown(result.sid)}  {time}  {level[0]}  "
+            screen.one_line([start, *(text for text, _ in body)])
+            return
+        if not result.is_match:
+            level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]
+        screen.line(
+            body,
+            [(f"{_to_the_millisecond(time, self._tz)}  ", "dim"), level, ("  ", "")],
+            [("    ", "")],
+            marked=self._marked if result.is_match else None,
+        )
+
+    def end(self) -> None:
+        """Flush what was printed."""
+        sys.stdout.flush()
+
+    def _separate(self, result: Hit) -> None:
+        """Print what stands before the line of *result*, if anything."""
+        before, self._sid = self._sid, result.sid
+        if before == result.sid:
+            if self._grouped and not result.is_next:
+                self._screen.line([("--", "dim")])
+        elif self._screen.is_terminal:
+            if before is not None:
+                self._screen.line([])
+            self._screen.line([(shown(result.sid), "bold cyan")])
+        elif self._grouped and before is not None:
+            self._screen.line([("--", "dim")])
+
+
+def _local(time: str, tz: tzinfo | None) -> str:
+    """Return *time* for people, in the zone *tz*."""
+    if tz is None or not time:
+        return (time or "-").replace("T", " ")
+    from datetime import datetime, timezone  # noqa: PLC0415 - where a zone is asked for
+
+    try:
+        moment = datetime.fromisoformat(time[:-1]).replace(tzinfo=timezone.utc).astimezone(tz)
+    except (ValueError, OverflowError):  # no day of any year
+        return time.replace("T", " ")
+    return moment.isoformat(" ", "microseconds")
+
+
+def _to_the_millisecond(time: str, tz: tzinfo | None) -> str:
+    """Return *time* as a column; where it is none of the zone *tz*, with its ``Z``."""
+    is_foreign = tz is not None and time.endswith("Z")
+    return f"{time[:WIDTH]}Z" if is_foreign else time[:WIDTH]

@@ -1,0 +1,145 @@
+"""Sessions as a table, or, in a narrow terminal, a few lines each."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+from tracectrl_logging.cli.common import shown
+from tracectrl_logging.cli.render.looks import count, duration
+from tracectrl_logging.cli.render.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from tracectrl_logging.reader import SessionSummary
+
+_WIDEST_ID = 48
+_WIDEST_SERVICES = 30
+_LEAST_MESSAGE = 24
+_WIDEST_MESSAGE = 200
+"""How much of a message there is in a pipe."""
+_GAP = "  "
+_ELLIPSIS = "…"
+
+
+class _Cells(NamedTuple):
+    """What the table says of one session."""
+
+    sid: str
+    last: str
+    took: str
+    logs: str
+    spans: str
+    errors: str
+    services: str
+
+
+def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
+    """Print *summaries*, which are gone through twice; times are of the zone *tz*, or UTC."""
+    screen = Screen()
+    zone = tz or timezone.utc
+    titles = _Cells(
+        "SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS", "SERVICES"
+    )
+    widths = [len(title) for title in titles]
+    for summary in summaries:
+        widths = list(map(max, widths, map(len, _cells(summary, zone))))
+    widths[0] = min(widths[0], _WIDEST_ID)
+    if screen.width is not None:
+        widths[-1] = min(widths[-1], _WIDEST_SERVICES)
+    room = _WIDEST_MESSAGE
+    if screen.width is not None:
+        room = screen.width - sum(widths) - len(_GAP) * len(widths)
+        if room < _LEAST_MESSAGE:
+            for summary in summaries:
+                _print_block(summary, zone, screen)
+            return
+    screen.line([(_GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
+    for summary in summaries:
+        cells = _aligned(_cells(summary, zone), widths)
+        screen.line(
+            [
+                (cells.sid, "cyan"),
+                (_GAP.join(("", cells.last, cells.took, cells.logs, cells.spans, "")), ""),
+                (cells.errors, "red" if summary.errors else "dim"),
+                (_GAP + cells.services, ""),
+                (_GAP + _message(summary, room), "dim"),
+            ]
+        )
+
+
+def _print_block(summary: SessionSummary, zone: tzinfo, screen: Screen) -> None:
+    """Print one session on lines of its own."""
+    cells = _cells(summary, zone)
+    first = _second(summary.first_time, zone)
+    until = cells.last[11:] if cells.last[:10] == first[:10] else cells.last
+    screen.line([(cells.sid, "cyan"), (_GAP + cells.services, "")])
+    screen.line(
+        [
+            (f"{first} - {until}  {cells.took}  " if summary.first_time else "no lines  ", ""),
+            (f"{count(summary.logs, 'log')}  {count(summary.spans, 'span')}  ", ""),
+            (count(summary.errors, "error"), "red" if summary.errors else "dim"),
+        ],
+        [(_GAP, "")],
+    )
+    if summary.first_message and screen.width is not None:
+        screen.line([(_message(summary, screen.width - len(_GAP)), "dim")], [(_GAP, "")])
+
+
+def _cells(summary: SessionSummary, zone: tzinfo) -> _Cells:
+    return _Cells(
+        shown(summary.session_id),
+        _second(summary.last_time, zone),
+        "-" if summary.duration_ns is None else duration(summary.duration_ns),
+        str(summary.logs),
+        str(summary.spans),
+        str(summary.errors),
+        ", ".join(map(shown, summary.services)),
+    )
+
+
+def _aligned(cells: _Cells, widths: list[int]) -> _Cells:
+    sid, last, took, logs, spans, errors, services = widths
+    return _Cells(
+        cells.sid.ljust(sid),
+        cells.last.ljust(last),
+        cells.took.rjust(took),
+        cells.logs.rjust(logs),
+        cells.spans.rjust(spans),
+        cells.errors.rjust(errors),
+        _cut(cells.services, services).ljust(services),
+    )
+
+
+def _message(summary: SessionSummary, room: int) -> str:
+    return _cut(shown((summary.first_message or "")[: room + 1]), room)
+
+
+def _cut(text: str, room: int) -> str:
+    """Return as much of *text* as there is *room* for, in a terminal's columns."""
+    if len(text) <= room and text.isascii():
+        return text
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - for few texts only
+
+    if cell_len(text) <= room:
+        return text
+    return set_cell_size(text, room - 1).rstrip() + _ELLIPSIS
+
+
+def _second(time: str | None, zone: tzinfo) -> str:
+    if time is None:
+        return "-"
+    if zone is not timezone.utc:
+        try:
+            moment = datetime.fromisoformat(time[:19]).replace(tzinfo=timezone.utc)
+            time = moment.astimezone(zone).isoformat()
+        except (ValueError, OverflowError):  # no day of any year, or none that the zone has
+            return f"{time[:19].replace('T', ' ')}Z"
+    return time[:19].replace("T", " ")
+
+
+def _name(tz: tzinfo | None) -> str:
+    """Return what people call the zone *tz*."""
+    return "UTC" if tz is None or tz is timezone.utc else str(tz)

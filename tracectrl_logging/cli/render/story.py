@@ -1,0 +1,159 @@
+"""``show`` for people: sessions as trees, or all their lines in time order."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import sys
+from typing import TYPE_CHECKING
+
+from tracectrl_logging.cli.common import shown
+from tracectrl_logging.cli.render import tree as nested
+from tracectrl_logging.cli.render.clock import Clock
+from tracectrl_logging.cli.render.flat import Flat
+from tracectrl_logging.cli.render.keys import Keys
+from tracectrl_logging.cli.render.pager import paged
+from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.render.view import View
+from tracectrl_logging.reader.timeline.tree import with_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import tzinfo
+    from typing import Final, TextIO
+
+    from tracectrl_logging.cli.common import Problems
+    from tracectrl_logging.reader.model import Line
+
+    IsMeant = Callable[[Line], bool]
+
+MOST_LINES: Final = 50_000
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""How much is nested at most: all of it has to be in memory for that."""
+
+
+def tell(
+    streams: Mapping[str, Iterable[Line]],
+    problems: Problems,
+    *,
+    is_meant: IsMeant | None,
+    keys: Keys | None,
+    tz: tzinfo | None,
+    full: bool,
+    flat: bool,
+    pager: bool,
+) -> bool:
+    """Print the lines of sessions, each in time order; return whether there were any.
+
+    Args:
+        streams: the lines by session IDs.
+        problems: says what is wrong, once the pager has left the screen.
+        is_meant: tells which lines are meant; ``None`` for all.
+        keys: which keys are shown; ``None`` for all.
+        tz: the zone of times; ``None`` for UTC.
+        full: with tracebacks, stacks and the details of spans.
+        flat: all sessions together, without nesting.
+        pager: use a pager where stdout is a terminal.
+    """
+    with _screen(problems, pager=pager) as screen:
+        view = View(screen, Clock(tz), keys or Keys(None), full)
+        story = _Story(view, problems, is_meant)
+        return story.flat(streams) if flat else story.nested(streams)
+
+
+@contextlib.contextmanager
+def _screen(problems: Problems, *, pager: bool) -> Iterator[Screen]:
+    if not (pager and _is_terminal(sys.stdout)):
+        yield Screen()
+        return
+    try:
+        with paged(sys.stdout) as stream:
+            problems.held = None if stream is None else []
+            yield Screen(stream)
+    finally:
+        problems.release()
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty() and stream.fileno() >= 0
+    except (OSError, ValueError):
+        return False
+
+
+class _Story:
+    def __init__(self, view: View, problems: Problems, is_meant: IsMeant | None) -> None:
+        self._view = view
+        self._problems = problems
+        self._is_meant = is_meant
+
+    def flat(self, streams: Mapping[str, Iterable[Line]]) -> bool:
+        """Print the lines of all sessions together."""
+        printer = Flat(self._view, streams)
+        tagged = (_tagged(sid, lines) for sid, lines in streams.items())
+        found = False
+        for line, sid in heapq.merge(*tagged, key=lambda item: item[0].time):
+            if self._is_meant is None or self._is_meant(line):
+                printer.put(line, sid)
+                found = True
+        return found
+
+    def nested(self, streams: Mapping[str, Iterable[Line]]) -> bool:
+        """Print one session after the other."""
+        found = False
+        for sid, lines in streams.items():
+            here = self._one(sid, iter(lines), is_first=not found)
+            if not here:
+                self._problems.flush()
+                what = "no lines" if self._is_meant is None else "no such lines"
+                self._problems.say(f"{what} in session {shown(sid)}")
+            found = found or here
+        return found
+
+    def _one(self, sid: str, lines: Iterator[Line], *, is_first: bool) -> bool:
+        totals = nested.Totals()
+        held: list[Line] = []
+        meant: set[int] = set()
+        size_bytes = 0
+        for line in lines:
+            totals.add(line)
+            if self._is_meant is None or self._is_meant(line):
+                meant.add(id(line))
+            elif line.kind == "log":
+                continue
+            held.append(line)
+            size_bytes += len(line.raw)
+            if len(held) > MOST_LINES or size_bytes > MOST_BYTES:
+                return self._too_large(sid, held, lines, is_first=is_first)
+        if not meant:
+            return False
+        if len(meant) < len(held):
+            held = with_context(held, lambda line: id(line) in meant)
+        if not is_first:
+            self._view.screen.line([])
+        nested.put(sid, held, totals, self._view)
+        return True
+
+    def _too_large(
+        self, sid: str, held: list[Line], more: Iterator[Line], *, is_first: bool
+    ) -> bool:
+        self._problems.say(
+            f"session {shown(sid)} is too large to nest: in time order, as with --flat;"
+            " --level, --span or --since pick a part of it"
+        )
+        if not is_first:
+            self._view.screen.line([])
+        return self.flat({sid: itertools.chain(_given_away(held), more)})
+
+
+def _tagged(sid: str, lines: Iterable[Line]) -> Iterator[tuple[Line, str]]:
+    for line in lines:
+        yield line, sid
+
+
+def _given_away(lines: list[Line]) -> Iterator[Line]:
+    """Yield *lines*, which are forgotten meanwhile."""
+    lines.reverse()
+    while lines:
+        yield lines.pop()

@@ -1,0 +1,134 @@
+"""Rows of a database as a table for people: streamed, escaped, cut to the terminal's width."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from tracectrl_logging.cli.common import shown
+from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.reader.cells import converter, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracectrl_logging.reader.sql import Rows
+
+_MEASURED = 1000
+_LEAST = 6
+_GAP = "  "
+_NUMBERS = frozenset(
+    "tinyint smallint integer bigint hugeint utinyint usmallint uinteger ubigint uhugeint float double decimal".split()  # noqa: SIM905 - shorter so
+)
+
+
+def print_table(rows: Rows) -> int:
+    """Print *rows*, each a line below the names of the columns; return how many there are.
+
+    Where a terminal is too narrow for so many columns, each row is a block of lines.
+    """
+    screen = Screen()
+    table = _Table(rows, screen.width)
+    if screen.width is not None and table.is_too_wide:
+        for number, cells in enumerate(table.lines, 1):
+            _print_block(number, table.titles, cells, screen)
+        return table.count
+    for index, line in enumerate(table):
+        screen.line([(line, "" if index else "bold")])
+    return table.count
+
+
+def table_lines(rows: Rows) -> Iterator[str]:
+    """Yield the names of the columns, then the rows; nothing where there are none."""
+    return iter(_Table(rows, None))
+
+
+class _Table:
+    """Rows, and how wide their columns are; the first rows say that."""
+
+    def __init__(self, rows: Rows, width: int | None) -> None:
+        self.titles = [shown(name) for name in rows.columns]
+        self.count = 0
+        self._converters = [converter(form) for form in rows.forms]
+        self._are_numbers = [form.id in _NUMBERS for form in rows.forms]
+        self._is_cut = width is not None
+        texts = (self._texts(row) for row in rows)
+        first = list(itertools.islice(texts, _MEASURED))
+        self.lines = itertools.chain(first, texts)
+        self._is_empty = not first
+        widths = [max(map(_cells, column)) for column in zip(self.titles, *first, strict=True)]
+        self._widths = widths if width is None else _fitted(widths, width)
+        self.is_too_wide = width is not None and _total(self._widths) > width
+
+    def __iter__(self) -> Iterator[str]:
+        if self._is_empty:
+            return
+        yield self._line(self.titles)
+        for cells in self.lines:
+            yield self._line(cells)
+
+    def _texts(self, row: tuple[object, ...]) -> list[str]:
+        self.count += 1
+        return [
+            shown(text_of(convert(cell)))
+            for convert, cell in zip(self._converters, row, strict=True)
+        ]
+
+    def _line(self, cells: list[str]) -> str:
+        parts = [
+            _aligned(cell, size, is_number=is_number, is_cut=self._is_cut)
+            for cell, size, is_number in zip(cells, self._widths, self._are_numbers, strict=True)
+        ]
+        return _GAP.join(parts).rstrip()
+
+
+def _print_block(number: int, titles: list[str], cells: list[str], screen: Screen) -> None:
+    screen.line([(f"row {number}", "bold")])
+    widest = max(map(_cells, titles))
+    room = max((screen.width or 0) - widest - len(_GAP), _LEAST)
+    for title, cell in zip(titles, cells, strict=True):
+        name = _aligned(title, widest, is_number=False, is_cut=False)
+        screen.line(
+            [(name + _GAP, "dim"), (_aligned(cell, room, is_number=False, is_cut=True), "")]
+        )
+
+
+def _total(widths: list[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal *text* takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - for few texts only
+
+    return cell_len(text)
+
+
+def _aligned(text: str, width: int, *, is_number: bool, is_cut: bool) -> str:
+    taken = _cells(text)
+    if is_cut and taken > width:
+        if text.isascii():
+            return f"{text[: width - 1]}…"
+        from rich.cells import set_cell_size  # noqa: PLC0415 - for few texts only
+
+        return f"{set_cell_size(text, width - 1)}…"
+    space = " " * max(width - taken, 0)
+    return space + text if is_number else text + space
+
+
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """Return the widths made smaller, the widest first, until a line has *room*."""
+    fitted = list(widths)
+    over = _total(fitted) - room
+    while over > 0 and max(fitted) > _LEAST:
+        widest = max(fitted)
+        below = max((width for width in fitted if width < widest), default=_LEAST)
+        which = [index for index, width in enumerate(fitted) if width == widest]
+        less = min(widest - max(below, _LEAST), -(-over // len(which)))
+        for index in which:
+            taken = min(less, max(over, 0))
+            fitted[index] -= taken
+            over -= taken
+    return fitted

@@ -1,0 +1,69 @@
+"""Stored lines with a ``type`` in front, otherwise byte for byte as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from tracectrl_logging.reader.model import Line
+
+_NEXT: Final = re.compile(r'["{}\[\],:]')
+
+
+def typed(line: Line) -> bytes:
+    """Return the stored line with ``"type": "log"`` or ``"span"`` as its first key.
+
+    A key ``type`` of its own becomes ``extra_type``. Nothing is encoded anew: numbers of any size
+    stay as they are written.
+    """
+    raw = line.raw
+    if "type" in line.row:
+        name = "extra_type"
+        while name in line.row:
+            name = f"extra_{name}"
+        text = raw.decode()
+        for key, start, end, *_ in reversed(list(_places(text))):
+            if key == "type":
+                text = f'{text[:start]}"{name}"{text[end:]}'
+        raw = text.encode()
+    comma = b"," if line.row else b""
+    return b'{"type":"%s"%s%s' % (line.kind.encode(), comma, raw[1:])
+
+
+def members(text: str) -> list[tuple[str, str]]:
+    """Return the keys of the JSON object *text*, and their values as they are written."""
+    return [(key, text[colon + 1 : end].strip()) for key, _, _, colon, end in _places(text)]
+
+
+def _places(text: str) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield each key of the object *text*: itself, its start and end, its colon, its value's end.
+
+    Nothing here recurses, so that objects may be nested as deeply as the reader takes them.
+    """
+    from json import decoder  # noqa: PLC0415 - for few lines only
+
+    scan = decoder.scanstring  # type: ignore[attr-defined] # what JSONDecoder reads strings with
+    depth = start = end = colon = 0
+    key: str | None = None
+    at = 0
+    while (match := _NEXT.search(text, at)) is not None:
+        sign, at = match[0], match.end()
+        if sign == '"':
+            string, after = scan(text, at, False)  # noqa: FBT003 - it takes no keywords
+            if depth == 1 and key is None:
+                key, start, end = string, at - 1, after
+            at = after
+        elif sign in "{[":
+            depth += 1
+        elif depth == 1 and sign == ":":
+            colon = at - 1
+        else:
+            if depth == 1 and key is not None:
+                yield key, start, end, colon, at - 1
+                key = None
+            if sign in "}]":
+                depth -= 1

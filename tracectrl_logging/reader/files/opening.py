@@ -1,0 +1,184 @@
+"""Opening the files of a session while their writers go on.
+
+Names change meanwhile: rotation moves files up, compressing replaces them, pruning removes them. So
+what was opened is compared with the names again, and opened anew where they differ.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import zlib
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
+from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.model import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracectrl_logging.reader.files.listing import SessionFiles, StoredName
+    from tracectrl_logging.reader.model import Kind, Report
+
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a file may raise, a compressed one included."""
+
+_SUFFIX = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
+_KIND: dict[str, Kind] = {"logs": "log", "spans": "span"}
+FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""With which a session's file is opened for reading."""
+
+_BUFFER_BYTES = 128 * 1024
+_PEEK_BYTES = 64 * 1024
+_ATTEMPTS = 10
+_PACKED = ("", ".gz", ".zst")
+
+
+class OpenFile(NamedTuple):
+    """A file of a session, open for reading lines."""
+
+    path: str
+    stream: IO[bytes]
+    end: int | None = None
+    """How many bytes it had when it was opened; ``None`` for a compressed file.
+
+    Reading ends there: what is written faster than it is read has no end of its own.
+    """
+
+
+def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile]:
+    """Open the files of one *kind*, the oldest first; the caller closes them.
+
+    A file that is gone, and for good, is not missed.
+    """
+    names = _of_kind(found.names, kind)
+    files: list[OpenFile] = []
+    damages: list[Damage] = []
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            close_all(files)
+            names = _of_kind(names_in(found.root, found.stem), kind)
+        damages.clear()
+        files, are_as_named = _open_all(found.root, names, damages)
+        if are_as_named and not _is_rotated(found, kind, names):
+            break
+    for damage in damages:
+        report(damage)
+    return files
+
+
+def close_all(files: list[OpenFile]) -> None:
+    """Close *files*."""
+    for file in files:
+        file.stream.close()
+
+
+def is_as_named(found: SessionFiles, kind: Kind, read: dict[str, tuple[int, int]]) -> bool:
+    """Tell whether the files of one *kind* that were *read* are still all there are.
+
+    Args:
+        found: the files as they were listed.
+        kind: which of them.
+        read: the device and the inode of what was read at each path.
+    """
+    names = _of_kind(found.names, kind)
+    return all(_is_at(*item) for item in read.items()) and not _is_rotated(found, kind, names)
+
+
+def _of_kind(names: Iterable[StoredName], kind: Kind) -> list[StoredName]:
+    return [name for name in names if _KIND[name.parsed.kind] == kind]
+
+
+def _is_rotated(found: SessionFiles, kind: Kind, names: list[StoredName]) -> bool:
+    """Tell whether there is a backup at the first free number: all before were moved up by one."""
+    if not names:
+        return False
+    numbers = {name.parsed.backup for name in names}
+    number = next(number for number in itertools.count(1) if number not in numbers)
+    path = os.path.join(found.root, f"{found.stem}{_SUFFIX[kind]}.{number}")
+    return any(os.path.lexists(path + packed) for packed in _PACKED)
+
+
+def _open_all(
+    root: str, names: list[StoredName], damages: list[Damage]
+) -> tuple[list[OpenFile], bool]:
+    """Open *names* in the order of their lines; a file under two names is opened once.
+
+    Returns:
+        The files, and whether all of them have these names now that all are open.
+    """
+    opened: list[tuple[tuple[int, bool], OpenFile]] = []
+    identities: dict[str, tuple[int, int]] = {}
+    seen: set[tuple[int, int]] = set()
+    is_missing = False
+    # The live file first: what is renamed behind it is found again at the next number.
+    for name in sorted(
+        names, key=lambda name: (name.parsed.backup, name.parsed.packed is not None)
+    ):
+        path = os.path.join(root, name.name)
+        try:
+            file, identity = _open(path, name.parsed.packed)
+        except FileNotFoundError:
+            is_missing = True
+            continue
+        except (OSError, ValueError, ImportError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            damages.append(Damage(path, None, reason or str(error)))
+            continue
+        twin = opened[-1] if opened and opened[-1][0][0] == -name.parsed.backup else None
+        identities[path] = identity
+        if identity in seen or (twin is not None and _begin_alike(twin[1], file)):
+            file.stream.close()
+            continue
+        seen.add(identity)
+        opened.append(((-name.parsed.backup, name.parsed.packed is None), file))
+    files = [file for _, file in sorted(opened, key=lambda item: item[0])]
+    return files, not is_missing and all(_is_at(*item) for item in identities.items())
+
+
+def _is_at(path: str, identity: tuple[int, int]) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == identity
+
+
+def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
+    fd = os.open(path, FLAGS)
+    raw = open(fd, "rb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - the caller closes it
+    status = os.fstat(fd)
+    stream: IO[bytes] = raw
+    try:
+        if not stat.S_ISREG(status.st_mode):
+            msg = "not a regular file"
+            raise ValueError(msg)  # noqa: TRY301 - closed below
+        if packed is not None:
+            from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
+
+            stream = unpacked(raw, packed)
+    except BaseException:
+        raw.close()
+        raise
+    end = status.st_size if packed is None else None
+    return OpenFile(path, stream, end), (status.st_dev, status.st_ino)
+
+
+def _begin_alike(plain: OpenFile, packed: OpenFile) -> bool:
+    """Tell whether *packed* is *plain* in the middle of being compressed: one file, not two."""
+    lines = []
+    for file in (plain, packed):
+        try:
+            lines.append(file.stream.readline(_PEEK_BYTES))
+            file.stream.seek(0)
+        except UNREADABLE:
+            return False
+    return lines[0] == lines[1]

@@ -1,0 +1,215 @@
+"""Which sessions are meant, the most interesting first, without reading more than that takes.
+
+A file's time of modification is no earlier than its last line, but for a tick of the kernel's clock
+or what a file system rounds off, unless somebody has copied it or clocks differ. So where the latest
+sessions are asked for, those are read that were written last, until no other can be among them.
+Where a session that was read shows that these times are wrong, and under a small root anyway,
+everything is read.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tracectrl._json import timestamp_ns
+from tracectrl_logging.reader.files.workers import spread
+from tracectrl_logging.reader.model import Damage, SessionSummary
+from tracectrl_logging.reader.timeline.tally import tallied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final, TypeAlias
+
+    from tracectrl.files.stored import StoredSession
+    from tracectrl_logging.reader.files.root import Stock
+    from tracectrl_logging.reader.files.workers import Step
+    from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.model import Report
+
+Sort: TypeAlias = Literal["last", "duration", "errors"]
+
+SORTS: Final = ("last", "duration", "errors")
+
+FIGURES: Final = frozenset({"duration", "duration_ns", "logs", "spans", "errors"})
+"""The keys of conditions that are on a session as a whole."""
+
+_SMALL_SESSIONS: Final = 500
+_SMALL_BYTES: Final = 16 * 1024 * 1024
+_HEAD: Final = 256
+_SECOND_NS: Final = 1_000_000_000
+_TICK_NS: Final = 50_000_000
+_ROUNDED_NS: Final = 2 * _SECOND_NS
+_NO_DIGITS: Final = str.maketrans("", "", "-T:.Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionQuery:
+    """Which sessions are meant, in which order; with nothing given, all, the latest first."""
+
+    since: str | None = None
+    """Sessions that were going on at this moment or later, as a line's time."""
+    until: str | None = None
+    """Sessions that were going on at this moment or earlier."""
+    errors: bool = False
+    """Sessions with an error."""
+    services: frozenset[str] = frozenset()
+    """Sessions with a line of one of these services."""
+    where: tuple[Condition, ...] = ()
+    """Conditions that must all be met: by a line, log or span, each by one of its own, or, where
+    the key is among :data:`FIGURES`, by the session as a whole."""
+    sort: Sort = "last"
+    """Order: the latest, the longest or those with the most errors first."""
+    limit: int | None = None
+    """How many to return at most."""
+
+    def key(self, summary: SessionSummary) -> tuple[Any, ...]:
+        """Return what sessions are sorted by: where two are alike the latest, then by their IDs."""
+        last = -_number(summary.last_time)
+        if self.sort == "errors":
+            return -summary.errors, last, summary.session_id
+        if self.sort == "duration":
+            took = summary.duration_ns
+            return 1 if took is None else -took, last, summary.session_id
+        return last, summary.session_id
+
+    def means(self, summary: SessionSummary) -> bool:
+        """Tell whether all is met but the conditions on lines."""
+        first, last = summary.first_time, summary.last_time
+        if self.since is not None and (last is None or last < self.since):
+            return False
+        if self.until is not None and (first is None or first > self.until):
+            return False
+        if self.errors and not summary.errors:
+            return False
+        if self.services and self.services.isdisjoint(summary.services):
+            return False
+        figures = [condition for condition in self.where if condition.key in FIGURES]
+        if not figures:
+            return True
+        row = _figures(summary)
+        return all(condition(row) for condition in figures)
+
+
+class _Read(NamedTuple):
+    """What came of reading one session."""
+
+    summary: SessionSummary | None
+    """``None`` where it is not meant."""
+    late_ns: int
+    """By how much its last line is later than its files' times, at least: 0 or one of the allowances."""
+
+
+def overview(
+    stock: Stock,
+    query: SessionQuery,
+    report: Report,
+    *,
+    step: Step | None = None,
+    parallel: bool = False,
+) -> Iterator[SessionSummary]:
+    """Yield sessions of *stock* that *query* means, in no order.
+
+    Where there is a limit they may be more than that; the right ones are among them.
+
+    Args:
+        stock: the sessions under a root; they are put in the order of their times.
+        query: which are meant.
+        report: called for each line or file that cannot be read.
+        step: called with the number of sessions that have been read since the last call.
+        parallel: processes may be forked to read many sessions.
+    """
+    sessions = stock.sessions
+    sessions.sort(key=lambda session: session.last_write_ns, reverse=True)
+    size_bytes = stock.size_bytes()
+    is_small = len(sessions) <= _SMALL_SESSIONS and size_bytes <= _SMALL_BYTES
+    bound = _Bound(query, is_trusted=not is_small)
+    workers = stock.workers() if parallel else 1
+    at = 0
+    for result in _outcomes(stock, query, workers):
+        if isinstance(result, Damage):
+            report(result)
+            continue
+        at += 1
+        if step is not None:
+            step(1)
+        bound.see(result)
+        if result.summary is not None:
+            yield result.summary
+        if at < len(sessions) and bound.excludes(sessions[at]):
+            return
+
+
+def best(summaries: Iterable[SessionSummary], query: SessionQuery) -> list[SessionSummary]:
+    """Return *summaries* in order, up to the limit."""
+    if query.limit is None:
+        return sorted(summaries, key=query.key)
+    return heapq.nsmallest(query.limit, summaries, key=query.key)
+
+
+class _Bound:
+    """Tells when no session that was written earlier can be meant any more."""
+
+    def __init__(self, query: SessionQuery, *, is_trusted: bool) -> None:
+        self._is_trusted = is_trusted
+        self._allowed_ns = _TICK_NS
+        self._since = query.since or ""
+        self._limit = query.limit if query.sort == "last" else None
+        self._latest: list[str] = []
+
+    def see(self, result: _Read) -> None:
+        """Take note of a session that was read."""
+        if result.late_ns:
+            self._is_trusted = self._is_trusted and result.late_ns < _ROUNDED_NS
+            self._allowed_ns = _ROUNDED_NS
+        if self._limit is None or result.summary is None:
+            return
+        push = heapq.heappush if len(self._latest) < self._limit else heapq.heappushpop
+        push(self._latest, result.summary.last_time or "")
+
+    def excludes(self, session: StoredSession) -> bool:
+        """Tell whether neither *session* nor one that was written before it can be meant."""
+        if not self._is_trusted:
+            return False
+        least = self._since
+        if self._limit is not None and len(self._latest) == self._limit:
+            least = max(least, self._latest[0])
+        return bool(least) and timestamp_ns(session.last_write_ns + self._allowed_ns) < least
+
+
+def _outcomes(stock: Stock, query: SessionQuery, workers: int) -> Iterator[_Read | Damage]:
+    """Yield what comes of reading each session, and the damage before it."""
+    on_lines = tuple(condition for condition in query.where if condition.key not in FIGURES)
+
+    def read(session: StoredSession) -> Iterator[_Read | Damage]:
+        found = stock.files(session)
+        damages: list[Damage] = []
+        summary, is_met = tallied(found, damages.append, on_lines)
+        yield from damages
+        last = summary.last_time
+        late_ns = 0
+        for allowed_ns in (_TICK_NS, _ROUNDED_NS):
+            if last is not None and last > timestamp_ns(session.last_write_ns + allowed_ns):
+                late_ns = allowed_ns
+        is_there = summary.logs or summary.spans or not found.is_gone()
+        is_meant = is_met and is_there and query.means(summary)
+        yield _Read(summary if is_meant else None, late_ns)
+
+    # The first few often are enough.
+    yield from itertools.chain.from_iterable(map(read, stock.sessions[:_HEAD]))
+    yield from spread(read, stock.sessions[_HEAD:], workers=workers)
+
+
+def _figures(summary: SessionSummary) -> dict[str, Any]:
+    took = summary.duration_ns
+    figures: dict[str, Any] = {name: getattr(summary, name) for name in ("logs", "spans", "errors")}
+    if took is not None:
+        figures |= {"duration": took / _SECOND_NS, "duration_ns": took}
+    return figures
+
+
+def _number(time: str | None) -> int:
+    """Return a number that is greater for a later *time*."""
+    return 0 if time is None else int(time.translate(_NO_DIGITS))

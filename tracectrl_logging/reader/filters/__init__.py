@@ -1,0 +1,1 @@
+"""Questions as data: which lines, which sessions; nothing here opens a file."""

@@ -1,0 +1,1 @@
+"""OTLP/JSON: lines of it read, and lines written as it."""
