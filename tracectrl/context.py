@@ -187,6 +187,7 @@ def extract_trace_headers(headers: Headers) -> Context:
         TypeError: *headers* is neither a mapping nor an iterable of pairs.
     """
     context, sid = read(normalised(headers))
+    _session.keep_set()
     otel_context.attach(context)
     _session.enter_from_headers(sid)
     return context

@@ -10,9 +10,11 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tracectrl.session import (
+    COLLECTS_IN_RESET,
     PINNED,
     SESSION_ATTRIBUTE,
     current_session_id,
+    keep_set,
     session_for,
 )
 
@@ -36,6 +38,8 @@ class SessionSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
+        if COLLECTS_IN_RESET:
+            keep_set()  # the span is made current next
         attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
         values = values_of(attributes)
         sid: object = getattr(attributes, PINNED, None) or values.get(SESSION_ATTRIBUTE)

@@ -48,6 +48,7 @@ class remote_session:  # noqa: N801 - used as a function: ``with remote_session(
 
     def __enter__(self) -> Context:
         context, sid = read(normalised(self._headers))
+        _session.keep_set()
         self._tokens.append((otel_context.attach(context), _session.enter_from_headers(sid)))
         return context
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import sys
 import threading
 import uuid
 from contextvars import ContextVar, Token
@@ -20,7 +21,7 @@ from opentelemetry import trace
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
-    from typing import Any, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     from opentelemetry.context import Context
 
@@ -51,6 +52,10 @@ _session_id: ContextVar[str | None] = ContextVar("tracectrl_session_id", default
 # carry no session drop it then: a reused thread must not continue the previous request.
 _from_headers: ContextVar[bool] = ContextVar("tracectrl_session_from_headers", default=False)
 
+COLLECTS_IN_RESET: Final[bool] = sys.version_info < (3, 12)
+"""Whether the garbage collector may run inside of ``ContextVar.reset``: see :func:`keep_set`."""
+
+_UNSET: Final[Any] = object()
 
 # The thread in which the garbage collector is running: see leave_finalizers_out().
 _collecting: list[int] = []
@@ -115,6 +120,8 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
 
     def __enter__(self) -> str:
         sid = mint() if self._sid is None else self._sid
+        if COLLECTS_IN_RESET:
+            keep_set()
         self._tokens.append((_session_id.set(sid), _from_headers.set(False)))
         return sid
 
@@ -139,6 +146,7 @@ def detached() -> Iterator[None]:
     For long-lived workers that are started inside a request: what they log and trace belongs to
     nobody's session.
     """
+    keep_set()
     tokens = _session_id.set(None), _from_headers.set(False)
     bare = trace.set_span_in_context(
         trace.INVALID_SPAN, without_session(otel_context.get_current())
@@ -233,6 +241,7 @@ def _note_collector(phase: str, info: object) -> None:
 
 def enter_from_headers(sid: str | None) -> SessionTokens:
     """Make *sid* current as one that headers carried; ``None`` drops only such a one."""
+    keep_set()
     if sid is None and not _from_headers.get():
         sid = _session_id.get()
         return _session_id.set(sid), _from_headers.set(False)
@@ -269,6 +278,25 @@ def detach_quietly(token: Token[Context]) -> None:
         otel_context.detach(token)
 
 
+def keep_set() -> None:
+    """See to it that the variables have a value in this context, whatever is reset later.
+
+    To be called before a variable is set whose token is reset. On Python 3.10 and 3.11 the garbage
+    collector may run inside of ``ContextVar.reset``, and with it a ``__del__`` that logs, and so
+    asks for the value. Where the reset takes away the variable's only value, CPython goes on to
+    answer with that value, which may not even exist any more; where an earlier value comes back,
+    that is what it answers. On later versions the collector runs between byte codes alone.
+    """
+    if COLLECTS_IN_RESET and _session_id.get(_UNSET) is _UNSET:
+        _from_headers.set(_from_headers.get())
+        runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
+        variable = getattr(runtime, "_current_context", None)
+        if isinstance(variable, ContextVar):  # else a runtime context of the user's own
+            variable.set(variable.get())
+        _session_id.set(None)  # last: who finds it set finds the others set
+
+
 def _store(sid: str) -> None:
+    keep_set()
     _session_id.set(sid)
     _from_headers.set(False)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 
 from tracectrl import session as module
+from tracectrl.context import remote_session
+from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import (
     SESSION_KEY,
     current_session_id,
@@ -27,6 +30,9 @@ from tracectrl.session import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def in_new_thread(fn: Callable[[], Any]) -> Any:
@@ -417,6 +423,72 @@ class TestFinalizers:
             thread.join()
 
         assert [None, "s"] == found
+
+
+class TestFinalizersThatLog:
+    """Garbage that logs while a variable is reset, as the collector has it on Python 3.10 and 3.11."""
+
+    class Garbage:
+        """Asks for the session and the span when it is collected, as a line does."""
+
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            current_session_id()
+            trace.get_current_span()
+
+    @pytest.fixture(autouse=True)
+    def _quiet_collector(self) -> Iterator[None]:
+        was_enabled, thresholds = gc.isenabled(), gc.get_threshold()
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        if was_enabled:
+            gc.enable()
+
+    @pytest.mark.parametrize(
+        "enter",
+        [
+            lambda _: [session("s")],
+            lambda _: [detached()],
+            lambda _: [remote_session({"x-tracectrl-session": "s", "traceparent": TRACEPARENT})],
+            lambda tracer: [session("s"), tracer.start_as_current_span("work")],
+            lambda tracer: [tracer.start_as_current_span("work"), session("s")],
+        ],
+    )
+    def test_nothing_is_current_afterwards(
+        self,
+        enter: Callable[[trace.Tracer], list[AbstractContextManager[object]]],
+    ) -> None:
+        """Wherever on the way out the collector runs, no session and no span are current behind it."""
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SessionSpanProcessor())
+        tracer = provider.get_tracer("tests")
+
+        def current_behind(allocations: int) -> tuple[str | None, trace.Span]:
+            scopes = enter(tracer)
+            for scope in scopes:
+                scope.__enter__()
+            gc.disable()
+            gc.collect()
+            gc.set_threshold(200, 1000, 1000)
+            self.Garbage()
+            kept: list[object] = []
+            while gc.get_count()[0] < 200 - allocations:
+                kept.append([])
+            gc.enable()
+            for scope in reversed(scopes):
+                scope.__exit__(None, None, None)
+            gc.disable()
+            return current_session_id(), trace.get_current_span()
+
+        found = {contextvars.Context().run(current_behind, number) for number in range(100)}
+
+        assert {(None, trace.INVALID_SPAN)} == found
+        provider.shutdown()
 
 
 def test_a_runtime_context_of_the_users_own_is_detached_by_opentelemetry(

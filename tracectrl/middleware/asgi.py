@@ -11,7 +11,7 @@ from tracectrl.middleware.errors import HEADER, SCOPE_KEY, header_of, is_answere
 from tracectrl.middleware.finalizers import leave_async_finalizers_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
-from tracectrl.session import _from_headers, _session_id, leave_finalizers_out, mint
+from tracectrl.session import _from_headers, _session_id, keep_set, leave_finalizers_out, mint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -79,6 +79,7 @@ class SessionMiddleware:
     ) -> None:
         self.app = app
         leave_finalizers_out()
+        keep_set()  # for the tasks of requests, which are begun in copies of this context mostly
         self._inbound = Inbound(
             headers=headers,
             policy=policy,
@@ -116,6 +117,7 @@ class SessionMiddleware:
             return send(message)
 
         scope[SCOPE_KEY] = sid
+        keep_set()
         token = _session_id.set(sid)
         try:
             await self.app(scope, receive, answer)
