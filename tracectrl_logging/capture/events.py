@@ -1,15 +1,17 @@
 """structlog, read as it passes.
 
-structlog stays as the program configured it, or did not. A logger's processors are looked at
-through a view that adds two of ours to each run of the chain: one before the last processor, which
-sees the event as the program's processors left it (what they drop or mask is dropped and masked
-here, too), and one behind, which knows that it was rendered.
+structlog stays as the program configured it, or did not. Where its own loop asks a bound logger for
+the processors, and nowhere else, the answer is a list made for that one run: the program's
+processors, and two of ours. One stands before the last processor and sees the event as the program's
+processors left it (what they drop or mask is dropped and masked here, too); the other stands behind,
+and knows that the event was rendered. What they have seen lives as long as the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+import sys
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,21 +21,25 @@ from structlog.processors import NAME_TO_LEVEL
 from tracectrl_logging.loggers import SessionFileLogger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
+    from types import FrameType
 
     from tracectrl_logging.capture.patches import Patches
     from tracectrl_logging.capture.process import Capture
     from tracectrl_logging.capture.records import Held
 
+    Take = Callable[[Any, str, dict[str, Any], object], None]
+
+_FIELD = "_processors"
+
 
 def tap(capture: Capture, held: Held, patches: Patches) -> None:
-    """Read what goes through the processors of every bound logger that is made from here on."""
-    initialise = BoundLoggerBase.__init__
+    """Read what goes through the processors of every bound logger."""
 
     def take(logger: Any, method: str, event: dict[str, Any], rendered: object) -> None:
         if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
             # It comes by as a record: as a dict, which is read as it is, or as the text made of it.
-            if isinstance(rendered, (str, bytes)):
+            if isinstance(rendered, (str, bytes)) and len(rendered) > 1:
                 held.event = (rendered, method, event)
         elif (
             capture.events_wanted
@@ -43,62 +49,82 @@ def tap(capture: Capture, held: Held, patches: Patches) -> None:
             name = getattr(logger, "name", None)
             capture.write_event(name if isinstance(name, str) else "root", method, event)
 
-    def tapped_initialise(
-        self: BoundLoggerBase, logger: Any, processors: Any, context: Any
-    ) -> None:
-        initialise(self, logger, processors, context)
-        if isinstance(processors, list):
-            self._processors = Tapped(processors, take)
-
-    patches.replace(BoundLoggerBase, "__init__", tapped_initialise)
+    patches.replace(BoundLoggerBase, _FIELD, _Processors(take))
 
 
-class Tapped(Sequence[Any]):
-    """A view of a list of processors, with two more in each run.
+class _Processors:
+    """The attribute ``_processors`` of bound loggers, which are none the wiser.
 
-    A view, because ``structlog.testing.capture_logs`` changes the configured list in place.
+    A logger keeps what it was given under the same name. Everybody but structlog's loop gets that
+    very object: it may be copied, put on another logger, compared, or changed in place, as
+    ``structlog.testing.capture_logs`` does.
     """
 
-    def __init__(
-        self, inner: list[Any], take: Callable[[Any, str, dict[str, Any], object], None]
-    ) -> None:
-        self._inner = inner
+    def __init__(self, take: Take) -> None:
         self._take = take
 
-    def __iter__(self) -> Iterator[Any]:
-        *first, last = self._inner or [_as_it_is]
-        seen: dict[str, Any] = {}
+    def __get__(self, logger: Any, owner: type[Any]) -> Any:
+        if logger is None:
+            msg = f"type object {owner.__name__!r} has no attribute {_FIELD!r}"
+            raise AttributeError(msg)
+        try:
+            given = logger.__dict__[_FIELD]
+        except KeyError:
+            msg = f"{type(logger).__name__!r} object has no attribute {_FIELD!r}"
+            raise AttributeError(msg) from None
+        return _watched(given, self._take) if _is_structlogs_loop(sys._getframe(1)) else given  # noqa: SLF001
 
-        def look(logger: Any, method: str, event: Any) -> Any:
-            del logger, method
+    def __set__(self, logger: Any, value: Any) -> None:
+        logger.__dict__[_FIELD] = value
+
+    def __delete__(self, logger: Any) -> None:
+        try:
+            del logger.__dict__[_FIELD]
+        except KeyError:
+            raise AttributeError(_FIELD) from None
+
+
+def _is_structlogs_loop(frame: FrameType) -> bool:
+    return (
+        frame.f_code.co_name == "_process_event"
+        and frame.f_globals.get("__name__") == BoundLoggerBase.__module__
+    )
+
+
+def _watched(processors: Iterable[Any], take: Take) -> Iterable[Any]:
+    """Return the processors of one run, with the two that read it."""
+    try:
+        chain = list(processors)
+    except Exception:  # noqa: BLE001 - to fail with it is structlog's
+        return processors
+    seen: dict[str, Any] = {}
+
+    def look(_logger: Any, _method: str, event: Any) -> Any:
+        with contextlib.suppress(Exception):
             seen.update(event if isinstance(event, dict) else _parsed(event))
-            return event
+        return event
 
-        def confirm(logger: Any, method: str, rendered: Any) -> Any:
-            self._take(logger, method, seen, rendered)
-            return rendered
+    def confirm(logger: Any, method: str, rendered: Any) -> Any:
+        with contextlib.suppress(Exception):
+            rendered = _of_its_own(rendered)
+            take(logger, method, seen, rendered)
+        return rendered
 
-        yield from first
-        yield look
-        yield last
-        yield confirm
-
-    def __len__(self) -> int:
-        return len(self._inner)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._inner[index]
-
-    def __repr__(self) -> str:
-        return repr(self._inner)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, (self._inner,)
+    return [*chain[:-1], look, *chain[-1:], confirm]
 
 
-def _as_it_is(logger: Any, method: str, event: Any) -> Any:
-    del logger, method
-    return event
+def _of_its_own(rendered: Any) -> Any:
+    """Return *rendered* as an object that nobody else has, where it is text.
+
+    Logging hands it back as the ``msg`` of a record, and by that object the record is known to be
+    this event's. A text that was rendered before, or stands in the code, may be another's; that of
+    a single character always is.
+    """
+    if type(rendered) is str:
+        return (rendered + " ")[:-1]
+    if type(rendered) is bytes:
+        return (rendered + b" ")[:-1]
+    return rendered
 
 
 def _parsed(rendered: object) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_ABSENT = object()
+
 
 class Patches:
     """Replaces attributes, and puts back what was there."""
@@ -12,13 +14,17 @@ class Patches:
         self._done: list[tuple[Any, str, Any, Any]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Make *value* the attribute *name* of *owner*."""
-        self._done.append((owner, name, getattr(owner, name), value))
+        """Make *value* the attribute *name* of *owner*, whether it has one or not."""
+        self._done.append((owner, name, getattr(owner, name, _ABSENT), value))
         setattr(owner, name, value)
 
     def undo(self) -> None:
         """Put everything back, save what somebody else has replaced since: that is theirs."""
         while self._done:
             owner, name, before, value = self._done.pop()
-            if getattr(owner, name) is value:
+            if vars(owner).get(name) is not value:
+                continue
+            if before is _ABSENT:
+                delattr(owner, name)
+            else:
                 setattr(owner, name, before)

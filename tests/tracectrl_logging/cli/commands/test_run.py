@@ -535,6 +535,100 @@ def test_processors_of_the_program_have_the_last_word(twins: Twins) -> None:
     assert b"secret" not in b"".join(path.read_bytes() for path in twins.root.iterdir())
 
 
+EVENT_OF_EACH_SESSION = """
+    import copy, logging, pickle, structlog
+    from tracectrl.session import session
+    logging.basicConfig(level="WARNING")
+    {configured}
+    log = structlog.get_logger("shop").bind()
+    {prepared}
+    with session("alice"):
+        log.info("paid", card="4111")
+    with session("bob"):
+        logging.getLogger("shop").warning("paid")
+        log.info("help")
+        log.warning("help")
+"""
+TO_A_FILE = """structlog.configure(processors=[structlog.processors.JSONRenderer()])"""
+TO_LOGGING = """structlog.configure(
+        processors=[lambda logger, method, event: event["event"]],
+        logger_factory=structlog.stdlib.LoggerFactory())"""
+
+
+@pytest.mark.parametrize("configured", [TO_A_FILE, TO_LOGGING])
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        "log._processors = list(log._processors)",
+        "log._processors = [lambda _, __, event: event, *log._processors]",
+        "log._processors.insert(0, lambda _, __, event: event)",
+        "log = type(log)(log._logger, copy.copy(log._processors), log._context)",
+        "log = copy.copy(log)",
+        "log._processors = tuple(log._processors)",
+    ],
+)
+def test_fields_of_an_event_are_in_no_other(twins: Twins, configured: str, prepared: str) -> None:
+    """Whoever copies a logger's processors, or changes them: each run sees its own event alone."""
+    twins.same(EVENT_OF_EACH_SESSION.format(configured=configured, prepared=prepared))
+    assert [("paid", "4111")] == [(row["message"], row["card"]) for row in twins.logs("alice")]
+    rows = twins.logs("bob")
+    assert ["paid", "help", "help"] == [row["message"] for row in rows]
+    assert not any("card" in row for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "dict.fromkeys", "iter", "Foreign"])
+def test_processors_are_what_the_program_made_them(twins: Twins, kind: str) -> None:
+    """Any iterable of processors runs, and is the very object that the program finds again."""
+    source = f"""
+        import structlog
+        class Foreign:
+            __hash__ = None
+            def __init__(self, items): self.items = items
+            def __iter__(self): return iter(self.items)
+            def __eq__(self, other): raise RuntimeError("compared")
+        given = {kind}([
+            structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()])
+        logger = structlog.BoundLogger(structlog.PrintLogger(), given, {{}})
+        logger.info("one", n=1)
+        print(logger._processors is given, vars(logger)["_processors"] is given)
+        print(hasattr(structlog.BoundLogger, "_processors"))
+        other = logger.bind(a=1)
+        print(other._processors is given, sorted(vars(other)))
+        def caller(logger, method, event):
+            import sys
+            event["caller"] = sys._getframe(1).f_code.co_name + sys._getframe(2).f_code.co_name
+            return event
+        structlog.BoundLogger(structlog.PrintLogger(), [caller, str], {{}})._processors.pop()
+        deep = structlog.BoundLogger(structlog.PrintLogger(), (caller, lambda *a: str(a[2])), {{}})
+        deep.info("two")
+        try:
+            structlog.BoundLogger(structlog.PrintLogger(), None, {{}}).info("three")
+        except TypeError as error:
+            print(error)
+        structlog.BoundLogger(structlog.PrintLogger(), [], {{}}).msg
+    """
+    twins.same(source)
+    assert ["one", "two"] == [row["message"] for row in twins.logs()]
+    assert 1 == twins.logs()[0]["n"]
+
+
+def test_what_foreign_loggers_raise_stays_away_from_the_program(twins: Twins) -> None:
+    """A logger that raises when it is looked at, and an event that has no text, print as ever."""
+    source = """
+        import structlog
+        class Logger:
+            @property
+            def name(self): raise RuntimeError("name")
+            def info(self, text): print("shown", text)
+        class Silent:
+            def __repr__(self): raise RuntimeError("repr")
+        structlog.BoundLogger(Logger(), [lambda *_: "text"], {}).info("one")
+        structlog.BoundLogger(Logger(), [lambda *_: Silent(), lambda *_: "text"], {}).info("two")
+    """
+    done = twins.same(source)
+    assert (0, "shown text\n" * 2) == (done.returncode, done.stdout)
+
+
 # --- spans ----------------------------------------------------------------------------------------
 
 
@@ -627,7 +721,7 @@ def test_uninstall_puts_everything_back(
     """What a capture replaced is there again, save what somebody has put on top since."""
     owners = {
         logging.Logger: ["isEnabledFor", "makeRecord", "handle", "callHandlers"],
-        structlog.BoundLoggerBase: ["__init__"],
+        structlog.BoundLoggerBase: ["_processors"],
         trace: ["_set_tracer_provider"],
         trace.ProxyTracer: ["__init__"],
         sys: ["excepthook", "__excepthook__"],
@@ -637,20 +731,21 @@ def test_uninstall_puts_everything_back(
         Appender: ["__init__"],
     }
     names = [(owner, name) for owner, some in owners.items() for name in some]
-    before = [getattr(owner, name) for owner, name in names]
+    before = [vars(owner).get(name) for owner, name in names]
+    hook = sys.excepthook
     capture = Capture(SID, root)
     capture.install()
     try:
         assert not any(
-            getattr(owner, name) is was for (owner, name), was in zip(names, before, strict=True)
+            vars(owner).get(name) is was for (owner, name), was in zip(names, before, strict=True)
         )
         logging.getLogger("app").info("captured")
         mine = sys.excepthook = lambda *_: None
     finally:
         capture.uninstall()
     assert mine is sys.excepthook
-    sys.excepthook = before[names.index((sys, "excepthook"))]
-    assert before == [getattr(owner, name) for owner, name in names]
+    sys.excepthook = hook
+    assert before == [vars(owner).get(name) for owner, name in names]
     logging.getLogger("app").warning("not captured")
     assert ["captured"] == [row["message"] for row in read_lines(root / f"{SID}.logs.jsonl")]
 
