@@ -72,6 +72,14 @@ class SessionSpanProcessor(SpanProcessor):
         setattr(whole, PINNED, sid)
         span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Return ``True``: no span waits here.
+
+        The base class of SDK 1.40 and 1.41 returns ``None``, at which their providers stop asking.
+        """
+        del timeout_millis
+        return True
+
 
 class SessionLogRecordProcessor(LogRecordProcessor):
     """Sets ``session.id`` on every log record of the OpenTelemetry SDK when it is emitted.

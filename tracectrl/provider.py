@@ -33,29 +33,29 @@ _logger = logging.getLogger(__name__)
 
 
 class _Switch(SpanProcessor):
-    """Passes everything on to :attr:`target`, while there is one."""
+    """Passes everything on to :attr:`target`, while there is one; another thread may take it away."""
 
     def __init__(self) -> None:
         self.target: SpanProcessor | None = None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if self.target is not None:
-            self.target.on_start(span, parent_context)
+        if (target := self.target) is not None:
+            target.on_start(span, parent_context)
 
     def _on_ending(self, span: Span) -> None:
-        if self.target is not None:
-            self.target._on_ending(span)  # noqa: SLF001 - the SDK's hook has no public name
+        if (target := self.target) is not None:
+            target._on_ending(span)  # noqa: SLF001 - the SDK's hook has no public name
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self.target is not None:
-            self.target.on_end(span)
+        if (target := self.target) is not None:
+            target.on_end(span)
 
     def shutdown(self) -> None:
-        if self.target is not None:
-            self.target.shutdown()
+        if (target := self.target) is not None:
+            target.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self.target is None or self.target.force_flush(timeout_millis)
+        return (target := self.target) is None or target.force_flush(timeout_millis)
 
 
 _switches: weakref.WeakKeyDictionary[Any, tuple[_Switch, _Switch]] = weakref.WeakKeyDictionary()

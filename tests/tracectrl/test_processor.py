@@ -287,6 +287,15 @@ class TestLogRecords:
 class TestProviders:
     """Other processors, samplers and spans."""
 
+    def test_flushing_reaches_the_processors_behind(self, spans: Spans) -> None:
+        """``force_flush`` of the provider exports what a batch processor behind it holds back."""
+        batch = InMemorySpanExporter()
+        spans.provider.add_span_processor(BatchSpanProcessor(batch))
+        spans.tracer.start_span("span").end()
+
+        assert spans.provider.force_flush()
+        assert ["span"] == [span.name for span in batch.get_finished_spans()]
+
     def test_unsampled_spans_cost_nothing(self) -> None:
         """They are not recorded, and nothing breaks."""
         spans = Spans(sampler=ALWAYS_OFF)

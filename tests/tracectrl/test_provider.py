@@ -8,7 +8,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tracectrl.exporter import FileSpanExporter
@@ -185,6 +185,26 @@ def test_the_session_survives_the_limits(root: Path, read_lines: ReadLines) -> N
 
     (row,) = read_lines(span_path("s", root))
     assert {"other": 1, "session.id": "s"} == row["attributes"]
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_flushing_reaches_the_processors_of_others(root: Path, *, detached: bool) -> None:
+    """``force_flush`` asks those before and behind the switches, also when these lead nowhere."""
+    exporters = InMemorySpanExporter(), InMemorySpanExporter()
+    batches = [BatchSpanProcessor(exporter) for exporter in exporters]
+    provider = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(provider)
+    provider.add_span_processor(batches[0])
+    detach = attach(FileSpanExporter(root), None)
+    provider.add_span_processor(batches[1])
+    if detached:
+        detach()
+    spans_named("span")
+
+    assert provider.force_flush()
+    for exporter in exporters:
+        assert ["span"] == [span.name for span in exporter.get_finished_spans()]
+    provider.shutdown()
 
 
 def test_the_provider_shuts_down_and_flushes(root: Path, names: Callable[..., list[str]]) -> None:
