@@ -12,7 +12,7 @@ from tracectrl._otlp import otlp_encoder
 from tracectrl._service import service_name as known_service_name
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl.files.sink import LOSS_LOGGER, Sink
+from tracectrl.files.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
 from tracectrl.session import UNKNOWN
@@ -102,8 +102,12 @@ class FileSpanExporter(SpanExporter):
                 sid = session_of(span) or UNKNOWN
                 written = self._sink.append(sid, self._encode(span, sid))
             except Exception:  # noqa: BLE001 - a foreign span may raise anything
-                self._sink.fail(sid, "encoded")
                 written = False
+                try:
+                    self._sink.fail(sid, "encoded")
+                except Exception:  # noqa: BLE001 - no stack is left for that
+                    missed = self._sink.missed
+                    missed += ONE
             if not written:
                 result = SpanExportResult.FAILURE
         return result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.files.sink import ONE
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.encode import Encoder, made_anew
 from tracectrl_logging.fields import stamp_of
@@ -97,6 +98,7 @@ class SessionFileHandler(logging.Handler):
             queue_size=queue_size,
             overflow=overflow,
         )
+        self._missed = self._writer.missed
         self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
@@ -121,6 +123,8 @@ class SessionFileHandler(logging.Handler):
         try:
             passed: Any = self.filter(record)
         except Exception:  # noqa: BLE001 - a filter is the user's code
+            missed = self._missed
+            missed += ONE
             self._tell_of(record)
             return False
         if passed:  # since Python 3.12 a filter may answer with another record
@@ -128,7 +132,7 @@ class SessionFileHandler(logging.Handler):
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append *record* to its session's file; what goes wrong goes to :meth:`handleError`."""
+        """Append *record* to its session's file; a failure counts and goes to :meth:`handleError`."""
         try:
             if self.formatter is not None:
                 sid, line = self._formatted(self.formatter.format(record), record)
@@ -144,7 +148,12 @@ class SessionFileHandler(logging.Handler):
                 sid, line = self._encoder.record(record)
             self._writer.append(sid, line, record)
         except Exception:  # noqa: BLE001 - logging never raises into the application
-            self._tell_of(record)
+            missed = self._missed
+            missed += ONE  # first, and by no call: there may be no stack left for one
+            try:  # noqa: SIM105 - suppress() is a call, too
+                self._tell_of(record)
+            except Exception:  # noqa: BLE001, S110 - no stack for that either
+                pass
 
     def _tell_of(self, record: logging.LogRecord) -> None:
         """Hand *record* and the exception to :meth:`handleError`, whose stderr may be closed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.files.sink import ONE
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line
@@ -35,12 +36,13 @@ class SessionFileLogger:
     else to the current one.
     """
 
-    __slots__ = ("_cleaned", "_writer", "name")
+    __slots__ = ("_cleaned", "_missed", "_writer", "name")
 
     def __init__(
         self, writer: Sink | Background, name: str, cleaned: Cleaned | None = None
     ) -> None:
         self._writer = writer
+        self._missed = writer.missed
         self._cleaned = cleaned
         self.name = name
 
@@ -52,7 +54,12 @@ class SessionFileLogger:
                 line = self._text_line(method, line, session_id) if data is None else data
             self._writer.append(session_id, line)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - logging never raises into the application
-            report()
+            missed = self._missed
+            missed += ONE  # first, and by no call: there may be no stack left for one
+            try:  # noqa: SIM105 - suppress() is a call, too
+                report()
+            except Exception:  # noqa: BLE001, S110 - no stack for that either
+                pass
 
     def _text_line(self, method: str, rendered: str | bytes, sid: str) -> bytes:
         text = rendered if isinstance(rendered, str) else rendered.decode("utf-8", "replace")

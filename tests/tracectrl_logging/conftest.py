@@ -2,12 +2,14 @@
 
 - ``lines``: the lines in a session's log file.
 - ``handler``, ``logger``: a :class:`SessionFileHandler` on ``root``, and a logger that has it.
+- ``until_no_stack_is_left``: calls a function up to the recursion limit.
 - ``world``: one way from a logging call to a line; a test that takes it runs once for each way.
 - ``in_contract_order``: whether the keys of a line stand as the contract says.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,28 @@ def lines(root: Path, read_lines: ReadLines) -> Callable[..., list[dict[str, Any
         return read_lines(log_path(sid, root))
 
     return of
+
+
+@pytest.fixture
+def until_no_stack_is_left() -> Callable[[Callable[[int], object]], set[int]]:
+    """Return the function that calls a function one frame deeper each time, to the limit.
+
+    The function gets a number each time; which of its calls returned is the result.
+    """
+
+    def call(fn: Callable[[int], object]) -> set[int]:
+        returned: set[int] = set()
+
+        def dive(number: int) -> None:
+            fn(number)
+            returned.add(number)
+            dive(number + 1)
+
+        with contextlib.suppress(RecursionError):
+            dive(0)
+        return returned
+
+    return call
 
 
 @pytest.fixture

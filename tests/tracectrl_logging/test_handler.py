@@ -253,14 +253,51 @@ def test_wrong_arguments_go_to_handle_error(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """``%d`` with a string is reported as logging does, and never raised."""
+    """``%d`` with a string is reported as logging does and counted, and never raised."""
     logger.info("%d", "x")
     logger.info("after")
-    assert ["after"] == messages(lines())
+    assert ["after", "1 lines could not be written"] == messages(lines())
     assert "--- Logging error ---" in capsys.readouterr().err
     monkeypatch.setattr(logging, "raiseExceptions", False)
     logger.info("%d", "x")
     assert "" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "formatter"),
+    [
+        ({}, None),
+        ({"background": True}, None),
+        ({"redact": ["password"]}, None),
+        ({"max_bytes": 2000, "backup_count": 100_000}, None),
+        ({}, SessionJsonFormatter),
+    ],
+    ids=["plain", "background", "redact", "rotating", "formatter"],
+)
+def test_no_stack_left(
+    root: Path,
+    read_lines: Callable[[Path], list[Row]],
+    until_no_stack_is_left: Callable[[Callable[[int], object]], set[int]],
+    options: dict[str, Any],
+    formatter: type[logging.Formatter] | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each call that returns near the recursion limit has written its line, or counted it once."""
+    handler = SessionFileHandler(root, **options)
+    handler.setFormatter(formatter() if formatter else None)
+    logger = attach(handler)
+
+    returned = until_no_stack_is_left(
+        lambda number: logger.info("deep", extra={"number": number, "odd": {1}, "password": ""})
+    )
+    lost = handler.lost
+    handler.close()
+
+    rows = [row for path in root.iterdir() for row in read_lines(path)]
+    written = {row["number"] for row in rows if "number" in row}
+    assert len(returned - written) == lost > 0
+    assert lost == sum(row.get("lost", 0) for row in rows)
+    capsys.readouterr()
 
 
 def test_filters(logger: logging.Logger, handler: SessionFileHandler, lines: Lines) -> None:
@@ -278,7 +315,7 @@ def test_filter_that_raises(
     lines: Lines,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A filter that raises is reported, and never raised into the application."""
+    """A filter that raises is reported and counted, and never raised into the application."""
 
     def broken(record: logging.LogRecord) -> bool:
         msg = f"cannot filter {record.getMessage()}"
@@ -289,7 +326,8 @@ def test_filter_that_raises(
     assert "cannot filter hello" in capsys.readouterr().err
     handler.removeFilter(broken)
     logger.info("after")
-    assert ["after"] == messages(lines())
+    assert 1 == handler.lost
+    assert ["after", "1 lines could not be written"] == messages(lines())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="came with Python 3.12")

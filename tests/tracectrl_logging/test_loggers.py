@@ -52,6 +52,27 @@ def test_other_json_renderers(root: Path, lines: Callable[..., list[Row]], rende
     assert [{"event": "hello", "x": [1], "session_id": "s1"}] == lines("s1")
 
 
+def test_no_stack_left(
+    root: Path,
+    lines: Callable[..., list[Row]],
+    until_no_stack_is_left: Callable[[Callable[[int], object]], set[int]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each call that returns near the recursion limit has written its line, or counted it once."""
+    factory = SessionFileLoggerFactory(root)
+    logger = factory()
+
+    returned = until_no_stack_is_left(lambda number: logger.info(str(number)))
+    lost = factory.lost
+    factory.close()
+
+    rows = lines()
+    written = {int(row["message"]) for row in rows if "lost" not in row}
+    assert len(returned - written) == lost > 0
+    assert lost == sum(row.get("lost", 0) for row in rows)
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     "renderer", [structlog.processors.JSONRenderer(), SessionJSONRenderer()], ids=["other", "ours"]
 )

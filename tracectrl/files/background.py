@@ -125,6 +125,11 @@ class Background:
             return state.dropped + self._sink.lost
 
     @property
+    def missed(self) -> list[None]:
+        """See :attr:`tracectrl.files.sink.Sink.missed`."""
+        return self._sink.missed
+
+    @property
     def is_full(self) -> bool:
         """Whether as many lines wait as may; the next one meets the overflow option."""
         return self._own().items.qsize() >= self._size

@@ -8,13 +8,13 @@ since.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
+from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LOSS_LOGGER = "tracectrl"
 """The logger that lines about losses name."""
+
+ONE: Final = (None,)
+"""What is added to :attr:`Sink.missed` for a line."""
 
 _REPORT_EVERY_S = 60.0
 
@@ -57,6 +60,11 @@ class Sink:
         self._lost_of: str | None = None
         self._quiet_until = float("-inf")
         self._lost = 0
+        self.missed: Final[list[None]] = []
+        """One item for each line that was lost where no stack was left to call :meth:`lose`.
+
+        ``missed += ONE`` calls nothing, and so is possible at the recursion limit, too.
+        """
 
     def append(self, sid: str, line: bytes, context: Any = None) -> bool:
         """Append *line* to the file of the session *sid*; return whether it is there."""
@@ -65,34 +73,42 @@ class Sink:
         except Exception:  # noqa: BLE001 - a line that is not there is lost, whatever the reason
             self.fail(sid, context)
             return False
-        if self._unsaid:
-            self._make_up(sid)
+        if self._unsaid or self.missed:
+            try:  # noqa: SIM105 - suppress() is a call, and there may be no stack left for it
+                self._make_up(sid)
+            except Exception:  # noqa: BLE001, S110 - it is said later, then; this line is there
+                pass
         return True
 
     def fail(self, sid: str, context: Any = None) -> None:
         """Count and report, in an ``except`` block, that there is a line less of the session *sid*."""
         self.lose(1, sid)
-        if self._may_report():
-            with contextlib.suppress(Exception):  # a handleError of the user's may raise
+        try:
+            if self._may_report():
                 self._report(context)
+        except Exception:  # noqa: BLE001, S110 - a handleError of the user's may raise
+            pass
 
     @property
     def lost(self) -> int:
         """How many lines were lost so far, in this process."""
-        with self._own_lock():
-            return self._lost
+        self.lose(0)
+        return self._lost
 
     def lose(self, count: int, sid: str | None = None) -> None:
         """Count *count* lines, the last of them of the session *sid*, as lost."""
         with self._own_lock():
+            missed = len(self.missed)
+            del self.missed[:missed]
+            count += missed
             self._lost += count
             self._unsaid += count
             self._lost_of = sid or self._lost_of
 
     def flush(self) -> None:
         """Say what is missing; what :meth:`append` was given is in the file already."""
-        if self._unsaid and self._pid == os.getpid() and self._lost_of is not None:
-            self._make_up(self._lost_of)
+        if (self._unsaid or self.missed) and self._pid == os.getpid():
+            self._make_up(self._lost_of or UNKNOWN)
 
     def close(self) -> None:
         """Say what is missing and close the files; a later line opens its file again."""
@@ -109,19 +125,20 @@ class Sink:
         return True
 
     def _make_up(self, sid: str) -> None:
+        self.lose(0)
         with self._own_lock():
             lost, self._unsaid = self._unsaid, 0
         if not lost:
             return
-        row = {
-            "timestamp": timestamp_ns(time.time_ns()),
-            "level": "ERROR",
-            "logger": LOSS_LOGGER,
-            "message": f"{lost} {self._unit} could not be written",
-            "session_id": sid,
-            "lost": lost,
-        }
         try:
+            row = {
+                "timestamp": timestamp_ns(time.time_ns()),
+                "level": "ERROR",
+                "logger": LOSS_LOGGER,
+                "message": f"{lost} {self._unit} could not be written",
+                "session_id": sid,
+                "lost": lost,
+            }
             self._losses.append(sid, encode_line(row))
         except Exception:  # noqa: BLE001 - to be said later, then
             with self._own_lock():
@@ -135,5 +152,6 @@ class Sink:
             # are for the parent to tell.
             self._lock = threading.RLock()
             self._lost = self._unsaid = 0
+            self.missed.clear()
             self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock
