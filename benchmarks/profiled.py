@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--slowed", action="store_true", help="something slows the program")
     options = parser.parse_args()
     if options.slowed:
-        appender._CHECK_EVERY_S = 1e9  # type: ignore[misc]  # noqa: SLF001
+        appender.LOOK_EVERY_S = 1e9  # type: ignore[misc]
     with tempfile.TemporaryDirectory(prefix="profiled-") as root, without_collector():
         handler = SessionFileHandler(root, max_open_files=options.open_files or options.sessions)
         call = stdlib_calls(stdlib_logger("profiled", handler))

@@ -36,7 +36,7 @@ from tracectrl.files.once import append_once
 from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
 from tracectrl.files.root import make_root
-from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
+from tracectrl.files.rotation import LOOK_EVERY_S, is_at, rotate
 from tracectrl.files.torn import is_torn, whole_at
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ except ImportError:  # pragma: no cover - Windows has no such limits
 
 _FLAGS: Final = FLAGS | os.O_APPEND | os.O_CREAT
 _MAX_OPEN_FILES: Final = 1024
-_CHECK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 60.0
 _MAX_LEFT: Final = 1 << 14
 _NOT_LEFT: Final = -1, 0, 0
@@ -100,7 +99,6 @@ class Appender:
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
-        self._check_every_s = MOVED_WITHIN_S if self._max_bytes else _CHECK_EVERY_S
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
         self._most_new = max_sessions_per_minute
@@ -163,9 +161,7 @@ class Appender:
                         ):
                             continue
                         # In this very moment, and the line with it; or while the write took its time.
-                        if (
-                            is_due or (self._max_bytes and time.monotonic() >= file.check_at)
-                        ) and file.is_gone():
+                        if (is_due or time.monotonic() >= file.check_at) and file.is_gone():
                             table.forget(file)
                             continue
                         return
@@ -210,7 +206,7 @@ class Appender:
 
     def _may_write(self, file: File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
-        now = time.monotonic()  # before it is looked at: see MOVED_WITHIN_S
+        now = time.monotonic()  # before it is looked at: see LOOK_EVERY_S
         status = file.status()
         if status is None or not is_at(file.path, status):
             return False
@@ -218,7 +214,7 @@ class Appender:
         if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = is_torn(file.fd, present)
             file.end = present
-        file.check_at = now + self._check_every_s
+        file.check_at = now + LOOK_EVERY_S
         self._lseek = os.lseek if threading.active_count() == 1 else self._seek_among_threads
         if (
             not self._max_bytes
@@ -233,7 +229,7 @@ class Appender:
             if rotate(file.fd, file.path, self._backup_count):
                 file.check_at = AT_ONCE  # for the threads that wait for it
                 return False
-            self._rotate_at = time.monotonic() + _CHECK_EVERY_S
+            self._rotate_at = time.monotonic() + LOOK_EVERY_S
             return True
         finally:
             file.rotating = False
@@ -250,7 +246,7 @@ class Appender:
         now = time.monotonic()
         if not table.is_full_of_later(self._limit, turn, now - _IDLE_S):
             return False
-        check_at = now + self._check_every_s
+        check_at = now + LOOK_EVERY_S
         stand_in = table.stand_in(sid, check_at)
         if stand_in is None:
             return False
@@ -321,7 +317,7 @@ class Appender:
 
     def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901 - one call
         while True:
-            check_at = time.monotonic() + self._check_every_s
+            check_at = time.monotonic() + LOOK_EVERY_S
             try:
                 fd = os.open(path, _FLAGS, 0o600)
             except OSError as error:

@@ -70,7 +70,7 @@ def append_once(  # noqa: PLR0917 - one call
             if end - written != size and is_swallowed(fd, line[:written], size, end):
                 return None
             # Removed, and the line with it, while the write took its time.
-            if most and time.monotonic() >= check_at and not os.fstat(fd).st_nlink:
+            if time.monotonic() >= check_at and not os.fstat(fd).st_nlink:
                 return None
             if written == len(line):
                 new = whole_at(inode, end)

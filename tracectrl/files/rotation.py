@@ -3,7 +3,8 @@
 The names are those of :class:`logging.handlers.RotatingFileHandler`: ``NAME.1`` is the newest
 backup. One process at a time changes names in a root: whoever comes second finds another file at
 the path and rotates nothing. A process that still writes through an old descriptor writes into
-``NAME.1``: the line is kept. The oldest backup goes only when its writers have noticed.
+a backup: the line is kept. A backup to which somebody may write still is not removed; it waits
+behind the others, under the first free number, for a later rotation.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from tracectrl.files.hold import changing_names, opened_alone
 PACKED = ("", ".gz", ".zst")
 """What a backup's name may end in, compressed or not."""
 
-MOVED_WITHIN_S = 0.02
+LOOK_EVERY_S = 0.5
 """How long a writer may go on writing without a look at whether its file is still at its path."""
 
-_CLOCK_S = 0.02  # the times of files are those of the kernel's last tick
+SETTLED_AFTER_S = 2 * LOOK_EVERY_S
+"""So long after its renaming a file is not written any more; the kernel's times have a slack."""
+
+_MOST_REMOVED = 10  # in one rotation, where backup_count was lowered: others wait meanwhile
 
 
 def rotate(fd: int, path: str, backup_count: int) -> bool:
@@ -36,37 +40,58 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
     try:
         with changing_names(os.path.dirname(path)):
             if is_at(path, os.fstat(fd)):
-                count = _unbroken(path, backup_count)
-                if count == backup_count:
-                    _await_writers(f"{path}.{backup_count}")
-                    for suffix in PACKED:
-                        with contextlib.suppress(FileNotFoundError):
-                            os.remove(f"{path}.{backup_count}{suffix}")
-                    count -= 1
-                shift(path, count)
+                shift(path, _make_room(path, backup_count))
     except OSError:
         return False
     return True
 
 
-def _await_writers(path: str) -> None:
-    """Wait until whoever writes to the backup at *path* has noticed that it is one.
+def _make_room(path: str, backup_count: int) -> int:
+    """Remove the backups past *backup_count* that nobody writes; return how many are to move up."""
+    count = _unbroken(path)
+    for number in range(count, max(backup_count, count - _MOST_REMOVED), -1):
+        # Compressed backups behind the others are an archive, which compressing has made.
+        if not os.path.lexists(f"{path}.{number}") or not _remove(f"{path}.{number}"):
+            break
+        count -= 1
+    if count < backup_count:
+        return count
+    oldest = f"{path}.{backup_count}"
+    if _remove(oldest):
+        for suffix in PACKED[1:]:
+            if os.path.lexists(oldest + suffix):
+                os.remove(oldest + suffix)
+    else:
+        for suffix in PACKED:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(oldest + suffix, f"{path}.{count + 1}{suffix}")
+    return backup_count - 1
 
-    That is a matter of milliseconds since it was renamed, which is what its ctime says at least.
+
+def _remove(path: str) -> bool:
+    """Remove the backup at *path*; return whether it is gone: not where somebody may write to it.
+
+    Nobody does who has not got it open, and nobody looks at the path so rarely as to write to what
+    has been a backup for :data:`SETTLED_AFTER_S`.
     """
-    with contextlib.suppress(OSError), opened_alone(path) as (fd, is_alone):
-        if not is_alone:
-            age = time.time() - os.fstat(fd).st_ctime
-            if age < MOVED_WITHIN_S + _CLOCK_S:
-                time.sleep(MOVED_WITHIN_S + _CLOCK_S - max(0.0, age))
+    try:
+        with opened_alone(path) as (fd, is_alone):
+            if not is_alone and time.time() - os.fstat(fd).st_ctime < SETTLED_AFTER_S:
+                return False
+            os.remove(path)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a link, or not ours to open
+        os.remove(path)
+    return True
 
 
-def _unbroken(path: str, most: int) -> int:
-    """Return how many backups there are before the first gap, or *most*."""
-    for number in range(1, most + 1):
-        if not any(os.path.lexists(f"{path}.{number}{suffix}") for suffix in PACKED):
-            return number - 1
-    return most
+def _unbroken(path: str) -> int:
+    """Return how many backups there are before the first gap."""
+    number = 1
+    while any(os.path.lexists(f"{path}.{number}{suffix}") for suffix in PACKED):
+        number += 1
+    return number - 1
 
 
 def shift(path: str, count: int) -> None:

@@ -30,7 +30,7 @@ from tracectrl.files.appender import Appender
 from tracectrl.files.hold import hold, opened_alone
 from tracectrl.files.openfile import File
 from tracectrl.files.position import held_seek
-from tracectrl.files.rotation import MOVED_WITHIN_S
+from tracectrl.files.rotation import LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,7 +202,7 @@ def remove_in_a_long_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def remove_first(fd: int, data: bytes) -> int:
         monkeypatch.undo()
         path.unlink()
-        time.sleep(MOVED_WITHIN_S)
+        time.sleep(LOOK_EVERY_S)
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", remove_first)
@@ -1334,11 +1334,16 @@ class TestSingleLines:
         assert len(sizes) == 4
         assert max(sizes) <= 10
 
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 1000, "backup_count": 1}])
     def test_a_file_that_is_rotated_away_in_a_long_write(
-        self, make: Callable[..., Appender], root: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        options: dict[str, int],
+        make: Callable[..., Appender],
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """And removed: the line is written again."""
-        appender = make(max_bytes=1000, backup_count=1)
+        """And removed, by whoever rotates: the line is written again."""
+        appender = make(**options)
         remove_in_a_long_write(log_path("s", root), monkeypatch)
         appender.append("s", line("2"))
 
@@ -1510,11 +1515,15 @@ class TestMovedFiles:
 
         assert ["after"] == content(root, "s")
 
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 1 << 20, "backup_count": 1}])
     def test_a_file_that_is_rotated_away_in_a_long_write(
-        self, root: Path, monkeypatch: pytest.MonkeyPatch
+        self, options: dict[str, int], root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Others wait so long with removing it as a write may take; a longer one looks behind it."""
-        appender = Appender(root, SUFFIX, max_bytes=1 << 20, backup_count=1)
+        """Others wait so long with removing it as a write may take; a longer one looks behind it.
+
+        With rotation and without, since others may rotate.
+        """
+        appender = Appender(root, SUFFIX, **options)
         appender.append("s", line("before"))
         remove_in_a_long_write(log_path("s", root), monkeypatch)
         appender.append("s", line("after"))
@@ -1772,9 +1781,9 @@ class TestSignals:
         def handle(signum: int, frame: object) -> None:
             nonlocal handled
             del signum, frame
+            number, handled = handled, handled + 1  # first: on a slow machine it interrupts itself
             for sid in ("s0", "s1", "s2"):
-                appender.append(sid, line(f"signal{handled}"))
-            handled += 1
+                appender.append(sid, line(f"signal{number}"))
 
         before = signal.signal(signal.SIGALRM, handle)
         try:
@@ -1897,6 +1906,34 @@ class TestRotation:
         expected = {f"{name}-{n}" for name in ("child0", "child1", "parent") for n in range(100)}
         assert {"first", *expected} == set(lines)
         assert 301 == len(lines)
+
+    def test_beside_a_writer_that_does_not_rotate(self, root: Path) -> None:
+        """What it writes to a file that was rotated away is kept until it has noticed.
+
+        And no longer: there is one more than there may be while it has one open, none afterwards.
+        """
+        rotating = Appender(root, SUFFIX, max_bytes=20, backup_count=1)
+        plain = Appender(root, SUFFIX)
+        found = []
+        for number in range(3):
+            plain.append("s", line(f"plain{number}"))
+            for each in range(10):
+                rotating.append("s", line(f"rotating{each}"))
+            plain.append("s", line(f"late{number}"))
+            found.append(f"late{number}" in _with_backups(root, "s"))
+            time.sleep(LOOK_EVERY_S)
+        counts = []
+        for _ in range(2):
+            plain.append("s", line("noticed"))
+            for _ in range(4):
+                rotating.append("s", line("the last one, which is long"))
+            counts.append(len(list(root.glob("s.logs.jsonl.*"))))
+            plain.close()
+        rotating.append("s", line("the last one, which is long"))
+        counts.append(len(list(root.glob("s.logs.jsonl.*"))))
+
+        assert [True] * 3 == found
+        assert [2, 2, 1] == counts
 
     def test_where_a_rename_fails(self, root: Path) -> None:
         """An oversized file is better than a lost line."""

@@ -6,13 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tracectrl.files.hold import hold
-from tracectrl.files.rotation import MOVED_WITHIN_S, is_at, rotate
+from tracectrl.files.rotation import LOOK_EVERY_S, SETTLED_AFTER_S, is_at, rotate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    import pytest
 
 
 def make(root: Path, *suffixes: str) -> str:
@@ -69,46 +70,103 @@ def test_room_for_many_costs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch
     assert 4 == len(moved)
 
 
-def test_the_oldest_stays_until_its_writers_have_noticed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who looks at the path only so often may still write into what was moved a moment ago."""
-    path = make(root, "", ".1")
-    fd = os.open(f"{path}.1", os.O_RDWR)
-    hold(fd)
-    waited: list[float] = []
+class TestHeld:
+    """A backup that a writer has open may get a line still."""
 
-    def writing(seconds: float) -> None:
-        waited.append(seconds)
-        assert is_at(f"{path}.1", os.fstat(fd))
+    @pytest.fixture
+    def held(self, root: Path) -> Iterator[list[int]]:
+        """Return descriptors that are held as writers hold theirs; those of ``.1`` and ``.2``."""
+        make(root, "", ".1", ".2")
+        fds = [os.open(root / f"x.{number}", os.O_RDWR) for number in (1, 2)]
+        for fd in fds:
+            hold(fd)
+        yield fds
+        for fd in fds:
+            os.close(fd)
 
-    monkeypatch.setattr(time, "sleep", writing)
-    os.rename(f"{path}.1", f"{path}.2")
-    os.rename(f"{path}.2", f"{path}.1")
+    def test_it_waits_behind_the_others(self, root: Path, held: list[int]) -> None:
+        """The name for a new file is free at once: nobody waits, and nothing is removed."""
+        path = str(root / "x")
+        before = time.monotonic()
+        assert rotated(path, 1)
+        assert is_at(f"{path}.3", os.fstat(held[0]))
+        (root / "x").write_text("new")
+        assert rotated(path, 1)
+
+        assert {".1": "new", ".2": ".2", ".3": ".1"} == listing(root)
+        assert time.monotonic() - before < LOOK_EVERY_S
+
+    @pytest.mark.parametrize("release", ["closed", "settled"])
+    def test_it_goes_with_a_later_rotation(
+        self, release: str, root: Path, held: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """When its writer is gone, or has had the time to notice what it writes to."""
+        path = str(root / "x")
+        assert rotated(path, 1)
+        (root / "x").write_text("new")
+        if release == "closed":
+            os.close(held[0])
+            held[0] = os.open(os.devnull, os.O_RDWR)
+            expected = {".1": "new", ".2": ".2"}
+        else:
+            now = time.time()
+            monkeypatch.setattr(time, "time", lambda: now + SETTLED_AFTER_S + 0.1)
+            expected = {".1": "new"}
+        assert rotated(path, 1)
+
+        assert expected == listing(root)
+
+    def test_an_hour_of_writers_that_come_and_go(self, root: Path) -> None:
+        """There are never more backups behind the others than writers that hold one."""
+        path = make(root, "")
+        fds: list[int] = []
+        most = 0
+        for number in range(100):
+            fds.append(os.open(path, os.O_RDWR))
+            hold(fds[-1])
+            if len(fds) > 3:
+                os.close(fds.pop(number % 2))
+            assert rotated(path, 2)
+            (root / "x").write_text(str(number))
+            most = max(most, len(listing(root)))
+        for fd in fds:
+            os.close(fd)
+        assert rotated(path, 2)
+
+        assert most <= 1 + 2 + 2 * 3
+        assert {".1": "99", ".2": "98"} == listing(root)
+
+    def test_an_archive_stays(self, root: Path) -> None:
+        """Compressing makes backups past the count; what comes behind them goes all the same."""
+        path = make(root, "", ".1", ".2.gz", ".3.gz")
+        with open(f"{path}.1", "r+b") as stream:
+            hold(stream.fileno())
+            assert rotated(path, 1)
+        (root / "x").write_text("new")
+        assert {"": "new", ".1": "", ".2.gz": ".2.gz", ".3.gz": ".3.gz", ".4": ".1"} == listing(
+            root
+        )
+        assert rotated(path, 1)
+
+        assert {".1": "new", ".2.gz": ".2.gz", ".3.gz": ".3.gz"} == listing(root)
+
+    def test_fewer_backups_than_before(self, root: Path) -> None:
+        """A lower backup_count holds for those that are there."""
+        path = make(root, "", ".1", ".2", ".3", ".4", ".6")
+        assert rotated(path, 2)
+
+        assert {".1": "", ".2": ".1", ".6": ".6"} == listing(root)
+
+
+def test_a_link_in_a_backups_place(root: Path, tmp_path: Path) -> None:
+    """It goes, and not what it leads to."""
+    path = make(root, "")
+    (tmp_path / "target").write_text("precious")
+    (root / "x.1").symlink_to(tmp_path / "target")
     assert rotated(path, 1)
-    os.close(fd)
 
-    assert 1 == len(waited)
-    assert MOVED_WITHIN_S <= waited[0]
-
-
-def test_nobody_waits_for_writers_that_are_gone(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor for such as have had the time to notice."""
-    path = make(root, "", ".1")
-    monkeypatch.setattr(time, "sleep", None)
-    assert rotated(path, 1)
-
-    (root / "x").write_text("")
-    fd = os.open(f"{path}.1", os.O_RDWR)
-    hold(fd)
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 1)
-    assert rotated(path, 1)
-    os.close(fd)
-
-    assert [".1"] == list(listing(root))
+    assert {".1": ""} == listing(root)
+    assert "precious" == (tmp_path / "target").read_text()
 
 
 def test_compressed_backups_move_too(root: Path) -> None:
