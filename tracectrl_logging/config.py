@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -248,15 +249,27 @@ def _wire_logging(
     root = logging.getLogger()
     before = root.level
     for handler in handlers:
-        root.addHandler(handler)
+        _add_handler(root, handler)
 
         def remove(handler: logging.Handler = handler) -> None:
-            root.removeHandler(handler)
+            # By identity: removeHandler() compares, and what others compare equal may be any handler.
+            for index, each in enumerate(root.handlers):
+                if each is handler:
+                    del root.handlers[index]
+                    break
             handler.close()
 
         undo.append(remove)
     root.setLevel(level)
     undo.append(lambda: root.setLevel(before))
+
+
+def _add_handler(logger: logging.Logger, handler: logging.Handler) -> None:
+    """Add *handler*, whatever the handlers that are there answer when they are compared with it."""
+    with contextlib.suppress(Exception):
+        logger.addHandler(handler)
+    if not any(each is handler for each in logger.handlers):
+        logger.handlers.append(handler)
 
 
 def _wire_structlog(level: int, undo: list[Callable[[], object]]) -> None:

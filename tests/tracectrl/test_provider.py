@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -230,3 +231,110 @@ def test_a_provider_that_is_not_the_sdks(root: Path, caplog: pytest.LogCaptureFi
     (record,) = caplog.records
     assert ("WARNING", True) == (record.levelname, "NoOpTracerProvider" in record.getMessage())
     assert [] == list(root.iterdir())
+
+
+class Foreign(TracerProvider):
+    """Stands before another provider; has no hash, and raises when it is compared."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self.provider = provider
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    def set_provider(self, provider: TracerProvider) -> None:
+        """Stand before another one from here on."""
+        self.provider.shutdown()
+        self.provider = provider
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
+        """Return one of the provider behind."""
+        return self.provider.get_tracer(*args, **kwargs)
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add it to the provider behind."""
+        self.provider.add_span_processor(span_processor)
+
+    def shutdown(self) -> None:
+        """Shut down the provider behind."""
+        self.provider.shutdown()
+
+
+def test_a_provider_that_stands_before_another(root: Path, names: Callable[..., list[str]]) -> None:
+    """It is told by identity; the next one behind it writes, and has each processor once."""
+    provider = Foreign(TracerProvider())
+    trace.set_tracer_provider(provider)
+    attach(FileSpanExporter(root), None)()
+    attach(FileSpanExporter(root), None)
+    spans_named("first")
+    for name in ("second", "third"):
+        provider.set_provider(TracerProvider())
+        spans_named(name)
+
+    assert ["first", "second", "third"] == names()
+
+
+def test_a_provider_that_is_set_later(
+    root: Path, names: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes the place of the one that was set because none was, and writes; a third one does not."""
+    attach(FileSpanExporter(root), None)
+    early = trace.get_tracer("early")
+    provider = TracerProvider()
+    trace.set_tracer_provider(provider)
+    spans_named("late")
+    with session("s"):
+        early.start_span("early").end()
+    assert provider is trace.get_tracer_provider()
+    assert ([], ["late", "early"]) == (caplog.records, names())
+
+    trace.set_tracer_provider(TracerProvider())
+    assert provider is trace.get_tracer_provider()
+    assert ["Overriding of current TracerProvider is not allowed"] == [
+        record.message for record in caplog.records
+    ]
+
+
+def test_a_provider_that_raises(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning says so, and the application goes on."""
+
+    def fails(*_: Any) -> None:
+        msg = "no"
+        raise RuntimeError(msg)
+
+    trace.set_tracer_provider(Foreign(TracerProvider()))
+    monkeypatch.setattr(Foreign, "add_span_processor", fails)
+    attach(FileSpanExporter(root), None)()
+
+    (record,) = caplog.records
+    assert "no span files: the tracer provider Foreign takes no span processors" in record.message
+
+
+def test_a_span_whose_attributes_were_replaced(
+    root: Path, names: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A processor that puts something else in their place has no span raise; the log tells of it."""
+
+    class Attributes(BoundedAttributes):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if "tracectrl" in name:
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    class Replaces(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            del parent_context
+            span._attributes = Attributes(immutable=False)
+
+    provider = TracerProvider()
+    provider.add_span_processor(Replaces())
+    trace.set_tracer_provider(provider)
+    attach(FileSpanExporter(root), None)
+    spans_named("span")
+
+    assert "a span may have no session" in caplog.text
+    assert ["span"] == names()

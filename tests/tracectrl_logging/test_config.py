@@ -62,6 +62,32 @@ def test_everything(root: Path, lines: Lines, read_lines: Callable[..., list[Row
     assert ("shop", "s1") == (one["service"], span["session_id"])
 
 
+@pytest.mark.parametrize("answer", [True, None])
+def test_handlers_of_others_are_not_compared(root: Path, lines: Lines, answer: bool | None) -> None:  # noqa: FBT001
+    """A handler that is equal to any, or raises when it is compared, stays, and so does ours."""
+
+    class Foreign(logging.NullHandler):
+        __hash__ = logging.NullHandler.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            if answer is None:
+                raise RuntimeError
+            return answer
+
+    foreign = Foreign()
+    logging.root.handlers.insert(0, foreign)
+    try:
+        configuration = configure(root, console="text")
+        with session("s1"):
+            logging.getLogger("a").info("once")
+        configuration.shutdown()
+        assert foreign is logging.root.handlers[0]
+        assert not any(isinstance(each, SessionFileHandler) for each in logging.root.handlers)
+    finally:
+        del logging.root.handlers[0]
+    assert ["once"] == [row["message"] for row in lines("s1")]
+
+
 def test_twice_is_once(root: Path, tmp_path: Path, lines: Lines) -> None:
     """Called again it replaces what it set up."""
     before = ours()

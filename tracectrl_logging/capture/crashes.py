@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -24,13 +25,15 @@ def tap(capture: Capture, patches: Patches) -> None:
     def tapped_excepthook(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        _write(capture, error)
+        with contextlib.suppress(Exception):
+            _write(capture, error)
         excepthook(kind, error, traceback)
 
     def tapped_thread_excepthook(args: threading.ExceptHookArgs) -> None:
-        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            name = args.thread.name if args.thread is not None else "?"
-            _write(capture, args.exc_value, f" in thread {name}")
+        with contextlib.suppress(Exception):
+            if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+                name = args.thread.name if args.thread is not None else "?"
+                _write(capture, args.exc_value, f" in thread {name}")
         thread_excepthook(args)
 
     for owner, hook in ((sys, tapped_excepthook), (threading, tapped_thread_excepthook)):
@@ -43,11 +46,13 @@ def at_exit(capture: Capture) -> None:
     """Write the exception that ends the program where a hook of the program's own had it."""
     error = getattr(sys, "last_value", None)
     if sys.excepthook is not sys.__excepthook__ and isinstance(error, BaseException):
-        _write(capture, error)
+        with contextlib.suppress(Exception):
+            _write(capture, error)
 
 
 def _write(capture: Capture, error: BaseException, where: str = "") -> None:
-    if not capture.records_wanted or capture.crash is error:
+    # Where the program has a handler of ours, too: that sees records, and nobody logs this one.
+    if capture.crash is error:
         return
     capture.crash = error
     interrupted = isinstance(error, KeyboardInterrupt)

@@ -6,6 +6,7 @@ the program's own choice of it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,12 @@ def tap(capture: Capture, spans: Spans, patches: Patches) -> None:
 
         def watched(self: Any, *args: Any, **kwargs: Any) -> None:
             initialise(self, *args, **kwargs)
-            if cls is Appender and (spans.making or SPAN_SUFFIX not in args):
+            if cls is Appender and (spans.making or not any(each is SPAN_SUFFIX for each in args)):
                 return
-            given = args[0] if args else kwargs.get("root")
-            if os.path.abspath(root_path(given)) == root:
-                setattr(capture, wanted, False)
+            with contextlib.suppress(Exception):  # a root that is gone, or no path
+                given = args[0] if args else kwargs.get("root")
+                if os.path.abspath(root_path(given)) == root:
+                    setattr(capture, wanted, False)
 
         patches.replace(cls, "__init__", watched)
 

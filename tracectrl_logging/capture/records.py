@@ -2,66 +2,66 @@
 
 No handler is added: ``logging.basicConfig`` does nothing where the root logger has one,
 ``dictConfig`` and ``fileConfig`` remove the ones they find, and the handler of last resort speaks
-only where there is none. So the program's logging is read at the four methods that every record
-goes through, and what the program itself shows stays what it is.
+only where there is none. So what the program's loggers hand to its handlers is read on the way, and
+what the program itself shows stays what it is.
+
+What the root logger's level holds back is made a record here and nowhere else, where logging asks
+whether the level is enabled. The answer stays "no": the program's code, and logging's behind it, run
+as without us. Of the program's own there run a record factory and the filters of the logger, since
+these may change or drop what is written; what they raise is not the program's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from tracectrl_logging.capture.patches import Patches
     from tracectrl_logging.capture.process import Capture
 
-# On a record that the program itself would not have made: none of its handlers sees it.
-_OURS = "_tracectrl_ours"
+_LOGGINGS = vars(logging)
+_LOGGINGS_FILE = os.path.normcase(logging.addLevelName.__code__.co_filename)
 
 
 class Held(threading.local):
-    """The event that structlog has rendered in this thread and hands to logging next."""
+    """What one thread is about to log."""
 
     event: tuple[object, str, dict[str, Any]] | None = None
-    """What it was rendered to, the method's name, and the event dict before it was rendered."""
+    """The event that structlog has rendered and hands to logging next.
+
+    What it was rendered to, the method's name, and the event dict before it was rendered.
+    """
+    making: bool = False
+    """Whether a record that was held back is being made: what its filters log is not ours."""
 
 
 def tap(capture: Capture, held: Held, patches: Patches) -> None:
     """Read what every logger hands to its handlers, and what the root logger's level holds back."""
     reader = _Reader(capture, held)
     is_enabled_for = logging.Logger.isEnabledFor
-    make_record = logging.Logger.makeRecord
-    handle = logging.Logger.handle
     call_handlers = logging.Logger.callHandlers
 
     def tapped_is_enabled_for(self: logging.Logger, level: int) -> bool:
-        return is_enabled_for(self, level) or reader.admits(self, level)
-
-    def tapped_make_record(
-        self: logging.Logger, name: str, level: int, *args: Any, **kwargs: Any
-    ) -> logging.LogRecord:
-        record = make_record(self, name, level, *args, **kwargs)
-        if not is_enabled_for(self, level):
-            record.__dict__[_OURS] = True
-        return record
-
-    def tapped_handle(self: logging.Logger, record: logging.LogRecord) -> None:
-        if _OURS not in record.__dict__:
-            handle(self, record)
-        elif not self.disabled:
-            passed: Any = self.filter(record)
-            if passed:  # since Python 3.12 a filter may answer with another record
-                reader.read(passed if isinstance(passed, logging.LogRecord) else record)
+        enabled = is_enabled_for(self, level)
+        if not enabled:
+            with contextlib.suppress(Exception):
+                reader.read_held_back(self, level, sys._getframe(1))  # noqa: SLF001 - who asks
+        return enabled
 
     def tapped_call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-        reader.read(record)
+        with contextlib.suppress(Exception):
+            reader.read(record)
         call_handlers(self, record)
 
     patches.replace(logging.Logger, "isEnabledFor", tapped_is_enabled_for)
-    patches.replace(logging.Logger, "makeRecord", tapped_make_record)
-    patches.replace(logging.Logger, "handle", tapped_handle)
     patches.replace(logging.Logger, "callHandlers", tapped_call_handlers)
 
 
@@ -72,7 +72,37 @@ class _Reader:
         self._capture = capture
         self._held = held
 
-    def admits(self, logger: logging.Logger, level: int) -> bool:
+    def read_held_back(self, logger: logging.Logger, level: int, frame: FrameType) -> None:
+        """Write what *frame* logs, where that is logging's and only the root logger's level is high.
+
+        Raises:
+            Exception: no record can be made of it, or a filter raises.
+        """
+        if self._held.making or not self._admits(logger, level):
+            return
+        adapters: list[logging.LoggerAdapter[Any]] = []
+        while frame.f_globals is _LOGGINGS and frame.f_code.co_name == "isEnabledFor":
+            adapters.append(frame.f_locals["self"])
+            if frame.f_back is None:
+                return
+            frame = frame.f_back
+        if frame.f_globals is not _LOGGINGS:
+            return  # the program itself asks
+        self._held.making = True
+        try:
+            given = frame.f_locals
+            msg, kwargs = given["msg"], dict(given["kwargs"])
+            for adapter in reversed(adapters):
+                msg, kwargs = adapter.process(msg, dict(kwargs))
+            record = _made(logger, level, msg, given["args"], frame, **kwargs)
+            passed: Any = not logger.disabled and logger.filter(record)
+            if passed:  # since Python 3.12 a filter may answer with another record
+                self.read(passed if isinstance(passed, logging.LogRecord) else record)
+        finally:
+            self._held.making = False
+            self._held.event = None
+
+    def _admits(self, logger: logging.Logger, level: int) -> bool:
         """Tell whether nothing but the root logger's level holds back what *logger* says at *level*.
 
         The root's level is what the program wants to be shown, or what it never cared to set; the
@@ -84,7 +114,7 @@ class _Reader:
             if logger.level:
                 return False
             logger = logger.parent
-        return self._capture.records_wanted
+        return self._capture.records_wanted and level < logger.level
 
     def read(self, record: logging.LogRecord) -> None:
         """Write *record*, or the structlog event that it was rendered from."""
@@ -99,6 +129,51 @@ class _Reader:
             capture.write_record(record)
 
 
+def _made(
+    logger: logging.Logger,
+    level: int,
+    msg: Any,
+    args: Any,
+    frame: FrameType,
+    *,
+    exc_info: Any = None,
+    extra: Any = None,
+    stack_info: bool = False,
+    stacklevel: int = 1,
+) -> logging.LogRecord:
+    """Return the record that ``Logger._log`` makes of these."""
+    caller = frame
+    while caller.f_back is not None and (
+        os.path.normcase(caller.f_code.co_filename) == _LOGGINGS_FILE or stacklevel > 1
+    ):
+        stacklevel -= os.path.normcase(caller.f_code.co_filename) != _LOGGINGS_FILE
+        caller = caller.f_back
+    code = caller.f_code
+    stack = None
+    if stack_info:
+        stack = "Stack (most recent call last):\n" + "".join(traceback.format_stack(caller))
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif exc_info and not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    return logger.makeRecord(
+        logger.name,
+        level,
+        code.co_filename,
+        caller.f_lineno,
+        msg,
+        args,
+        exc_info or None,
+        code.co_name,
+        extra,
+        stack and stack.rstrip("\n"),
+    )
+
+
 def _was_written(record: logging.LogRecord) -> bool:
     """Tell whether *record* came, through a queue, from a worker process: that is captured too."""
-    return record.process not in (None, os.getpid()) and record.processName != "MainProcess"
+    return (
+        isinstance(record.process, int)
+        and record.process != os.getpid()
+        and record.processName != "MainProcess"
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.processor import SessionSpanProcessor, session_of
+from tracectrl.provider import WritingProcessor
 from tracectrl.session import session
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
 
 class CapturingProcessor(SessionSpanProcessor):
-    """Stamps and writes spans; those outside any session belong to the session of the process."""
+    """Stamps and writes spans; those outside any session belong to the session of the process.
+
+    Never raises: the SDK hands on what its processors raise to the code that starts or ends a span.
+    """
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._writer = SimpleSpanProcessor(
+        self._writer = WritingProcessor(
             FileSpanExporter(capture.root, service_name=capture.service_name)
         )
 
@@ -32,15 +36,21 @@ class CapturingProcessor(SessionSpanProcessor):
         """Stamp *span*."""
         if not self._capture.spans_wanted:
             return
-        super().on_start(span, parent_context)
-        if session_of(span) is None:
-            with session(self._capture.sid):
-                super().on_start(span, parent_context)
+        with contextlib.suppress(Exception):
+            super().on_start(span, parent_context)
+            if session_of(span) is None:
+                with session(self._capture.sid):
+                    super().on_start(span, parent_context)
+
+    def _on_ending(self, span: Span) -> None:
+        with contextlib.suppress(Exception):
+            super()._on_ending(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Write *span*."""
         if self._capture.spans_wanted:
-            self._writer.on_end(span)
+            with contextlib.suppress(Exception):
+                self._writer.on_end(span)
 
     def shutdown(self) -> None:
         """Close the files."""

@@ -8,11 +8,15 @@ record into a provider that nobody else sees. The SDK is loaded when the first o
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
-import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
+
+from tracectrl.identity import IdentityMap
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -31,7 +35,7 @@ class Spans:
         self._lock = threading.RLock()
         self._processor: CapturingProcessor | None = None
         self._provider: TracerProvider | None = None
-        self._joined: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._joined: IdentityMap[str] = IdentityMap()
 
     def provider(self) -> TracerProvider:
         """Return the provider for a program that has none."""
@@ -44,18 +48,37 @@ class Spans:
         return self._provider
 
     def join(self, provider: Any) -> None:
-        """Capture the spans of *provider*, where it is the SDK's."""
-        with self._lock:
-            if provider in self._joined or not hasattr(provider, "add_span_processor"):
-                return
-            self._joined.add(provider)
-            if self._processor is None:
-                from tracectrl_logging.capture.sdk import CapturingProcessor  # noqa: PLC0415
+        """Capture the spans of *provider*, where it is the SDK's or takes span processors as that does.
 
-                self.making = True
+        Never raises: a provider of somebody else's may be any object. One that raises runs on, and a
+        line on stderr says that its spans are not captured.
+        """
+        try:
+            with self._lock:
+                if self._joined.get(provider) or not hasattr(provider, "add_span_processor"):
+                    return
+                self._joined.put(provider, "joined")
+                from tracectrl.provider import keep_adding  # noqa: PLC0415 - the SDK is loaded
+
+                keep_adding(provider, partial(provider.add_span_processor, self._made_processor()))
+        except Exception as error:  # noqa: BLE001 - whatever the provider raises
+            with contextlib.suppress(Exception):
+                print(  # noqa: T201
+                    "tracectrl-logs run: the spans of the tracer provider"
+                    f" {type(provider).__name__} are not captured: {error!r}",
+                    file=sys.stderr,
+                )
+
+    def _made_processor(self) -> CapturingProcessor:
+        if self._processor is None:
+            from tracectrl_logging.capture.sdk import CapturingProcessor  # noqa: PLC0415 - as above
+
+            self.making = True
+            try:
                 self._processor = CapturingProcessor(self._capture)
+            finally:
                 self.making = False
-            provider.add_span_processor(self._processor)
+        return self._processor
 
     def shutdown(self) -> None:
         """Close the files."""
@@ -76,8 +99,11 @@ def tap(capture: Capture, patches: Patches) -> Spans:
 
     def tapped_initialise(self: trace.ProxyTracer, *args: Any, **kwargs: Any) -> None:
         initialise(self, *args, **kwargs)
-        self._noop_tracer = spans.provider().get_tracer(*args, **kwargs)  # type: ignore[assignment]
+        with contextlib.suppress(Exception):  # as in join()
+            self._noop_tracer = spans.provider().get_tracer(*args, **kwargs)  # type: ignore[assignment]
 
+    if trace._TRACER_PROVIDER is not None:  # noqa: SLF001 - by a tool that starts with Python, too
+        spans.join(trace._TRACER_PROVIDER)  # noqa: SLF001
     patches.replace(trace, "_set_tracer_provider", tapped_set_provider)
     patches.replace(trace.ProxyTracer, "__init__", tapped_initialise)
     return spans

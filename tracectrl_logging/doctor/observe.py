@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from logging.handlers import QueueHandler
 from typing import Any
@@ -62,8 +63,9 @@ def observe() -> Patches:
 
     def tapped_is_enabled_for(self: logging.Logger, level: int) -> bool:
         enabled = is_enabled_for(self, level)
-        if not enabled and level >= logging.INFO and _only_root_holds_back(self, level):
-            SEEN.held_back[self.name] += 1
+        with contextlib.suppress(Exception):
+            if not enabled and level >= logging.INFO and _only_root_holds_back(self, level):
+                SEEN.held_back[self.name] += 1
         return enabled
 
     set_level = logging.Logger.setLevel
@@ -80,7 +82,9 @@ def observe() -> Patches:
 
 
 def _look(logger: logging.Logger, record: logging.LogRecord) -> None:
-    if record.process not in (None, os.getpid()):  # through a queue: it was seen where it was made
+    if (
+        isinstance(record.process, int) and record.process != os.getpid()
+    ):  # through a queue: it was seen where it was made
         return
     seen = SEEN
     seen.records += 1
@@ -150,12 +154,16 @@ def _watch_structlog(patches: Patches) -> None:
         self: BoundLoggerBase, logger: Any, processors: Any, context: Any
     ) -> None:
         initialise(self, logger, processors, context)
-        if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
-            return  # which is seen as a record
-        if not any(
-            it is add_session_context or isinstance(it, SessionJSONRenderer) for it in processors
-        ):
-            SEEN.structlog_bare[type(logger).__name__] += 1
+        with contextlib.suppress(Exception):
+            if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+                return  # which is seen as a record
+            if isinstance(processors, Iterator):
+                return  # which can be asked once, and not by us
+            if not any(
+                it is add_session_context or isinstance(it, SessionJSONRenderer)
+                for it in processors
+            ):
+                SEEN.structlog_bare[type(logger).__name__] += 1
 
     patches.replace(BoundLoggerBase, "__init__", tapped_initialise)
 

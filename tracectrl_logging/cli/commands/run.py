@@ -50,7 +50,7 @@ def run(
 
     \b
     - records of stdlib logging that reach a logger's handlers, and those from INFO up that only
-      the root logger's level holds back;
+      the root logger's level holds back, where logging's own methods make them;
     - structlog events, as they are before the last processor renders them;
     - spans of the tracer provider that the program sets, or of its tracers while there is none;
     - an uncaught exception, as a line of the logger tracectrl.run.

@@ -411,6 +411,86 @@ def test_records_keep_their_attributes(twins: Twins) -> None:
     assert 1 == twins.logs()[0]["user"]
 
 
+def test_records_that_are_held_back_run_none_of_the_program(twins: Twins) -> None:
+    """Logging's answers, arguments that it would refuse, and filters that raise stay without effect."""
+    source = """
+        import logging
+        log = logging.getLogger("app")
+        print(log.isEnabledFor(logging.INFO), log.isEnabledFor(logging.WARNING))
+        adapter = logging.LoggerAdapter(logging.LoggerAdapter(log, {"inner": 1}), {"outer": 2})
+        print(adapter.isEnabledFor(logging.INFO))
+        adapter.info("by an adapter %d", 1)
+        log.info("refused", extra={"message": 1})
+        log.info("refused", unknown=1)
+        log.info("refused", extra=5)
+        class Record(logging.LogRecord):
+            pass
+        def make(*args, **kwargs):
+            record = Record(*args, **kwargs)
+            if record.levelno < logging.WARNING and record.msg == "factory":
+                raise RuntimeError("factory")
+            return record
+        logging.setLogRecordFactory(make)
+        log.info("factory")
+        def passes(record):
+            log.info("of a filter")
+            if record.msg == "filter":
+                raise RuntimeError("filter")
+            return record.msg != "dropped"
+        log.addFilter(passes)
+        log.info("filter")
+        log.info("dropped")
+        def f():
+            try: 1 / 0
+            except ZeroDivisionError: log.info("with %s", "all", exc_info=True, stack_info=True)
+        f()
+        log.info("object", exc_info=ValueError("one"), stacklevel=2)
+        logging.getLogger("named").setLevel(logging.WARNING)
+        logging.getLogger("named").info("no")
+        log.log(25, "by number")
+    """
+    twins.same(source)
+    rows = {row["message"]: row for row in twins.logs()}
+    assert ["by an adapter 1", "with all", "object", "by number"] == list(rows)
+    assert "ZeroDivisionError" == rows["with all"]["exception"]["type"]
+    assert rows["with all"]["stack"].endswith(
+        'log.info("with %s", "all", exc_info=True, stack_info=True)'
+    )
+    assert ("ValueError", "one") == tuple(
+        rows["object"]["exception"][key] for key in ("type", "message")
+    )
+
+
+def test_foreign_loggers_and_records_raise_nothing_of_ours(twins: Twins) -> None:
+    """A level, a name or a record that raises when it is compared is met as without us."""
+    source = """
+        import logging
+        class Odd(int):
+            def __eq__(self, other): raise RuntimeError("compared")
+            __hash__ = int.__hash__
+        class Logger(logging.Logger):
+            def isEnabledFor(self, level): return super().isEnabledFor(level)
+            @property
+            def parent(self): raise RuntimeError("parent")
+            @parent.setter
+            def parent(self, value): pass
+            level = 40
+            def getEffectiveLevel(self): return 40
+            def setLevel(self, level): pass
+        logger = Logger("odd")
+        logger.manager = logging.root.manager
+        logger.info("not shown")
+        record = logging.makeLogRecord({"msg": "shown", "levelno": 30, "process": Odd(1)})
+        logging.getLogger("app").callHandlers(record)
+        del record.levelno
+        record.levelno = 40
+        record.name = None
+        logging.getLogger("app").callHandlers(record)
+    """
+    done = twins.same(source)
+    assert "shown\nshown\n" == done.stderr
+
+
 def test_queue_between_processes_writes_a_record_once(twins: Twins) -> None:
     """A worker's record that its parent hands to a logger again is one line."""
     source = """
@@ -677,6 +757,47 @@ def test_provider_of_the_program_is_in_force(twins: Twins) -> None:
     assert {SID} == {span["attributes"]["session.id"] for span in twins.spans()}
 
 
+def test_providers_of_others_are_told_by_identity(twins: Twins) -> None:
+    """One without a hash, that stands before another, or that raises: each runs as without us."""
+    source = """
+        import logging
+        from dataclasses import dataclass
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        @dataclass
+        class Before(trace.TracerProvider):
+            provider: TracerProvider
+            def set_provider(self, provider): self.provider = provider
+            def get_tracer(self, *args, **kwargs): return self.provider.get_tracer(*args, **kwargs)
+            def add_span_processor(self, processor): self.provider.add_span_processor(processor)
+        before = Before(TracerProvider())
+        trace.set_tracer_provider(before)
+        with before.get_tracer("t").start_as_current_span("one"): pass
+        before.set_provider(TracerProvider())
+        with before.get_tracer("t").start_as_current_span("two"): pass
+    """
+    twins.same(source)
+    assert ["one", "two"] == [span["name"] for span in twins.spans()]
+
+
+def test_provider_that_takes_no_processor_is_said_in_a_line(twins: Twins) -> None:
+    """The program runs on; the line names the provider and what it raised."""
+    source = """
+        from opentelemetry import trace
+        class Refuses(trace.NoOpTracerProvider):
+            def add_span_processor(self, processor): raise RuntimeError("no")
+        trace.set_tracer_provider(Refuses())
+        with trace.get_tracer("t").start_as_current_span("one"): print("ran")
+    """
+    twins.write(source)
+    done = twins.run("program.py")
+    assert (0, "ran\n") == (done.returncode, done.stdout)
+    assert (
+        "tracectrl-logs run: the spans of the tracer provider Refuses are not captured:"
+        " RuntimeError('no')\n"
+    ) == done.stderr
+
+
 # --- programs that use this package ---------------------------------------------------------------
 
 
@@ -703,6 +824,21 @@ def test_program_that_writes_session_files_itself_is_left_alone(twins: Twins, ca
     assert ["work"] == [span["name"] for span in twins.spans()]
 
 
+def test_crash_is_logged_where_the_program_has_a_handler_of_ours(twins: Twins) -> None:
+    """Nobody logs the exception that ends the program: the line is there, once."""
+    source = """
+        import logging, tracectrl_logging
+        logging.getLogger().addHandler(tracectrl_logging.SessionFileHandler())
+        logging.getLogger("app").warning("once")
+        raise ValueError("boom")
+    """
+    twins.same(source)
+    assert [
+        ("WARNING", "app", "once"),
+        ("CRITICAL", "tracectrl.run", "uncaught ValueError"),
+    ] == twins.messages()
+
+
 def test_program_with_files_of_its_own_elsewhere_is_captured(twins: Twins) -> None:
     """Another trace directory of the program's own is none of ours."""
     source = """
@@ -720,7 +856,7 @@ def test_uninstall_puts_everything_back(
 ) -> None:
     """What a capture replaced is there again, save what somebody has put on top since."""
     owners = {
-        logging.Logger: ["isEnabledFor", "makeRecord", "handle", "callHandlers"],
+        logging.Logger: ["isEnabledFor", "callHandlers"],
         structlog.BoundLoggerBase: ["_processors"],
         trace: ["_set_tracer_provider"],
         trace.ProxyTracer: ["__init__"],
