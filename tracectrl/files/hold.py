@@ -4,6 +4,14 @@ Every writer holds a shared ``flock`` on the file as long as its descriptor is o
 line; the kernel lets go of it when the process ends, however it ends. Whoever wants to take a file
 away (pruning, compressing) asks for the exclusive one, and learns whether anybody writes.
 
+A forked child has a copy of each lock, and one that does not know of it keeps it when its parent is
+killed: of a session's file that is no harm, but nobody would change names any more. So whoever has
+something alone says so by a record lock, too (``fcntl``), which ends with the process that took it
+and is no child's: an exclusive ``flock`` beside which there is none was left behind, and is not
+waited for. A record lock of its own a process cannot see, so its threads have a table beside it;
+and it is lost where the process closes another descriptor of the same file or directory, who lists
+it for one. Then the ``flock`` is there still, which is waited for a little while in any case.
+
 Where the system or the file system has no ``flock``, nobody seems to write.
 """
 
@@ -12,18 +20,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Final
 
 try:
     import fcntl
 
     _SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB  # made once: it is asked for at each opening
+    _TAKE, _LET_GO, _ASK_FOR = fcntl.F_RDLCK, fcntl.F_UNLCK, fcntl.F_WRLCK
+    _SET, _GET, _record_lock = fcntl.F_SETLK, fcntl.F_GETLK, fcntl.fcntl
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
@@ -38,8 +50,11 @@ FLAGS: Final = (
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _POLL_S: Final = 0.001
 _PATIENCE_S: Final = 1.0
+_LEFT_AFTER_S: Final = 0.05
+_RECORD: Final = struct.Struct("hhqqi")  # type, whence, start, length, process
+_HAS_RECORDS: Final = sys.platform == "linux"  # elsewhere they are laid out in other ways
 
-_this_thread = threading.local()
+_alone: dict[tuple[int, int, int], _Alone] = {}  # by process, device and inode
 
 
 def hold(fd: int) -> None:
@@ -54,7 +69,7 @@ def hold(fd: int) -> None:
         fcntl.flock(fd, _SHARED)
     except OSError:
         with contextlib.suppress(BlockingIOError):
-            _wait_for(fd, fcntl.LOCK_SH)
+            _wait_for(fd, fcntl.LOCK_SH, lambda: _is_left(fd))
 
 
 @contextlib.contextmanager
@@ -69,10 +84,11 @@ def opened_alone(path: str | os.PathLike[str]) -> Iterator[tuple[int, bool]]:
         OSError: there is no such file, or it is a symbolic link.
     """
     fd = os.open(path, FLAGS)
+    alone = _Alone(fd)
     try:
-        yield fd, _is_alone(fd)
+        yield fd, alone.take()
     finally:
-        _let_go(fd)
+        alone.let_go()
 
 
 @contextlib.contextmanager
@@ -87,51 +103,133 @@ def changing_names(root: str | os.PathLike[str]) -> Iterator[None]:
     if fcntl is None:  # pragma: no cover
         yield
         return
-    if getattr(_this_thread, "is_changing_names", False):
-        raise BlockingIOError(errno.EWOULDBLOCK, "in the middle of it", os.fspath(root))
-    _this_thread.is_changing_names = True
+    fd = os.open(root, _DIRECTORY_FLAGS)
+    alone = _Alone(fd)
     try:
-        fd = os.open(root, _DIRECTORY_FLAGS)
-        try:
-            _wait_for(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            _let_go(fd)
+        alone.take_turn(os.fspath(root))
+        yield
     finally:
-        _this_thread.is_changing_names = False
+        alone.let_go()
 
 
-def _is_alone(fd: int) -> bool:
-    if fcntl is None:  # pragma: no cover
+class _Alone:
+    """What is open as *fd* and is somebody's alone, by the three locks that the module speaks of."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._pid = os.getpid()
+        self.thread = threading.get_ident()
+        self._key = (0, 0, 0)
+
+    def take(self) -> bool:
+        """Take it, unless somebody has it; return whether nobody else has."""
+        if fcntl is None:  # pragma: no cover
+            return True
+        if not self._comes_first():
+            return False
+        _say(self._fd, _TAKE)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno == errno.EWOULDBLOCK:  # else a file system without locks
+                self._give_way()
+                return False
         return True
+
+    def take_turn(self, path: str) -> None:
+        """Take it when nobody else has it; raise BlockingIOError where that is for a second."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self._is_turn():
+            if self._is_within() or time.monotonic() >= deadline:
+                raise BlockingIOError(errno.EWOULDBLOCK, "somebody is in the middle of it", path)
+            time.sleep(_POLL_S)
+        is_certain = _others_say(self._fd) is False
+        try:
+            _wait_for(self._fd, fcntl.LOCK_EX, lambda: is_certain)
+        except BlockingIOError:
+            if not is_certain:
+                raise
+
+    def let_go(self) -> None:
+        """Let it go and close it. A child that was forked meanwhile lets nothing go."""
+        if self._pid == os.getpid():
+            self._give_way()
+            if fcntl is not None:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+    def _is_turn(self) -> bool:
+        """Say that it is taken, unless somebody else does; of two at a time neither does."""
+        if not self._comes_first():
+            return False
+        if not _others_say(self._fd):
+            _say(self._fd, _TAKE)
+            if not _others_say(self._fd):
+                return True
+        self._give_way()
+        return False
+
+    def _comes_first(self) -> bool:
+        """Tell whether no thread of this process had it; none has it from now on."""
+        self._key = _key(self._fd)
+        return _alone.setdefault(self._key, self) is self
+
+    def _is_within(self) -> bool:
+        """Tell whether this very thread has it: a signal handler asks."""
+        other = _alone.get(self._key)
+        return other is not None and other.thread == self.thread
+
+    def _give_way(self) -> None:
+        if _alone.get(self._key) is self:
+            _say(self._fd, _LET_GO)
+            del _alone[self._key]
+
+
+def _key(fd: int) -> tuple[int, int, int]:
+    status = os.fstat(fd)
+    return os.getpid(), status.st_dev, status.st_ino
+
+
+def _is_left(fd: int) -> bool:
+    """Tell whether nobody who lives has *fd* alone: who is locked out by it need not wait."""
+    return _key(fd) not in _alone and _others_say(fd) is False
+
+
+def _say(fd: int, kind: int) -> None:
+    """Take this process's record lock, or let it go. For reading: a directory allows no other."""
+    if _HAS_RECORDS:
+        with contextlib.suppress(OSError):
+            _record_lock(fd, _SET, _RECORD.pack(kind, os.SEEK_SET, 0, 0, 0))
+
+
+def _others_say(fd: int) -> bool | None:
+    """Tell whether another process has a record lock; ``None`` where nobody knows."""
+    if not _HAS_RECORDS:
+        return None
+    asked = _RECORD.pack(_ASK_FOR, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno != errno.EWOULDBLOCK  # else a file system without locks
-    return True
+        answer = _record_lock(fd, _GET, asked)
+    except OSError:
+        return None
+    return bool(_RECORD.unpack(answer)[0] != _LET_GO)
 
 
-def _wait_for(fd: int, kind: int) -> None:
-    """Lock *fd*; raise BlockingIOError where somebody else has it for longer than a second."""
-    deadline: float | None = None
+def _wait_for(fd: int, kind: int, is_left: Callable[[], bool]) -> None:
+    """Lock *fd*; raise BlockingIOError where somebody else has it for longer than a second.
+
+    Where *is_left* says so, for longer than a moment.
+    """
+    start = time.monotonic()
     while True:
         try:
             fcntl.flock(fd, kind | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:  # a file system without locks
                 return
-            now = time.monotonic()
-            deadline = now + _PATIENCE_S if deadline is None else deadline
-            if now >= deadline:
+            waited = time.monotonic() - start
+            if waited >= _PATIENCE_S or (waited >= _LEFT_AFTER_S and is_left()):
                 raise
             time.sleep(_POLL_S)
         else:
             return
-
-
-def _let_go(fd: int) -> None:
-    """Close *fd* and its lock, of which a child that was forked meanwhile has a copy."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_UN)
-    os.close(fd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from tracectrl.files.appender import Appender
 from tracectrl.files.hold import changing_names, hold, opened_alone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SUFFIX = ".logs.jsonl"
@@ -166,6 +169,138 @@ class TestNames:
         os.close(reading)
 
         assert waited < 0.5
+
+
+HOLDER = """
+import ctypes, os, signal, sys
+from tracectrl.files.hold import changing_names, opened_alone
+how, what, path = sys.argv[1:]
+with (changing_names if what == "names" else opened_alone)(path):
+    child = os.fork() if how == "os" else ctypes.CDLL(None).fork()
+    if child == 0:
+        os.read(0, 1)  # it knows of nothing, until the test is over
+        os._exit(0)
+    print("forked", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class TestLeftBehind:
+    """A process was killed while it had something alone, and its child has a copy of the lock.
+
+    However the child was forked: servers that fork in C run none of Python's hooks.
+    """
+
+    @pytest.fixture(params=["os", "C"])
+    def leave(self, request: pytest.FixtureRequest) -> Iterator[Callable[[str, Path], None]]:
+        """Return what leaves the lock of a kind, on a path, to a child that goes on."""
+        with contextlib.ExitStack() as children:
+
+            def leave(what: str, path: Path) -> None:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", HOLDER, request.param, what, str(path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+                assert process.stdin is not None
+                assert process.stdout is not None
+                children.callback(process.stdout.close)
+                children.callback(process.stdin.close)  # at which the child ends
+                assert b"forked\n" == process.stdout.readline()
+                assert -signal.SIGKILL == process.wait(10)
+
+            yield leave
+
+    def test_names_can_be_changed(self, root: Path, leave: Callable[[str, Path], None]) -> None:
+        """Again and again, by one at a time, and nobody waits for a second."""
+        leave("names", root)
+        fd = os.open(root, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # it is so
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(fd)
+        waited = []
+        for _ in range(3):
+            before = time.monotonic()
+            with changing_names(root):
+                waited.append(time.monotonic() - before)
+
+        assert max(waited) < 0.7
+
+    def test_one_at_a_time_all_the_same(
+        self, root: Path, leave: Callable[[str, Path], None]
+    ) -> None:
+        """Processes and threads keep each other out as ever."""
+        leave("names", root)
+        counter = root / "counter"
+        counter.write_text("0")
+        code = (
+            "import pathlib, sys, threading, time\n"
+            "from tracectrl.files.hold import changing_names\n"
+            "def work():\n"
+            "    done = 0\n"
+            "    while done < 5:\n"
+            "        try:\n"
+            "            with changing_names(sys.argv[1]):\n"
+            "                number = int(counter.read_text())\n"
+            "                time.sleep(0.002)\n"
+            "                counter.write_text(str(number + 1))\n"
+            "                done += 1\n"
+            "        except BlockingIOError:\n"
+            "            pass\n"
+            "counter = pathlib.Path(sys.argv[1], 'counter')\n"
+            "threads = [threading.Thread(target=work) for _ in range(2)]\n"
+            "for thread in threads: thread.start()\n"
+            "for thread in threads: thread.join()\n"
+        )
+        processes = [subprocess.Popen([sys.executable, "-c", code, str(root)]) for _ in range(3)]
+        assert [0, 0, 0] == [process.wait(60) for process in processes]
+
+        assert "30" == counter.read_text()
+
+    def test_a_file_can_be_written(self, root: Path, leave: Callable[[str, Path], None]) -> None:
+        """Who opens it does not wait for a second each time."""
+        path = root / "s.logs.jsonl"
+        path.write_bytes(b"old\n")
+        leave("file", path)
+        waited = []
+        for _ in range(3):
+            appender = Appender(root, SUFFIX)
+            before = time.monotonic()
+            appender.append("s", b"new\n")
+            waited.append(time.monotonic() - before)
+            appender.close()
+
+        assert max(waited) < 0.7
+        assert b"old\n" + b"new\n" * 3 == path.read_bytes()
+
+    def test_the_session_is_rotated(self, root: Path, leave: Callable[[str, Path], None]) -> None:
+        """In the root where somebody was killed in the middle of a rotation."""
+        leave("names", root)
+        appender = Appender(root, SUFFIX, max_bytes=10, backup_count=2)
+        for number in range(5):
+            appender.append("s", b"line %d of 5\n" % number)
+
+        assert ["s.logs.jsonl", "s.logs.jsonl.1", "s.logs.jsonl.2"] == sorted(os.listdir(root))
+
+    def test_a_child_lets_nothing_go(self, root: Path) -> None:
+        """One that is forked in the middle of it, and goes on from there."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(changing_names(root))
+            child = os.fork()
+            if not child:  # pragma: no cover - of another process
+                stack.close()
+                os._exit(0)
+            os.waitpid(child, 0)
+            code = (
+                "import sys\n"
+                "from tracectrl.files.hold import changing_names\n"
+                "try:\n"
+                "    with changing_names(sys.argv[1]): print('mine')\n"
+                "except BlockingIOError: print('not mine')\n"
+            )
+            said = subprocess.check_output([sys.executable, "-c", code, str(root)])
+
+        assert b"not mine\n" == said
 
 
 def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:

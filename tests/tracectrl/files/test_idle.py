@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tracectrl.files.appender import Appender
-from tracectrl.files.hold import opened_alone
+from tracectrl.files.hold import changing_names, opened_alone
 from tracectrl.files.idle import (
     BeingWrittenError,
     gripped,
@@ -153,11 +153,13 @@ def test_somebody_changes_names(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     root.mkdir()
     (root / "s.logs.jsonl").write_bytes(b"{}\n")
     session = only(root)
-    fd = os.open(root, os.O_RDONLY)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    with pytest.raises(BeingWrittenError), gripped(str(root), session):
-        pass
-    os.close(fd)
+
+    def grip() -> None:
+        with gripped(str(root), session):
+            pass
+
+    with changing_names(root), ThreadPoolExecutor() as others:
+        assert isinstance(others.submit(grip).exception(), BeingWrittenError)
     with gripped(str(root), session):
         pass
 
