@@ -198,11 +198,11 @@ def test_failures(
     path = old("a")
     unlink, calls = os.unlink, []
 
-    def refuse(path: str) -> None:
-        calls.append(path)
+    def refuse(name: str, *, dir_fd: int) -> None:
+        calls.append(name)
         if len(calls) < 5:
-            raise PermissionError(1, "Operation not permitted", path)
-        unlink(path)
+            raise PermissionError(1, "Operation not permitted", name)
+        unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", refuse)
     with configure(root, console=None, spans=False, retention={"older_than": "1d"}):
@@ -246,10 +246,10 @@ def test_ending_in_the_middle(
         old(f"s{number}")
     unlink, started = os.unlink, threading.Event()
 
-    def slowly(path: str) -> None:
+    def slowly(name: str, *, dir_fd: int) -> None:
         started.set()
         time.sleep(0.1)
-        unlink(path)
+        unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", slowly)
     pruner = Pruner(str(root), Limits(older_than_s=DAY), pytest.fail)

@@ -6,12 +6,12 @@ wakes up has a new live file; then each backup is compressed.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from tracectrl.files.directory import Directory
 from tracectrl.files.idle import (
     SETTLED_AFTER_S,
     BeingWrittenError,
@@ -20,11 +20,12 @@ from tracectrl.files.idle import (
     remove_stale,
 )
 from tracectrl.files.names import root_path
-from tracectrl.files.pack import pack
+from tracectrl.files.pack import pack, refuse_linked
 from tracectrl.files.packed import DEFAULT_LEVEL, LEVELS, Format, require
 from tracectrl.files.stored import live_suffix, parsed_suffix, scan, sid_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from tracectrl.files.stored import StoredSession
@@ -100,27 +101,33 @@ def compress(
         msg = f"the level for {packed} must be {levels[0]} to {levels[-1]}, not {level!r}"
         raise ValueError(msg)
     require(packed)
-    directory = os.fspath(root_path(root))
-    stored = scan(directory)
-    if not dry_run:
-        remove_stale(directory, stored.temporary)
-    now_ns = time.time_ns()
-    run = _Run(directory, packed, level, report, dry_run=dry_run)
-    for session in sorted(stored.sessions, key=attrgetter("last_write_ns")):
-        if session.plain_bytes and not (idle_s and session.age_s(now_ns) < idle_s):
-            run.deal_with(session)
-    run.finish()
-    return run.totals
+    with Directory(root_path(root)) as directory:
+        stored = scan(directory)
+        if not dry_run:
+            remove_stale(directory, stored.temporary)
+        now_ns = time.time_ns()
+        run = _Run(directory, packed, level, report, dry_run=dry_run)
+        for session in sorted(stored.sessions, key=attrgetter("last_write_ns")):
+            if session.plain_bytes and not (idle_s and session.age_s(now_ns) < idle_s):
+                run.deal_with(session)
+        run.finish()
+        return run.totals
 
 
 class _Run:
     """One run of :func:`compress`: what it has done so far."""
 
     def __init__(
-        self, root: str, packed: str, level: int, report: Report | None, *, dry_run: bool
+        self,
+        directory: Directory,
+        packed: str,
+        level: int,
+        report: Report | None,
+        *,
+        dry_run: bool,
     ) -> None:
         self.totals = CompressTotals()
-        self._root = root
+        self._directory = directory
         self._packed = packed
         self._level = level
         self._report = report
@@ -131,9 +138,12 @@ class _Run:
         """Compress the files of *session*, or leave them for :meth:`finish`, or for good."""
         error = None
         try:
-            with gripped(self._root, session) as grip:
+            with gripped(self._directory, session) as grip:
+                plain = [grip.statuses[suffix] for suffix in grip.fds]
+                for suffix, status in zip(grip.fds, plain, strict=True):
+                    refuse_linked(status, session.stem + suffix)
                 if not self._dry_run:
-                    session = move_aside(self._root, session, grip, least_bytes=1)
+                    session = move_aside(self._directory, session, grip, least_bytes=1)
         except BeingWrittenError:
             self._tell(session, "in_use")
         except OSError as raised:
@@ -141,7 +151,7 @@ class _Run:
             self._tell(session, "failed", error=error)
         else:
             if self._dry_run:
-                files = sum(map(bool, grip.sizes.values()))
+                files = sum(status.st_size > 0 for status in plain)
                 self._tell(session, "compress", files, session.plain_bytes)
             elif grip.forgotten:
                 self._aside.append(session)
@@ -161,10 +171,15 @@ class _Run:
         error = None
         try:
             for live, number in _backups(session):
-                path = os.path.join(self._root, session.stem + live)
-                if os.path.getsize(f"{path}.{number}"):
+                name = session.stem + live
+                if self._directory.status(f"{name}.{number}").st_size:
                     size, packed_size = pack(
-                        path, number, self._packed, self._level, is_forgotten=is_forgotten
+                        self._directory,
+                        name,
+                        number,
+                        self._packed,
+                        self._level,
+                        is_forgotten=is_forgotten,
                     )
                     files, before, after = files + 1, before + size, after + packed_size
         except (BeingWrittenError, FileNotFoundError):
@@ -192,7 +207,7 @@ class _Run:
         if self._report is not None:
             self._report(
                 Compressed(
-                    session_id=sid_of(self._root, session),
+                    session_id=sid_of(self._directory.root, session, dir_fd=self._directory.fd),
                     files=files,
                     size_bytes=size_bytes,
                     packed_bytes=packed_bytes,

@@ -73,8 +73,12 @@ def hold(fd: int) -> None:
 
 
 @contextlib.contextmanager
-def opened_alone(path: str | os.PathLike[str]) -> Iterator[tuple[int, bool]]:
+def opened_alone(
+    path: str | os.PathLike[str], *, dir_fd: int | None = None
+) -> Iterator[tuple[int, bool]]:
     """Open the file at *path* to take it away; nobody opens it for writing meanwhile.
+
+    A relative *path* is one in the directory that is open as *dir_fd*, where that is given.
 
     Yields:
         The descriptor, and whether nobody else has the file open for writing. Be quick where that
@@ -83,7 +87,7 @@ def opened_alone(path: str | os.PathLike[str]) -> Iterator[tuple[int, bool]]:
     Raises:
         OSError: there is no such file, or it is a symbolic link.
     """
-    fd = os.open(path, FLAGS)
+    fd = os.open(path, FLAGS, dir_fd=dir_fd)
     alone = _Alone(fd)
     try:
         yield fd, alone.take()
@@ -92,8 +96,10 @@ def opened_alone(path: str | os.PathLike[str]) -> Iterator[tuple[int, bool]]:
 
 
 @contextlib.contextmanager
-def changing_names(root: str | os.PathLike[str]) -> Iterator[None]:
+def changing_names(root: str | os.PathLike[str], *, dir_fd: int | None = None) -> Iterator[None]:
     """Rename and remove files in *root* while nobody else does who asks like this.
+
+    A relative *root* is one in the directory that is open as *dir_fd*, where that is given.
 
     Raises:
         BlockingIOError: somebody has been at it for a second, or this very thread is, and a signal
@@ -103,7 +109,7 @@ def changing_names(root: str | os.PathLike[str]) -> Iterator[None]:
     if fcntl is None:  # pragma: no cover
         yield
         return
-    fd = os.open(root, _DIRECTORY_FLAGS)
+    fd = os.open(root, _DIRECTORY_FLAGS, dir_fd=dir_fd)
     alone = _Alone(fd)
     try:
         alone.take_turn(os.fspath(root))

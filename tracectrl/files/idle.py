@@ -23,14 +23,14 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl.files.hold import changing_names, opened_alone
-from tracectrl.files.rotation import PACKED, shift
+from tracectrl.files.rotation import PACKED
 from tracectrl.files.stored import LIVE_SUFFIXES, live_suffix, parsed_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
 
+    from tracectrl.files.directory import Directory
     from tracectrl.files.stored import StoredSession
 
 FORGOTTEN_AFTER_S: Final = 3600.0
@@ -41,15 +41,7 @@ SETTLED_AFTER_S: Final = 1.0
 
 _MANY: Final = 100
 
-_FLAGS: Final = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class BeingWrittenError(Exception):
@@ -59,35 +51,35 @@ class BeingWrittenError(Exception):
 class Grip(NamedTuple):
     """The uncompressed files of an idle session, while nobody opens them for writing."""
 
-    sizes: dict[str, int]
-    """How large they are, by suffix."""
-    fds: dict[str, int]
-    """The descriptors of the live files, and of the backups unless there are many."""
+    statuses: dict[str, os.stat_result]
+    """The status of each file, the compressed ones included, by suffix."""
+    fds: dict[str, int | None]
+    """The descriptors by suffix: of the live files, and of the backups unless there are many."""
     forgotten: bool
     """Some process has one of them open all the same."""
 
 
 @contextlib.contextmanager
-def gripped(root: str, session: StoredSession) -> Iterator[Grip]:
+def gripped(directory: Directory, session: StoredSession) -> Iterator[Grip]:
     """Change the names of the files of *session*, which is idle and as it was listed.
 
-    Be quick: other changes of names in *root* wait meanwhile.
+    Be quick: other changes of names in *directory* wait meanwhile.
 
     Raises:
         BeingWrittenError: it is not.
-        OSError: a file cannot be opened.
+        OSError: a file cannot be opened, or is no regular file.
     """
     # Closed after the names are free again: the kernel takes its time over a large file.
     with contextlib.ExitStack() as files:
         try:
-            with changing_names(root):
-                yield _grip(root, session, files)
+            with directory.changing_names():
+                yield _grip(directory, session, files)
         except (BlockingIOError, FileNotFoundError) as error:
             raise BeingWrittenError from error
 
 
 def move_aside(
-    root: str, session: StoredSession, grip: Grip, *, least_bytes: int = 0
+    directory: Directory, session: StoredSession, grip: Grip, *, least_bytes: int = 0
 ) -> StoredSession:
     """Make the live files of *session* backups, the newest ones; inside :func:`gripped`.
 
@@ -95,46 +87,51 @@ def move_aside(
     """
     suffixes = session.suffixes
     for live in LIVE_SUFFIXES:
-        if grip.sizes.get(live, -1) >= least_bytes:
+        if live in grip.fds and grip.statuses[live].st_size >= least_bytes:
             count = _unbroken(live, suffixes)
-            shift(_path(root, session, live), count)
+            directory.shift(session.stem + live, count)
             suffixes = tuple(_shifted(live, count, suffix) for suffix in suffixes)
     return session.with_suffixes(suffixes)
 
 
-def take_all_away(root: str, session: StoredSession, grip: Grip) -> None:
-    """Remove all files of *session*, inside :func:`gripped`."""
+def take_all_away(directory: Directory, session: StoredSession, grip: Grip) -> None:
+    """Remove all files of *session*, inside :func:`gripped`; OSError where one is another by now."""
     for suffix in session.suffixes:
-        path = _path(root, session, suffix)
-        live_path = _path(root, session, live_suffix(suffix))
-        if suffix in grip.fds:
-            take_away(path, live_path, grip.fds[suffix])
-        elif suffix in grip.sizes:
-            with opened_alone(path) as (fd, alone):
-                if alone or grip.forgotten:  # else somebody has opened it before it was renamed
-                    take_away(path, live_path, fd)
+        name, live = session.stem + suffix, session.stem + live_suffix(suffix)
+        if suffix not in grip.fds:
+            directory.remove(name, grip.statuses[suffix])
+        elif (fd := grip.fds[suffix]) is not None:
+            take_away(directory, name, live, fd)
         else:
-            os.unlink(path)
+            with directory.opened_alone(name) as (fd, alone):
+                if not os.path.samestat(os.fstat(fd), grip.statuses[suffix]):
+                    raise BeingWrittenError
+                if alone or grip.forgotten:  # else somebody has opened it before it was renamed
+                    take_away(directory, name, live, fd)
 
 
-def take_away(path: str, live_path: str, fd: int) -> None:
-    """Remove the file at *path*, which is open as *fd*, while nobody changes its name.
+def take_away(directory: Directory, name: str, live: str, fd: int) -> None:
+    """Remove the file *name*, which is open as *fd*, while nobody changes its name.
 
-    What somebody writes to it in this very moment is moved to the file at *live_path*.
+    What somebody writes to it in this very moment is moved to the file *live*.
+
+    Raises:
+        OSError: *name* is another file's by now, and stays; or it cannot be removed.
     """
-    size = os.fstat(fd).st_size
-    os.unlink(path)
+    status = os.fstat(fd)
+    directory.remove(name, status)
+    size = status.st_size
     grown = os.fstat(fd).st_size
     if grown > size:
         tail = os.pread(fd, grown - size, size)
-        live = os.open(live_path, _FLAGS, 0o600)
+        new = directory.open_regular(live, _APPEND)
         try:
-            os.write(live, tail if tail.endswith(b"\n") else tail + b"\n")
+            os.write(new, tail if tail.endswith(b"\n") else tail + b"\n")
         finally:
-            os.close(live)
+            os.close(new)
 
 
-def remove_stale(root: str, temporary: list[str]) -> int:
+def remove_stale(directory: Directory, temporary: list[str]) -> int:
     """Remove what ended runs have left of *temporary*, names of files being compressed into.
 
     Returns:
@@ -142,47 +139,46 @@ def remove_stale(root: str, temporary: list[str]) -> int:
     """
     freed = 0
     for name in temporary:
-        path = os.path.join(root, name)
-        with contextlib.suppress(OSError), opened_alone(path) as (fd, alone):
+        with contextlib.suppress(OSError), directory.opened_alone(name) as (fd, alone):
             status = os.fstat(fd)
             if alone and stat.S_ISREG(status.st_mode):
-                os.unlink(path)
+                directory.remove(name, status)
                 freed += status.st_size
     return freed
 
 
-def _grip(root: str, session: StoredSession, files: contextlib.ExitStack) -> Grip:
+def _grip(directory: Directory, session: StoredSession, files: contextlib.ExitStack) -> Grip:
     """Open the files of *session*, and see whether they are those that were listed."""
-    sizes: dict[str, int] = {}
-    fds: dict[str, int] = {}
+    fds: dict[str, int | None] = {}
+    statuses: dict[str, os.stat_result] = {}
     forgotten = False
-    statuses = []
     for suffix in session.suffixes:
-        path = _path(root, session, suffix)
+        name = session.stem + suffix
         if parsed_suffix(suffix).packed:
-            status = os.lstat(path)
+            status = directory.status(name)
         else:
             is_kept = suffix in LIVE_SUFFIXES or len(fds) < _MANY
             with contextlib.ExitStack() as closed_at_once:
-                fd, alone = (files if is_kept else closed_at_once).enter_context(opened_alone(path))
+                opened = directory.opened_alone(name)
+                fd, alone = (files if is_kept else closed_at_once).enter_context(opened)
                 status = os.fstat(fd)
-            if is_kept:
-                fds[suffix] = fd
+            fds[suffix] = fd if is_kept else None
             forgotten |= not alone
-            sizes[suffix] = status.st_size
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        statuses.append(status)
-    newest = max(status.st_mtime_ns for status in statuses)
-    total = sum(status.st_size for status in statuses)
-    if (newest, total) != (session.last_write_ns, session.size_bytes) or _has_more(root, session):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        statuses[suffix] = status
+    newest = max(status.st_mtime_ns for status in statuses.values())
+    total = sum(status.st_size for status in statuses.values())
+    if (newest, total) != (session.last_write_ns, session.size_bytes) or _has_more(
+        directory, session
+    ):
         raise BeingWrittenError
     if forgotten and session.age_s(time.time_ns()) < FORGOTTEN_AFTER_S:
         raise BeingWrittenError
-    return Grip(sizes, fds, forgotten)
+    return Grip(statuses, fds, forgotten)
 
 
-def _has_more(root: str, session: StoredSession) -> bool:
+def _has_more(directory: Directory, session: StoredSession) -> bool:
     """Tell whether there are files of *session* that were not listed.
 
     A listing may miss a file that is renamed meanwhile: it is beside one that was not missed.
@@ -194,7 +190,7 @@ def _has_more(root: str, session: StoredSession) -> bool:
             numbers |= {number - 1, number, number + 1}
         names = [f"{live}.{number}" for number in numbers if number > 0]
         for suffix in (live, *(name + packed for name in names for packed in PACKED)):
-            if suffix not in known and os.path.lexists(_path(root, session, suffix)):
+            if suffix not in known and directory.has(session.stem + suffix):
                 return True
     return False
 
@@ -216,7 +212,3 @@ def _shifted(live: str, count: int, suffix: str) -> str:
     if not suffix.startswith(live) or backup > count or (packed and not backup):
         return suffix
     return f"{live}.{backup + 1}{f'.{packed}' if packed else ''}"
-
-
-def _path(root: str, session: StoredSession, suffix: str) -> str:
-    return os.path.join(root, session.stem + suffix)

@@ -16,9 +16,11 @@ What plain IDs do not need is imported where it is used: the command loads this 
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
+import stat
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ _MAX_PERCENT_STEM = 200
 _MAX_PREFIX = 48
 
 _LINES_TO_TRY = 100
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.ASCII)
@@ -106,15 +115,16 @@ def span_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:
     return root_path(root) / (stem_of(sid) + SPAN_SUFFIX)
 
 
-def session_id_of(path: str | os.PathLike[str]) -> str:
+def session_id_of(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> str:
     """Return the session ID whose lines the file at *path* holds; rotated and compressed ones too.
 
-    The file is opened only where its name holds no more than a digest of a long ID.
+    The file is opened only where its name holds no more than a digest of a long ID. A relative
+    *path* is one in the directory that is open as *dir_fd*, where that is given.
 
     Raises:
         ValueError: *path* is not named as a session's file, or its first line does not hold the
             ID that its name is the digest of.
-        OSError: the file had to be read and could not be.
+        OSError: the file had to be read and could not be, or is a symbolic link or no regular file.
     """
     name = parse_name(path)
     if name is None:
@@ -122,7 +132,7 @@ def session_id_of(path: str | os.PathLike[str]) -> str:
         raise ValueError(msg)
     sid = id_of_stem(name.stem)
     if sid is None:
-        sid = _id_in_first_line(path, name)
+        sid = _id_in_first_line(path, name, dir_fd)
         if sid is None:
             msg = f"no line at the start of {os.fspath(path)!r} holds the session ID that its name abbreviates"
             raise ValueError(msg)
@@ -203,7 +213,9 @@ def _percent(sid: str) -> str:
     return encoded
 
 
-def _id_in_first_line(path: str | os.PathLike[str], name: ParsedName) -> str | None:
+def _id_in_first_line(
+    path: str | os.PathLike[str], name: ParsedName, dir_fd: int | None
+) -> str | None:
     """Return the ID of the first line that holds the one *name* abbreviates.
 
     That is the file's first line, unless a crash tore it.
@@ -211,7 +223,7 @@ def _id_in_first_line(path: str | os.PathLike[str], name: ParsedName) -> str | N
     import zlib  # noqa: PLC0415 - see above
 
     try:
-        with open_lines(path, name.packed) as lines:
+        with _open_lines(path, name.packed, dir_fd) as lines:
             for line in itertools.islice(lines, _LINES_TO_TRY):
                 for sid in _ids_in_line(line):
                     if stem_of(sid) == name.stem:
@@ -242,19 +254,21 @@ def _id_in_line(line: bytes) -> str | None:
     return sid if isinstance(sid, str) and sid else None
 
 
-def open_lines(path: str | os.PathLike[str], packed: str | None) -> IO[bytes]:
+def _open_lines(path: str | os.PathLike[str], packed: str | None, dir_fd: int | None) -> IO[bytes]:
     """Open the file at *path*, which its name says is *packed*, for reading lines.
 
     Raises:
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened, or is a symbolic link or no regular file.
         MissingExtraError: nothing that is installed can read it.
     """
-    raw = open(path, "rb")  # noqa: SIM115 - the caller closes it
-    if packed is None:
-        return raw
-    from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for a compressed file
-
+    raw = open(os.open(path, _READ_FLAGS, dir_fd=dir_fd), "rb")  # noqa: SIM115 - the caller closes it
     try:
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))  # noqa: TRY301 - closed below
+        if packed is None:
+            return raw
+        from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for a compressed file
+
         return unpacked(raw, packed)
     except BaseException:
         raw.close()

@@ -1,8 +1,12 @@
 """Putting a compressed file at the place of a backup, whatever else happens to the names.
 
 The compressed file is complete and on the disk before it gets a name that readers know, and the
-plain one goes right after. A run that is killed in between leaves both: readers take them for one,
-and the next run does it again.
+plain one goes right after, once the compressed one is seen at its place. A run that is killed in
+between leaves both: readers take them for one, and the next run does it again.
+
+The directory may be another user's to write to, who swaps files for links between any two steps. So
+a file is timed, compared and removed as the one that is open, and no file of two names is compressed:
+the other one may be foreign.
 """
 
 from __future__ import annotations
@@ -11,41 +15,33 @@ import contextlib
 import errno
 import os
 import secrets
-import stat
 import time
 import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from tracectrl.files.hold import changing_names, hold, opened_alone
+from tracectrl.files.hold import hold
 from tracectrl.files.idle import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
 from tracectrl.files.packed import FORMATS, packing, unpacked
-from tracectrl.files.rotation import is_at
 from tracectrl.files.stored import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-_READ_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not block
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_NEW_FLAGS: Final = (
-    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-)
+    from tracectrl.files.directory import Directory
+
 _CHUNK_BYTES: Final = 1024 * 1024
 _NUMBERS_TO_TRY: Final = 1000
+_NAMES_TO_TRY: Final = 100
 
 
 class _Plain(NamedTuple):
     """The file that was compressed."""
 
-    live_path: str
+    live: str
+    """The name of the file being written of which it is a backup."""
     number: int
-    """Which backup it was."""
+    """Which one it was."""
     status: os.stat_result
     size: int
     """How many of its bytes were compressed."""
@@ -56,12 +52,19 @@ class _Plain(NamedTuple):
 
 
 def pack(
-    live_path: str, number: int, packed: str, level: int, *, is_forgotten: bool = False
+    directory: Directory,
+    live: str,
+    number: int,
+    packed: str,
+    level: int,
+    *,
+    is_forgotten: bool = False,
 ) -> tuple[int, int]:
-    """Compress the backup *number* of the file at *live_path*.
+    """Compress the backup *number* of the file *live* in *directory*.
 
     Args:
-        live_path: the file being written of which it is a backup.
+        directory: where the files are.
+        live: the name of the file being written of which it is a backup.
         number: which one.
         packed: ``"gz"`` or ``"zst"``.
         level: how hard to compress.
@@ -73,59 +76,94 @@ def pack(
 
     Raises:
         BeingWrittenError: somebody writes it, or it is there no more.
-        OSError: it cannot be done, and nothing has changed; what already stands at the place of the
+        OSError: it cannot be done, and the plain file stays; what already stands at the place of the
             compressed file is never overwritten, unless it is the beginning of the plain one.
     """
-    path = f"{live_path}.{number}"
+    name = f"{live}.{number}"
     try:
-        fd = os.open(path, _READ_FLAGS)
+        fd = directory.open_regular(name, os.O_RDONLY)
     except FileNotFoundError as error:
         raise BeingWrittenError from error
     with open(fd, "rb") as plain:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        twins = _twins(path, plain)
-        with _temporary(os.path.dirname(live_path)) as (name, file):
+        refuse_linked(status, name)
+        twins = _twins(directory, name, plain)
+        with _temporary(directory) as (new, file):
             plain.seek(0)
             with packing(file, packed, level, status.st_mtime) as stream:
                 size = _copy(plain, stream)
-            _complete(name, file, status)
-            _publish(name, packed, _Plain(live_path, number, status, size, twins, is_forgotten))
+            _complete(directory, new, file, status)
+            _publish(
+                directory,
+                new,
+                os.fstat(file.fileno()),
+                packed,
+                _Plain(live, number, status, size, twins, is_forgotten),
+            )
             return size, os.fstat(file.fileno()).st_size
 
 
-def _publish(name: str, packed: str, plain: _Plain) -> None:
-    """Put the file *name* at the place of *plain*, and take that away."""
+def refuse_linked(status: os.stat_result, name: str) -> None:
+    """Raise OSError where the file of this *status*, called *name*, has another name, too.
+
+    To compress it would free nothing, and may copy what is foreign: whoever may write to the
+    directory may have put the name there.
+    """
+    if status.st_nlink > 1:
+        raise OSError(errno.EMLINK, "has another name (a hard link)", name)
+
+
+def _publish(
+    directory: Directory, new: str, status: os.stat_result, packed: str, plain: _Plain
+) -> None:
+    """Put the file *new*, whose *status* is given, at the place of *plain*, and take that away."""
     with contextlib.ExitStack() as files:  # closed after the names are free again
         try:
-            with changing_names(os.path.dirname(plain.live_path)):
-                path = _present_path(plain)
-                fd, alone = files.enter_context(opened_alone(path))
+            with directory.changing_names():
+                name = _present_name(directory, plain)
+                fd, alone = files.enter_context(directory.opened_alone(name))
                 now = os.fstat(fd)
+                if not os.path.samestat(now, plain.status):
+                    raise BeingWrittenError
                 if now.st_size != plain.size or not (alone or _is_left(plain, now)):
                     raise BeingWrittenError
-                places = [f"{path}.{kind}" for kind in FORMATS]
-                for place in filter(os.path.lexists, places):
-                    if not any(is_at(place, twin) for twin in plain.twins):
-                        raise OSError(errno.EEXIST, "holds other lines", place)
-                target = f"{path}.{packed}"
-                os.replace(name, target)
-                for place in places:
+                refuse_linked(now, name)
+                target = f"{name}.{packed}"
+                others = _places(directory, name, plain)
+                directory.rename(new, target, status)
+                for place, twin in others.items():
                     if place != target:
-                        with contextlib.suppress(FileNotFoundError):
-                            os.unlink(place)
-                take_away(path, plain.live_path, fd)
+                        directory.remove(place, twin)
+                take_away(directory, name, plain.live, fd)
         except (BlockingIOError, FileNotFoundError) as error:
             raise BeingWrittenError from error
 
 
-def _present_path(plain: _Plain) -> str:
+def _places(directory: Directory, name: str, plain: _Plain) -> dict[str, os.stat_result]:
+    """Return what stands at the places of the file *name* compressed: twins of *plain* and no others.
+
+    Raises:
+        OSError: there is something else.
+    """
+    found = {}
+    for packed in FORMATS:
+        place = f"{name}.{packed}"
+        if directory.has(place):
+            for twin in plain.twins:
+                if directory.is_at(place, twin):
+                    found[place] = twin
+                    break
+            else:
+                raise OSError(errno.EEXIST, "holds other lines", place)
+    return found
+
+
+def _present_name(directory: Directory, plain: _Plain) -> str:
     """Return what *plain* is called now: rotations may have moved it up."""
     for number in range(plain.number, plain.number + _NUMBERS_TO_TRY):
-        path = f"{plain.live_path}.{number}"
-        if is_at(path, plain.status):
-            return path
+        name = f"{plain.live}.{number}"
+        if directory.is_at(name, plain.status):
+            return name
     raise BeingWrittenError
 
 
@@ -134,17 +172,17 @@ def _is_left(plain: _Plain, now: os.stat_result) -> bool:
     return plain.is_forgotten and time.time() - now.st_mtime >= FORGOTTEN_AFTER_S
 
 
-def _twins(path: str, plain: IO[bytes]) -> list[os.stat_result]:
-    """Return the compressed files beside *plain*, which a killed run has left.
+def _twins(directory: Directory, name: str, plain: IO[bytes]) -> list[os.stat_result]:
+    """Return the compressed files beside *plain*, called *name*, which a killed run has left.
 
     Raises:
         OSError: one of them is something else.
     """
     found = []
     for packed in FORMATS:
-        place = f"{path}.{packed}"
+        place = f"{name}.{packed}"
         try:
-            fd = os.open(place, _READ_FLAGS)
+            fd = directory.open_regular(place, os.O_RDONLY)
         except FileNotFoundError:
             continue
         with open(fd, "rb") as raw:
@@ -170,22 +208,23 @@ def _begins_with(plain: IO[bytes], raw: IO[bytes], packed: str) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary(root: str) -> Iterator[tuple[str, IO[bytes]]]:
+def _temporary(directory: Directory) -> Iterator[tuple[str, IO[bytes]]]:
     """Make a file that no reader knows; it is removed unless it is renamed meanwhile."""
-    while True:
-        name = os.path.join(root, TEMPORARY_PREFIX + secrets.token_hex(8))
-        fd = os.open(name, _NEW_FLAGS, 0o600)
+    for _ in range(_NAMES_TO_TRY):
+        name = TEMPORARY_PREFIX + secrets.token_hex(8)
+        fd = directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with open(fd, "wb") as file:
             hold(fd)  # so that no other run takes it for stale
             status = os.fstat(fd)
-            if not is_at(name, status):
+            if not directory.is_at(name, status):
                 continue
             try:
                 yield name, file
             finally:
-                if is_at(name, status):
-                    os.unlink(name)
+                with contextlib.suppress(OSError):
+                    directory.remove(name, status)
         return
+    raise OSError(errno.ESTALE, "each new file is replaced at once by somebody", directory.path)
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> int:
@@ -196,11 +235,12 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> int:
     return size
 
 
-def _complete(name: str, file: IO[bytes], status: os.stat_result) -> None:
-    """Bring *file* to the disk, with the owner and the time of the file it replaces."""
+def _complete(directory: Directory, name: str, file: IO[bytes], status: os.stat_result) -> None:
+    """Bring *file* to the disk, with the owner and the times of the file that it replaces."""
     file.flush()
-    if hasattr(os, "fchown") and os.fstat(file.fileno()).st_uid != status.st_uid:
+    fd = file.fileno()
+    if hasattr(os, "fchown") and os.fstat(fd).st_uid != status.st_uid:
         with contextlib.suppress(PermissionError):
-            os.fchown(file.fileno(), status.st_uid, status.st_gid)
-    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns))
-    os.fsync(file.fileno())
+            os.fchown(fd, status.st_uid, status.st_gid)
+    directory.set_times(name, fd, status)
+    os.fsync(fd)

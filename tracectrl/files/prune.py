@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from tracectrl.files.directory import Directory
 from tracectrl.files.idle import (
     SETTLED_AFTER_S,
     BeingWrittenError,
@@ -20,6 +20,7 @@ from tracectrl.files.names import OVERFLOW_STEM, root_path
 from tracectrl.files.stored import scan, sid_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from typing import Final
 
@@ -96,7 +97,19 @@ def prune(
     if older_than_s is None and max_total_bytes is None and keep is None:
         msg = "prune needs a limit: older_than_s, max_total_bytes or keep"
         raise ValueError(msg)
-    directory = os.fspath(root_path(root))
+    with Directory(root_path(root)) as directory:
+        return _prune(directory, older_than_s, max_total_bytes, keep, report, dry_run=dry_run)
+
+
+def _prune(
+    directory: Directory,
+    older_than_s: float | None,
+    max_total_bytes: int | None,
+    keep: int | None,
+    report: Report | None,
+    *,
+    dry_run: bool,
+) -> PruneTotals:
     stored = scan(directory)
     run = _Run(directory, stored.sessions, report, dry_run=dry_run)
     if not dry_run:
@@ -122,27 +135,32 @@ class _Run:
     """One run of :func:`prune`: what it has done so far."""
 
     def __init__(
-        self, root: str, sessions: list[StoredSession], report: Report | None, *, dry_run: bool
+        self,
+        directory: Directory,
+        sessions: list[StoredSession],
+        report: Report | None,
+        *,
+        dry_run: bool,
     ) -> None:
         self.now_ns = time.time_ns()
         self.totals = PruneTotals()
         self.totals.kept = len(sessions)
         self.totals.kept_bytes = sum(session.size_bytes for session in sessions)
         self.countable = sum(session.stem not in _UNCOUNTED for session in sessions)
-        self._root = root
+        self._directory = directory
         self._report = report
         self._dry_run = dry_run
         self._aside: list[tuple[StoredSession, Reason, str | None]] = []
 
     def deal_with(self, session: StoredSession, reason: Reason) -> None:
         """Remove *session*, or move it aside, or leave it."""
-        sid = sid_of(self._root, session)
+        sid = sid_of(self._directory.root, session, dir_fd=self._directory.fd)
         try:
-            with gripped(self._root, session) as grip:
+            with gripped(self._directory, session) as grip:
                 if not self._dry_run and not grip.forgotten:
-                    take_all_away(self._root, session, grip)
+                    take_all_away(self._directory, session, grip)
                 elif not self._dry_run:
-                    aside = move_aside(self._root, session, grip)
+                    aside = move_aside(self._directory, session, grip)
                     self._aside.append((aside, reason, sid))
                     self._take_off(session)
                     return
@@ -160,8 +178,8 @@ class _Run:
             time.sleep(SETTLED_AFTER_S)
         for session, reason, sid in self._aside:
             try:
-                with gripped(self._root, session) as grip:
-                    take_all_away(self._root, session, grip)
+                with gripped(self._directory, session) as grip:
+                    take_all_away(self._directory, session, grip)
             except (BeingWrittenError, OSError) as error:
                 self.totals.kept += 1
                 self.totals.kept_bytes += session.size_bytes

@@ -12,8 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import changing_names, opened_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKED = ("", ".gz", ".zst")
 """What a backup's name may end in, compressed or not."""
@@ -94,13 +98,17 @@ def _unbroken(path: str) -> int:
     return number - 1
 
 
-def shift(path: str, count: int) -> None:
-    """Move *path* and its newest *count* backups up by one; inside :func:`changing_names`."""
+def shift(path: str, count: int, *, replace: Callable[[str, str], object] | None = None) -> None:
+    """Move *path* and its newest *count* backups up by one; inside :func:`changing_names`.
+
+    *replace* renames a file; :func:`os.replace` where it is not given.
+    """
+    move = os.replace if replace is None else replace
     for number in range(count, 0, -1):
         for suffix in PACKED:
             with contextlib.suppress(FileNotFoundError):
-                os.replace(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
-    os.replace(path, f"{path}.1")
+                move(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
+    move(path, f"{path}.1")
 
 
 def is_at(path: str, status: os.stat_result) -> bool:

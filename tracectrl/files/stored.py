@@ -6,12 +6,12 @@ thousands of sessions.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracectrl.files.directory import Directory
 from tracectrl.files.names import (
     LOG_SUFFIX,
     OVERFLOW_STEM,
@@ -23,7 +23,6 @@ from tracectrl.files.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Final
 
 TEMPORARY_PREFIX: Final = ".compressing-"
@@ -66,17 +65,17 @@ class Stored(NamedTuple):
     """The names of files that are, or were once, being compressed into."""
 
 
-def scan(root: str | os.PathLike[str]) -> Stored:
-    """Return what is stored under *root*.
+def scan(directory: Directory) -> Stored:
+    """Return what is stored in *directory*.
 
     Only regular files that are named as a session's count; symbolic links are not followed.
 
     Raises:
-        OSError: the root does not exist, is no directory or may not be listed.
+        OSError: the directory may not be listed.
     """
     found: dict[str, StoredSession] = {}
     temporary: list[str] = []
-    with _entries(root) as entries:
+    with directory.entries() as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(TEMPORARY_PREFIX):
@@ -113,10 +112,13 @@ def scan(root: str | os.PathLike[str]) -> Stored:
 def scan_names(root: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     """Return the stems of the sessions stored under *root*, and what follows them in files' names.
 
-    That takes a third of the time of :func:`scan`, which says what counts, and what is raised.
+    That takes a third of the time of :func:`scan`, which says what counts.
+
+    Raises:
+        OSError: the root does not exist, is no directory or may not be listed.
     """
     found: dict[str, tuple[str, ...]] = {}
-    with _entries(root) as entries:
+    with Directory(root) as directory, directory.entries() as entries:
         for entry in entries:
             parts = _parts(entry.name)
             if parts is None or not entry.is_file(follow_symlinks=False):
@@ -130,17 +132,20 @@ def scan_names(root: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def sid_of(root: str | os.PathLike[str], session: StoredSession) -> str | None:
+def sid_of(
+    root: str | os.PathLike[str], session: StoredSession, *, dir_fd: int | None = None
+) -> str | None:
     """Return the ID of *session*; ``None`` for the file of many sessions' lines.
 
-    Where no file holds the long ID that the name is a digest of, the stem stands for it.
+    Where no file holds the long ID that the name is a digest of, the stem stands for it. A relative
+    *root* is one in the directory that is open as *dir_fd*, where that is given.
     """
     if session.stem == OVERFLOW_STEM:
         return None
     sid = id_of_stem(session.stem)
     for suffix in session.suffixes if sid is None else ():
         try:
-            return session_id_of(os.path.join(root, session.stem + suffix))
+            return session_id_of(os.path.join(root, session.stem + suffix), dir_fd=dir_fd)
         except (OSError, ValueError, ImportError):
             continue
     return session.stem if sid is None else sid
@@ -159,21 +164,6 @@ def parsed_suffix(suffix: str) -> ParsedName:
 def live_suffix(suffix: str) -> str:
     """Return the suffix of the file being written of which *suffix* is a backup's."""
     return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
-
-
-@contextlib.contextmanager
-def _entries(root: str | os.PathLike[str]) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """List *root* in the way in which asking for the status of its files is quickest."""
-    if os.scandir not in os.supports_fd:
-        with os.scandir(root) as entries:
-            yield entries
-        return
-    fd = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
-    try:
-        with os.scandir(fd) as entries:
-            yield entries
-    finally:
-        os.close(fd)
 
 
 class _End(NamedTuple):

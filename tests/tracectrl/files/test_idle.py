@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl.files.appender import Appender
-from tracectrl.files.hold import changing_names, opened_alone
+from tracectrl.files.directory import Directory
+from tracectrl.files.hold import changing_names
 from tracectrl.files.idle import (
     BeingWrittenError,
+    Grip,
     gripped,
     move_aside,
     remove_stale,
@@ -56,8 +58,16 @@ def another_process(root: Path) -> Iterator[None]:
 
 def only(root: Path) -> StoredSession:
     """Return the one session under *root*."""
-    (session,) = scan(root).sessions
+    with Directory(root) as directory:
+        (session,) = scan(directory).sessions
     return session
+
+
+@contextmanager
+def grip_on(root: Path, session: StoredSession | None = None) -> Iterator[tuple[Directory, Grip]]:
+    """Grip *session*, or the one session under *root*."""
+    with Directory(root) as directory, gripped(directory, session or only(root)) as grip:
+        yield directory, grip
 
 
 def names(root: Path) -> list[str]:
@@ -75,10 +85,10 @@ def test_another_process_writes(root: Path) -> None:
     with (
         another_process(root),
         pytest.raises(BeingWrittenError),
-        gripped(str(root), only(root)),
+        grip_on(root),
     ):
         pass
-    with gripped(str(root), only(root)) as grip:
+    with grip_on(root) as (_, grip):
         assert ([".logs.jsonl"], False) == (list(grip.fds), grip.forgotten)
 
 
@@ -87,10 +97,10 @@ def test_one_file_of_many(root: Path) -> None:
     spans = Appender(root, ".spans.jsonl")
     spans.append("s", b"{}\n")
     (root / "s.logs.jsonl").write_bytes(b"{}\n")
-    with pytest.raises(BeingWrittenError), gripped(str(root), only(root)):
+    with pytest.raises(BeingWrittenError), grip_on(root):
         pass
     spans.close()
-    with gripped(str(root), only(root)) as grip:
+    with grip_on(root) as (_, grip):
         assert {".logs.jsonl", ".spans.jsonl"} == set(grip.fds)
 
 
@@ -100,10 +110,10 @@ def test_forgotten(root: Path) -> None:
     appender.append("s", b"{}\n")
     for seconds in (0, 3500):
         age(root / "s.logs.jsonl", seconds)
-        with pytest.raises(BeingWrittenError), gripped(str(root), only(root)):
+        with pytest.raises(BeingWrittenError), grip_on(root):
             pass
     age(root / "s.logs.jsonl", 3601)
-    with gripped(str(root), only(root)) as grip:
+    with grip_on(root) as (_, grip):
         assert grip.forgotten
 
 
@@ -127,7 +137,7 @@ def test_changed_since_listed(change: str, root: Path) -> None:
         live.unlink()
     else:
         (root / "s.logs.jsonl.1").write_bytes(b"")
-    with pytest.raises(BeingWrittenError), gripped(str(root), session):
+    with pytest.raises(BeingWrittenError), grip_on(root, session):
         pass
 
 
@@ -140,11 +150,11 @@ def test_many_backups(root: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
     try:
         session = only(root)
-        with gripped(str(root), session) as grip:
-            take_all_away(str(root), session, grip)
+        with grip_on(root, session) as (directory, grip):
+            take_all_away(directory, session, grip)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert (300, []) == (len(grip.sizes), names(root))
+    assert (300, []) == (len(grip.statuses), names(root))
 
 
 def test_somebody_changes_names(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,12 +165,12 @@ def test_somebody_changes_names(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     session = only(root)
 
     def grip() -> None:
-        with gripped(str(root), session):
+        with grip_on(root, session):
             pass
 
     with changing_names(root), ThreadPoolExecutor() as others:
         assert isinstance(others.submit(grip).exception(), BeingWrittenError)
-    with gripped(str(root), session):
+    with grip_on(root, session):
         pass
 
 
@@ -172,7 +182,7 @@ def test_no_regular_file(root: Path) -> None:
     session = only(root)
     (root / "s.logs.jsonl.1.gz").unlink()
     (root / "s.logs.jsonl.1.gz").mkdir()
-    with pytest.raises(OSError, match="not a regular file"), gripped(str(root), session):
+    with pytest.raises(OSError, match="not a regular file"), grip_on(root, session):
         pass
 
 
@@ -191,8 +201,8 @@ def test_moving_aside(root: Path) -> None:
     for name, data in content.items():
         (root / name).write_bytes(data)
     session = only(root)
-    with gripped(str(root), session) as grip:
-        aside = move_aside(str(root), session, grip, least_bytes=1)
+    with grip_on(root, session) as (directory, grip):
+        aside = move_aside(directory, session, grip, least_bytes=1)
     assert {
         "s.logs.jsonl.1": b"a",
         "s.logs.jsonl.2": b"bb",
@@ -203,7 +213,7 @@ def test_moving_aside(root: Path) -> None:
         "s.spans.jsonl": b"",
     } == {path.name: path.read_bytes() for path in root.iterdir()}
     assert set(names(root)) == {f"s{suffix}" for suffix in aside.suffixes}
-    with gripped(str(root), aside):  # the session as it is now
+    with grip_on(root, aside):  # the session as it is now
         pass
 
 
@@ -213,8 +223,8 @@ def test_impossible_times(seconds: int, root: Path) -> None:
     root.mkdir()
     (root / "s.logs.jsonl").write_bytes(b"{}\n")
     os.utime(root / "s.logs.jsonl", (seconds, seconds))
-    with gripped(str(root), only(root)) as grip:
-        assert [".logs.jsonl"] == list(grip.sizes)
+    with grip_on(root) as (_, grip):
+        assert [".logs.jsonl"] == list(grip.statuses)
 
 
 def test_a_writer_goes_on_after_moving_aside(root: Path) -> None:
@@ -223,8 +233,8 @@ def test_a_writer_goes_on_after_moving_aside(root: Path) -> None:
     appender.append("s", b"1\n")
     age(root / "s.logs.jsonl", 4000)
     session = only(root)
-    with gripped(str(root), session) as grip:
-        move_aside(str(root), session, grip)
+    with grip_on(root, session) as (directory, grip):
+        move_aside(directory, session, grip)
     time.sleep(0.6)
     appender.append("s", b"2\n")
     assert (b"1\n", b"2\n") == (
@@ -243,15 +253,15 @@ def test_a_line_in_the_very_moment(
     backup.write_bytes(b"1\n")
     unlink = os.unlink
 
-    def write_and_unlink(path: str) -> None:
-        with open(path, "ab") as file:
+    def write_and_unlink(name: str, *, dir_fd: int) -> None:
+        with (root / name).open("ab") as file:
             file.write(tail)
-        unlink(path)
+        unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", write_and_unlink)
-    with opened_alone(backup) as (fd, alone):
+    with Directory(root) as directory, directory.opened_alone(backup.name) as (fd, alone):
         assert alone
-        take_away(str(backup), str(live), fd)
+        take_away(directory, backup.name, live.name, fd)
     assert (["s.logs.jsonl"], b"2\n", 0o600) == (
         names(root),
         live.read_bytes(),
@@ -265,6 +275,6 @@ def test_stale_files(root: Path) -> None:
     (root / ".compressing-1").write_bytes(b"xxx")
     (root / ".compressing-2").write_bytes(b"x")
     (root / ".compressing-3").symlink_to(root / ".compressing-2")
-    with opened_alone(root / ".compressing-2"):
-        assert 3 == remove_stale(str(root), [*names(root), ".compressing-gone"])
+    with Directory(root) as directory, directory.opened_alone(".compressing-2"):
+        assert 3 == remove_stale(directory, [*names(root), ".compressing-gone"])
     assert [".compressing-2", ".compressing-3"] == names(root)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.files import pack as pack_module
+from tracectrl.files.directory import Directory
 from tracectrl.files.hold import changing_names, hold
 from tracectrl.files.idle import BeingWrittenError
-from tracectrl.files.pack import pack
 from tracectrl.files.packed import FORMATS
 from tracectrl.files.rotation import shift
 
@@ -33,9 +33,12 @@ def backup(root: Path) -> Path:
     return path
 
 
-def live(root: Path) -> str:
-    """Return the path of the file that the backups are of."""
-    return str(root / "s.logs.jsonl")
+def pack(root: Path, number: int, packed: str, *, is_forgotten: bool = False) -> tuple[int, int]:
+    """Compress the backup *number* of the session's log file."""
+    with Directory(root) as directory:
+        return pack_module.pack(
+            directory, "s.logs.jsonl", number, packed, 1, is_forgotten=is_forgotten
+        )
 
 
 def names(root: Path) -> list[str]:
@@ -57,7 +60,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("packed", FORMATS)
 def test_packing(packed: str, backup: Path, root: Path) -> None:
     """The compressed file takes the plain one's place, age and all, for the owner alone."""
-    size, packed_size = pack(live(root), 1, packed, 1)
+    size, packed_size = pack(root, 1, packed)
     (path,) = root.iterdir()
     status = path.stat()
     assert f"{backup.name}.{packed}" == path.name
@@ -72,10 +75,10 @@ def test_rotated_meanwhile(backup: Path, root: Path, monkeypatch: pytest.MonkeyP
 
     def rotate() -> None:
         with changing_names(root):
-            shift(live(root), 1)
+            shift(str(root / "s.logs.jsonl"), 1)
 
     meanwhile(monkeypatch, rotate)
-    pack(live(root), 1, "gz", 1)
+    pack(root, 1, "gz")
     assert not backup.with_name(f"{backup.name}.gz").exists()
     assert ["s.logs.jsonl.1", "s.logs.jsonl.2.gz"] == names(root)
     assert DATA == gzip.decompress((root / "s.logs.jsonl.2.gz").read_bytes())
@@ -102,7 +105,7 @@ def test_given_up(change: str, backup: Path, root: Path, monkeypatch: pytest.Mon
 
     meanwhile(monkeypatch, do)
     with pytest.raises(BeingWrittenError):
-        pack(live(root), 1, "gz", 1)
+        pack(root, 1, "gz")
     assert ([] if change == "removed" else [backup.name]) == names(root)
     for fd in fds:
         os.close(fd)
@@ -110,8 +113,9 @@ def test_given_up(change: str, backup: Path, root: Path, monkeypatch: pytest.Mon
 
 def test_not_there(root: Path) -> None:
     """A backup that is not there (any more) is being written."""
+    root.mkdir()
     with pytest.raises(BeingWrittenError):
-        pack(live(root), 1, "gz", 1)
+        pack(root, 1, "gz")
 
 
 def test_held_but_forgotten(backup: Path, root: Path) -> None:
@@ -119,7 +123,7 @@ def test_held_but_forgotten(backup: Path, root: Path) -> None:
     os.utime(backup, (time.time() - 4000,) * 2)
     with backup.open("r+b") as file:
         hold(file.fileno())
-        pack(live(root), 1, "gz", 1, is_forgotten=True)
+        pack(root, 1, "gz", is_forgotten=True)
     assert [f"{backup.name}.gz"] == names(root)
 
 
@@ -129,7 +133,7 @@ def test_held_since_it_was_renamed(backup: Path, root: Path) -> None:
     with backup.open("r+b") as file:
         hold(file.fileno())
         with pytest.raises(BeingWrittenError):
-            pack(live(root), 1, "gz", 1)
+            pack(root, 1, "gz")
     assert [backup.name] == names(root)
 
 
@@ -143,7 +147,7 @@ def test_done_again(twin: str, packed: str, backup: Path, root: Path) -> None:
         "cut off": gzip.compress(DATA)[:-9],
     }[twin]
     backup.with_name(f"{backup.name}.gz").write_bytes(data)
-    pack(live(root), 1, packed, 1)
+    pack(root, 1, packed)
     assert [f"{backup.name}.{packed}"] == names(root)
 
 
@@ -154,7 +158,7 @@ def test_other_lines_at_the_place(other: bytes, backup: Path, root: Path) -> Non
     place.write_bytes(other)
     for packed in FORMATS:
         with pytest.raises(FileExistsError):
-            pack(live(root), 1, packed, 1)
+            pack(root, 1, packed)
     assert (DATA, other) == (backup.read_bytes(), place.read_bytes())
     assert 2 == len(names(root))
 
@@ -166,7 +170,7 @@ def test_other_lines_at_the_place_later(
     place = backup.with_name(f"{backup.name}.zst")
     meanwhile(monkeypatch, lambda: place.write_bytes(b"other"))
     with pytest.raises(FileExistsError):
-        pack(live(root), 1, "gz", 1)
+        pack(root, 1, "gz")
     assert [backup.name, place.name] == names(root)
 
 
@@ -178,7 +182,7 @@ def test_a_full_disk(backup: Path, root: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
-        pack(live(root), 1, "gz", 1)
+        pack(root, 1, "gz")
     assert [backup.name] == names(root)
 
 
@@ -208,7 +212,7 @@ def test_the_owner_stays(backup: Path, root: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "fstat", see)
     monkeypatch.setattr(os, "fchown", refuse)
-    pack(live(root), 1, "gz", 1)
+    pack(root, 1, "gz")
     assert ([(4711, 4712)], [f"{backup.name}.gz"]) == (owners, names(root))
 
 
@@ -219,7 +223,7 @@ def test_no_regular_file(root: Path) -> None:
     (root / "s.logs.jsonl.2").symlink_to("/etc/hostname")
     for number in (1, 2):
         with pytest.raises(OSError, match=r"not a regular file|symbolic links"):
-            pack(live(root), number, "gz", 1)
+            pack(root, number, "gz")
 
 
 def test_taken_for_stale(backup: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,5 +237,5 @@ def test_taken_for_stale(backup: Path, root: Path, monkeypatch: pytest.MonkeyPat
         hold(fd)
 
     monkeypatch.setattr(pack_module, "hold", remove_first)
-    pack(live(root), 1, "gz", 1)
+    pack(root, 1, "gz")
     assert (1, [f"{backup.name}.gz"]) == (len(removed), names(root))

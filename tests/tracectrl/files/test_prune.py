@@ -191,10 +191,10 @@ def test_a_session_that_cannot_be_removed(
     make(50, "a.logs.jsonl", "b.logs.jsonl")
     unlink = os.unlink
 
-    def refuse(path: str) -> None:
-        if path.endswith("a.logs.jsonl"):
-            raise PermissionError(1, "Operation not permitted", path)
-        unlink(path)
+    def refuse(name: str, *, dir_fd: int) -> None:
+        if name.endswith("a.logs.jsonl"):
+            raise PermissionError(1, "Operation not permitted", name)
+        unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", refuse)
     seen = pruned(root, older_than_s=HOUR)

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl.files import log_path, span_path
+from tracectrl.files.directory import Directory
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.files.stored import live_suffix, parsed_suffix, scan, scan_names, sid_of
+from tracectrl.files.stored import Stored, live_suffix, parsed_suffix, scan_names, sid_of
+from tracectrl.files.stored import scan as scan_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def scan(root: Path) -> Stored:
+    """Return what is stored under *root*."""
+    with Directory(root) as directory:
+        return scan_directory(directory)
 
 
 def test_a_session(root: Path) -> None:
@@ -84,7 +92,7 @@ def test_suffixes() -> None:
 def test_no_root(root: Path) -> None:
     """A root that is not there raises."""
     with pytest.raises(FileNotFoundError):
-        scan(root)
+        scan_names(root)
 
 
 def test_names_alone(root: Path) -> None:

@@ -122,8 +122,8 @@ def test_failing(
     """What cannot be removed is said on stderr; the status is 2 where nothing else was removed."""
     old("a.logs.jsonl")
 
-    def refuse(path: str) -> None:
-        raise PermissionError(1, "Operation not permitted", path)
+    def refuse(name: str, *, dir_fd: int) -> None:
+        raise PermissionError(1, "Operation not permitted", f"{dir_fd}/{name}")
 
     monkeypatch.setattr(os, "unlink", refuse)
     result = command("prune", "--keep", "0")
