@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+COMPLETE_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
+"""What a shell sets that completes the command; the name is click's for it."""
+
 _WARNINGS = 100
 _WARNINGS_OF_A_FILE = 10
 _COMPLETIONS = 100
@@ -61,7 +64,10 @@ def session_argument(command: F) -> F:
 
 
 def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter."""
+    """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter.
+
+    Those alone are returned that arrive as they are shown: see :func:`starting_with`.
+    """
     del param
     from tracectrl_logging.cli.meant import starting_with  # noqa: PLC0415 - for a shell
 
@@ -70,7 +76,8 @@ def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -
     while here is not None and root is None:
         root, here = here.params.get("root"), here.parent
     try:
-        return [shown(sid) for sid in starting_with(incomplete, root_dir(root), _COMPLETIONS)]
+        path = os.path.expanduser(root_dir(root))  # the shell has not done so yet
+        return starting_with(incomplete, path, _COMPLETIONS)
     except (OSError, ValueError):
         return []
 

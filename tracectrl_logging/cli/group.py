@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracectrl_logging.cli import INTERRUPTED
-from tracectrl_logging.cli.common import UnusableError, root_option, shown
+from tracectrl_logging.cli.common import COMPLETE_VARIABLE, UnusableError, root_option, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,14 @@ class Group(click.Group):
             msg = f"{module}.{name} is not a command"
             raise TypeError(msg)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command, or answer the shell that completes it."""
+        if os.environ.get(COMPLETE_VARIABLE):
+            from tracectrl_logging.cli.shells import register  # noqa: PLC0415 - for a shell
+
+            register()
+        return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line; what is said of a mistake in it is fit for a terminal."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, id_of_stem, parse_name
 from tracectrl_logging.cli.common import NotFoundError, UnusableError, shown
+from tracectrl_logging.cli.typed_line import can_be_typed
 from tracectrl_logging.reader.files.find import find, find_all, id_of
 from tracectrl_logging.reader.files.listing import SessionFiles, suffixes_of
 from tracectrl_logging.reader.files.probe import names_in
@@ -48,16 +49,20 @@ def meant(given: str, root: str) -> tuple[str, SessionFiles]:
 def starting_with(given: str, root: str, most: int) -> list[str]:
     """Return up to *most* IDs of sessions that start with *given*, from a look at the names alone.
 
-    In a root with hundreds of thousands of names the last ones are not looked at: a shell waits.
+    IDs that would be an option, or that a command line cannot show as they are, are left out. Of
+    more than *most* the last is among those returned, so that all that they have in common is true
+    of the others, too. In a root with hundreds of thousands of names the last ones are not looked at: a shell waits.
     """
-    stems: set[str] = set()
+    found: set[str] = set()
     for looked_at, stem in enumerate(_stems(root)):
         if looked_at >= _NAMES_TO_COMPLETE:
             break
         sid = _sid_in_name(stem) if "%" in stem else stem
-        if sid is not None and sid.startswith(given):
-            stems.add(sid)
-    return heapq.nsmallest(most, stems)
+        if sid is not None and sid.startswith(given) and sid[0] != "-" and can_be_typed(sid):
+            found.add(sid)
+    if len(found) <= most:
+        return sorted(found)
+    return [*heapq.nsmallest(most - 1, found), max(found)]
 
 
 def _known(root: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl.files import log_path
 from tracectrl.session import session
 from tracectrl_logging.cli import meant
 from tracectrl_logging.cli.common import NotFoundError, UnusableError, session_meant
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Result]
     Write = Callable[..., Path]
+
+
+ELSEWHERE = {"TRACECTRL_TRACE_DIR": "/gone"}
 
 
 @pytest.fixture
@@ -71,30 +75,36 @@ def test_among_others(write: Write, root: Path) -> None:
 
 
 def test_completion(many: list[str], command: Command, root: Path) -> None:
-    """A shell gets the IDs that start with what is typed, and not too many of them."""
-    complete = {"_TRACECTRL_LOGS_COMPLETE": "bash_complete"}
-    for typed, words in (("show", 2), ("--root " + str(root) + " show", 4)):
-        environment = {"TRACECTRL_TRACE_DIR": str(root)} if words == 2 else {}
+    """A shell gets the IDs that start with what is typed."""
+    start = many[5][:4]
+    expected = sorted(sid for sid in many if sid.startswith(start))
+    for line, environment in (
+        (f"tracectrl-logs show {start}", {"TRACECTRL_TRACE_DIR": str(root)}),
+        (f"tracectrl-logs --root {root} show {start}", {}),
+        (f"tracectrl-logs show --root={root} {start}", {}),
+        (f"tracectrl-logs --root ~/{root.name} show {start}", {"HOME": str(root.parent)}),
+    ):
         result = command(
-            COMP_WORDS=f"tracectrl-logs {typed} {many[5][:4]}",
-            COMP_CWORD=str(words),
-            **complete,
-            **environment,
+            COMP_LINE=line, _TRACECTRL_LOGS_COMPLETE="zsh_complete", **{**ELSEWHERE, **environment}
         )
-        expected = sorted(sid for sid in many if sid.startswith(many[5][:4]))
-        assert [f"plain,{sid}" for sid in expected] == result.stdout.splitlines()
-    result = command(COMP_WORDS="tracectrl-logs show ", COMP_CWORD="2", **complete)
-    assert 100 == len(result.stdout.splitlines())
+        assert expected == result.stdout.splitlines(), line
     result = command(
-        COMP_WORDS="tracectrl-logs show ", COMP_CWORD="2", TRACECTRL_TRACE_DIR="/gone", **complete
+        COMP_LINE="tracectrl-logs show ", _TRACECTRL_LOGS_COMPLETE="zsh_complete", **ELSEWHERE
     )
     assert "" == result.stdout.strip()
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script(shell: str, command: Command) -> None:
-    """The command prints what a shell needs, for each shell."""
-    result = command("completion", shell)
-    assert 0 == result.exit_code
-    assert "_TRACECTRL_LOGS_COMPLETE" in result.stdout
-    assert 2 == command("completion", "csh").exit_code
+def test_completion_of_many(many: list[str], root: Path) -> None:
+    """Of many IDs some are offered; they have no more in common than all of them have."""
+    some = meant.starting_with("", str(root), 100)
+    assert 100 == len(some)
+    assert [min(many), max(many)] == [some[0], some[-1]]
+
+
+@pytest.mark.parametrize("sid", ["-x", "--json", "a\nb", "\x1b[31m", "a\u202eb", "a\u200bb"])
+def test_not_offered(sid: str, root: Path) -> None:
+    """An ID that would be an option, or that a terminal cannot show as it is, is not offered."""
+    root.mkdir()
+    for each in (sid, "other"):
+        log_path(each, root).touch()
+    assert ["other"] == meant.starting_with("", str(root), 2)

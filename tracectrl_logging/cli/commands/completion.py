@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
-from tracectrl_logging.cli.common import UnusableError
-
-_COMMAND = "tracectrl-logs"
-_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
-_SHELLS = ("bash", "zsh", "fish")
+from tracectrl_logging.cli.shells import SHELLS, script
 
 
 @click.command(short_help="Print what makes a shell complete this command.")
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that makes SHELL complete commands, options and session IDs.
@@ -26,9 +21,4 @@ def completion(ctx: click.Context, shell: str) -> None:
       eval "$(tracectrl-logs completion zsh)"      in ~/.zshrc
       tracectrl-logs completion fish > ~/.config/fish/completions/tracectrl-logs.fish
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    made = get_completion_class(shell)
-    if made is None:
-        text = f"click knows no completion for {shell}"
-        raise UnusableError(text)
-    script = made(ctx.find_root().command, {}, _COMMAND, _VARIABLE)
-    click.echo(script.source())
+    click.echo(script(shell, ctx.find_root().command))

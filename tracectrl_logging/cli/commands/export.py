@@ -14,6 +14,7 @@ from tracectrl_logging.cli.common import (
     checked_root,
     root_option,
     session_meant,
+    sessions_like,
     shown,
 )
 from tracectrl_logging.cli.target import checked_target, checked_terminal, write_file
@@ -28,7 +29,7 @@ _SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duratio
 
 
 @click.command(short_help="Write one session into a file, to attach to a ticket.")
-@click.argument("given", metavar="SESSION")
+@click.argument("given", metavar="SESSION", shell_complete=sessions_like)
 @click.option(
     "--format",
     "form",

@@ -17,6 +17,7 @@ from tracectrl_logging.cli.common import (
     json_option,
     root_option,
     session_meant,
+    sessions_like,
     shown,
 )
 from tracectrl_logging.cli.options import (
@@ -48,7 +49,12 @@ _NUMBER = click.IntRange(min=0)
 @click.argument("pattern")
 @click.argument("conditions", metavar="[CONDITION]...", nargs=-1, type=condition)
 @click.option(
-    "--session", "given", metavar="ID", multiple=True, help="Search this session; may be repeated."
+    "--session",
+    "given",
+    metavar="ID",
+    multiple=True,
+    shell_complete=sessions_like,
+    help="Search this session; may be repeated.",
 )
 @click.option("-F", "--fixed-strings", "literal", is_flag=True, help="PATTERN is plain text.")
 @click.option("-i", "--ignore-case", is_flag=True, help="Letters match in either case.")

@@ -18,6 +18,7 @@ from tracectrl_logging.cli.common import (
     json_option,
     root_option,
     session_meant,
+    sessions_like,
     shown,
     write_line,
 )
@@ -35,7 +36,7 @@ _ID_WIDTH = 12
 
 
 @click.command(short_help="Print the last log lines of sessions, and those that come.")
-@click.argument("sessions", metavar="[SESSION]...", nargs=-1)
+@click.argument("sessions", metavar="[SESSION]...", nargs=-1, shell_complete=sessions_like)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option(
     "-n",
