@@ -179,9 +179,8 @@ def timestamp_ns(nanoseconds: int) -> str:
     second, rest = divmod(nanoseconds, 1_000_000_000)
     last, text = _last_second[0]
     if second != last:
-        text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.")
-        if len(text) < 20:  # noqa: PLR2004 - strftime does not pad years below 1000
-            text = text.rjust(20, "0")
+        # Not strftime(): it imports, which cannot be done at the interpreter's end.
+        text = datetime.fromtimestamp(second, timezone.utc).isoformat()[:19] + "."
         _last_second[0] = (second, text)
     return "%s%06dZ" % (text, rest // 1000)  # noqa: UP031 - half the cost of an f-string
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import well_formed
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
 
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -76,11 +79,40 @@ def of_structlog(rendered: object) -> dict[str, Any] | None:
 
 
 def stacktrace(error: BaseException) -> str:
-    """Return the traceback of *error* as the interpreter prints it, causes and groups included."""
+    """Return the traceback of *error* as the interpreter prints it, causes and groups included.
+
+    Where that fails it is shorter: for an exception that is as broken as any object may be, and at
+    the interpreter's end, for :mod:`traceback` imports what it needs.
+    """
     try:
         return "".join(traceback.format_exception(error)).rstrip("\n")
-    except Exception as trouble:  # noqa: BLE001 - an exception may be as broken as any object
-        return f"<traceback of {type(error).__name__}: {type(trouble).__name__} while formatting>"
+    except Exception:  # noqa: BLE001
+        frames = [(it.f_code, line) for it, line in traceback.walk_tb(error.__traceback__)]
+        return "\n".join(
+            [_TRACEBACK, *_places(frames), f"{_type_name(type(error))}: {_message(error)}"]
+        )
+
+
+def stack() -> str:
+    """Return the stack of the logging call under way, without the frames of the loggers."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way
+    while frame is not None and frame.f_back is not None and _is_loggers(frame):
+        frame = frame.f_back
+    try:
+        rows = "".join(traceback.format_stack(frame)).rstrip("\n")
+    except Exception:  # noqa: BLE001 - as above
+        frames = [(it.f_code, line) for it, line in traceback.walk_stack(frame)]
+        rows = "\n".join(_places(frames[::-1]))
+    return f"Stack (most recent call last):\n{rows}"
+
+
+def _is_loggers(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return package in ("tracectrl_logging", "structlog")
+
+
+def _places(frames: list[tuple[CodeType, int]]) -> list[str]:
+    return [f'  File "{code.co_filename}", line {line}, in {code.co_name}' for code, line in frames]
 
 
 def _type_name(kind: type[BaseException]) -> str:

@@ -242,7 +242,7 @@ class Rows:
         elif record is not None and record.stack_info:
             stack = record.stack_info
         elif stack is True:
-            stack = _render_stack()
+            stack = exceptions.stack()
         if isinstance(stack, str):
             row["stack"] = stack
         self.add_extras(row, {**extras, **event, **strange})
@@ -259,12 +259,6 @@ def _add_exception(row: dict[str, Any], exc_info: object, exc_text: str | None) 
 
 def _is_flag(exc_info: object) -> bool:
     return exc_info is None or isinstance(exc_info, (bool, int))
-
-
-def _render_stack() -> object:
-    from structlog.processors import StackInfoRenderer  # noqa: PLC0415 - costly, and rarely needed
-
-    return StackInfoRenderer()(None, "", {"stack_info": True})["stack"]
 
 
 def level_of(method: str) -> str:

@@ -60,14 +60,15 @@ def test_stack_trace_is_the_interpreters() -> None:
 
 
 def test_stack_trace_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the traceback module fails, a marker says so."""
+    """Where the traceback module fails, the places and the message are left."""
 
     def fail(*_: object) -> list[str]:
         raise RuntimeError
 
     monkeypatch.setattr("tracectrl_logging.exceptions.traceback.format_exception", fail)
-    assert "ValueError" in exceptions.stacktrace(ValueError("x"))
-    assert "RuntimeError" in exceptions.stacktrace(ValueError("x"))
+    assert "Traceback (most recent call last):\nValueError: x" == exceptions.stacktrace(
+        ValueError("x")
+    )
 
 
 @pytest.mark.parametrize(

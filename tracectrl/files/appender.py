@@ -31,7 +31,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import FLAGS, hold
-from tracectrl.files.names import OVERFLOW_STEM, root_path, stem_of
+from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
 from tracectrl.files.once import append_once
 from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
@@ -103,7 +103,9 @@ class Appender:
         self._rotate_at = float("-inf")
         self._most_new = max_sessions_per_minute
         self._new: dict[str, float] = {}  # when they were admitted, the oldest first
-        # Looked for here, under no lock: to import is to wait for others, and these may log.
+        # Looked for here, under no lock: to import is to wait for others, and these may log; and at
+        # the interpreter's end, or in another root, nothing can be imported.
+        encoders()
         self._seek_among_threads: Seek = held_seek()
         self._lseek: Seek = os.lseek
         self._table = Table()

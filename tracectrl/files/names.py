@@ -17,6 +17,7 @@ What plain IDs do not need is imported where it is used: the command loads this 
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import os
 import re
@@ -24,7 +25,7 @@ import stat
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TRACE_DIR_ENV = "TRACECTRL_TRACE_DIR"
@@ -162,16 +163,27 @@ def stem_of(sid: str) -> str:
     data = sid.encode("utf-8", "surrogatepass")
     percent = _percent(sid)
     if len(data) > MAX_BYTES_IN_NAME:
-        import hashlib  # noqa: PLC0415 - see above
-        from urllib.parse import quote  # noqa: PLC0415 - see above
-
+        quote, _, sha256 = encoders()
         prefix = quote(percent[:_MAX_PREFIX], safe="").replace("%25", "_").replace("%", "_")
-        return f"%~{prefix}.{hashlib.sha256(data).hexdigest()}"
+        return f"%~{prefix}.{sha256(data).hexdigest()}"
     if len(percent) <= _MAX_PERCENT_STEM:
         return percent
-    import base64  # noqa: PLC0415 - see above
+    _, b32encode, _ = encoders()
+    return "%-" + b32encode(data).decode("ascii").rstrip("=").lower()
 
-    return "%-" + base64.b32encode(data).decode("ascii").rstrip("=").lower()
+
+@functools.cache
+def encoders() -> tuple[Callable[..., str], Callable[[bytes], bytes], Callable[[bytes], Any]]:
+    """Return what stems are encoded by: percent-encoding, base32, SHA-256.
+
+    A writer asks once before its first line: after ``chroot``, and at the interpreter's end, nothing
+    can be imported any more.
+    """
+    import base64  # noqa: PLC0415 - see above
+    import hashlib  # noqa: PLC0415 - see above
+    from urllib.parse import quote  # noqa: PLC0415 - see above
+
+    return quote, base64.b32encode, hashlib.sha256
 
 
 def id_of_stem(stem: str) -> str | None:
@@ -205,8 +217,7 @@ def id_of_stem(stem: str) -> str | None:
 
 
 def _percent(sid: str) -> str:
-    from urllib.parse import quote  # noqa: PLC0415 - see above
-
+    quote, _, _ = encoders()
     encoded = quote(sid, safe="", errors="surrogatepass").replace("~", "%7E")
     if encoded[0] in "._-" or _DEVICE.match(sid):
         return f"%{ord(encoded[0]):02X}{encoded[1:]}"
