@@ -101,7 +101,7 @@ class Appender:
         self._backup_count = backup_count
         self._limit = _default_limit() if max_open_files is None else max_open_files
         self._rotate_at = float("-inf")
-        self._most_new = max_sessions_per_minute
+        self.max_sessions_per_minute = max_sessions_per_minute
         self._new: dict[str, float] = {}  # when they were admitted, the oldest first
         # Looked for here, under no lock: to import is to wait for others, and these may log; and at
         # the interpreter's end, or in another root, nothing can be imported.
@@ -269,7 +269,11 @@ class Appender:
     def _opened(self, table: Table, sid: str) -> File:
         key: str | None = sid
         path = self._path(stem_of(sid))
-        if self._most_new and not self._has_file(path) and not self._admits(table, sid):
+        if (
+            self.max_sessions_per_minute
+            and not self._has_file(path)
+            and not self._admits(table, sid)
+        ):
             key, path = None, self._path(OVERFLOW_STEM)
             if (known := table.files.get(key)) is not None:
                 known.used = True
@@ -309,7 +313,7 @@ class Appender:
             now = time.monotonic()
             while new and now - new[first := next(iter(new))] >= _MINUTE_S:
                 del new[first]
-            if len(new) >= self._most_new:
+            if len(new) >= self.max_sessions_per_minute:
                 return False
             new[sid] = now
             return True

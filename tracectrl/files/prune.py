@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from tracectrl.files.crowd import order
 from tracectrl.files.directory import Directory
 from tracectrl.files.idle import (
     SETTLED_AFTER_S,
@@ -81,6 +82,10 @@ def prune(
     A session's age is that of the last write to it. One that is being written is left, and so is
     everything that is not named as a session's file or is no regular file.
 
+    Whoever opens many sessions at once does not throw out others by *keep*: it takes those of the
+    most crowded hours first. An hour is crowded that has more than a tenth of *keep*, and more than
+    10. A crowd of the last hour stays for now, and no more of it than that counts.
+
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         older_than_s: remove sessions of a greater age, in seconds.
@@ -114,19 +119,24 @@ def _prune(
     run = _Run(directory, stored.sessions, report, dry_run=dry_run)
     if not dry_run:
         run.totals.freed_bytes += remove_stale(directory, stored.temporary)
-    for session in sorted(stored.sessions, key=attrgetter("last_write_ns")):
+    waiting = sorted(stored.sessions, key=attrgetter("last_write_ns"), reverse=True)
+    while waiting:
+        session = waiting[-1]
         reason: Reason
         if older_than_s is not None and session.age_s(run.now_ns) > older_than_s:
             reason = "older_than"
         elif max_total_bytes is not None and run.totals.kept_bytes > max_total_bytes:
             reason = "max_total"
-        elif keep is None or run.countable <= keep:
-            break  # what follows is younger still
-        elif session.stem in _UNCOUNTED:
-            continue
         else:
-            reason = "keep"
-        run.deal_with(session, reason)
+            break  # what follows is younger still
+        run.deal_with(waiting.pop(), reason)
+    if keep is not None and run.countable > keep:
+        counted = [session for session in waiting if session.stem not in _UNCOUNTED]
+        going, spared = order(counted, keep, run.now_ns)
+        for session in going:
+            if run.countable - spared <= keep:
+                break
+            run.deal_with(session, "keep")
     run.finish()
     return run.totals
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.files.appender import Appender
 from tracectrl_logging.doctor import telemetry
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 from tracectrl_logging.doctor.observe import SEEN
@@ -169,6 +171,25 @@ def lost() -> Iterator[Finding]:
             )
 
 
+def unbounded_sessions() -> Iterator[Finding]:
+    """Each request may open a session, and nothing bounds how many."""
+    middlewares = [
+        middleware
+        for name in ("asgi.SessionMiddleware", "wsgi.SessionWSGIMiddleware")
+        if (found := _loaded(f"tracectrl.middleware.{name}")) is not None
+        for middleware in _own(found)
+    ]
+    appenders = _own(Appender)
+    if middlewares and appenders and not any(it.max_sessions_per_minute for it in appenders):
+        yield Finding(
+            severity="info",
+            check="unbounded-sessions",
+            subject=type(middlewares[0]).__name__,
+            message="whoever sends a request opens a session of any ID, as many as they like",
+            mend="configure(max_sessions_per_minute=...), where strangers send requests",
+        )
+
+
 def bare_structlog() -> Iterator[Finding]:
     """Structlog events that carry no session."""
     for name, count in SEEN.structlog_bare.items():
@@ -193,6 +214,13 @@ def all_well() -> Iterator[Finding]:
     )
 
 
+def _loaded(name: str) -> type[Any] | None:
+    """Return the class of this dotted *name*, where the program has loaded its module."""
+    module, _, attribute = name.rpartition(".")
+    found: type[Any] | None = getattr(sys.modules.get(module), attribute, None)
+    return found
+
+
 def _own(kind: type[Any]) -> list[Any]:
     # By its type: what an object says of its class, a proxy's say, is code that may raise.
     return [it for it in gc.get_objects() if issubclass(type(it), kind)]
@@ -209,6 +237,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     root_level,
     full_queues,
     lost,
+    unbounded_sessions,
     bare_structlog,
     *telemetry.CHECKS,
 )

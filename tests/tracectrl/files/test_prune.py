@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,15 @@ import pytest
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import OVERFLOW_STEM, log_path
 from tracectrl.files.prune import Pruned, PruneTotals, prune
+from tracectrl.middleware import SessionWSGIMiddleware
+from tracectrl.session import session
+from tracectrl_logging import SessionFileHandler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 HOUR = 3600
 
@@ -216,3 +223,34 @@ def test_wrong_use(root: Path) -> None:
         prune(root)
     with pytest.raises(FileNotFoundError):
         prune(root, keep=0)
+
+
+def test_made_up_sessions(root: Path) -> None:
+    """Requests that each name a session of their own throw out no session that was there before."""
+    with contextlib.closing(SessionFileHandler(root)) as handler:
+        logger = logging.getLogger("shop")
+        logger.addHandler(handler)
+        logger.setLevel("INFO")
+
+        def hello(_: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+            logger.info("hello")
+            start_response("200 OK", [])
+            return [b""]
+
+        app = SessionWSGIMiddleware(hello)
+        for number in range(50):
+            with session(f"honest-{number}"):
+                logger.info("paid")
+        for number in range(1_500):
+            environ = {"HTTP_X_TRACECTRL_SESSION": f"made-up-{number}"}
+            for _ in app(environ, lambda *_: lambda _: None):
+                pass
+        logger.removeHandler(handler)
+    prune(root, keep=1_000)
+    assert 50 == len(list(root.glob("honest-*")))
+    for path in root.iterdir():  # two hours later
+        os.utime(path, ns=(1, path.stat().st_mtime_ns - 2 * HOUR * 10**9))
+    for path in root.glob("honest-*"):  # the last of which were a minute before the others
+        os.utime(path, ns=(1, path.stat().st_mtime_ns - 120 * 10**9))
+    assert 550 == prune(root, keep=1_000).removed
+    assert 50 == len(list(root.glob("honest-*")))

@@ -299,3 +299,40 @@ def test_processes(doctor: Doctor) -> None:
     )
     (found,) = (row for row in rows if row["check"] == "no-session-handler")
     assert 2 == found["count"]
+
+
+MIDDLEWARE = """
+import logging
+import tracectrl_logging
+from tracectrl.middleware import SessionWSGIMiddleware
+
+configuration = tracectrl_logging.configure({options})
+
+def hello(environ, start_response):
+    logging.getLogger("app").info("hello")
+    start_response("200 OK", [])
+    return [b""]
+
+app = SessionWSGIMiddleware(hello)
+for part in app({{"HTTP_X_TRACECTRL_SESSION": "made-up"}}, lambda *_: None):
+    pass
+"""
+
+
+@pytest.mark.parametrize("options", ["", "max_sessions_per_minute=100"])
+def test_unbounded_sessions(options: str, doctor: Doctor) -> None:
+    """Where requests open sessions, a bound on how many is asked for, unless there is one."""
+    found = [
+        row
+        for row in doctor(MIDDLEWARE.format(options=options))
+        if row["check"] == "unbounded-sessions"
+    ]
+    assert ([] if options else [("info", "SessionWSGIMiddleware")]) == [
+        (row["severity"], row["subject"]) for row in found
+    ]
+    assert all("max_sessions_per_minute" in row["mend"] for row in found)
+
+
+def test_sessions_without_requests(doctor: Doctor) -> None:
+    """A program that opens its sessions itself is not asked for a bound."""
+    assert "unbounded-sessions" not in [row["check"] for row in doctor(CONFIGURED + IN_SESSION)]

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     "--keep",
     type=click.IntRange(min=0),
     metavar="N",
-    help='Remove the oldest until N are left; "unknown" does not count, and stays.',
+    help="Remove the oldest until N are left, those of crowded hours first; "
+    '"unknown" does not count, and stays.',
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
 @json_option("session_id, action, reason, files, bytes, last_write, dry_run, error")
@@ -58,6 +59,11 @@ def prune(
     One of --older-than, --max-total and --keep must be given; with several, a session goes that
     any of them names. A session stays while a process has it open and the last write is less than
     an hour ago. Nothing but session files is touched.
+
+    --keep does not let those who open many sessions at once throw out others. An hour that has more
+    than a tenth of N, and more than 10, is crowded: its sessions go before older ones. A crowd of
+    the last hour stays until it is over, and no more of it than that tenth counts. --older-than and
+    --max-total go by age alone.
 
     With --json, one row for each session past a limit, whose action is "remove", "in_use" or
     "failed". The session_id is null for the file that took the lines of new sessions past
