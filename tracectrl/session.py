@@ -7,25 +7,32 @@ isolated in a new thread; :mod:`contextvars` says the exact rules.
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import functools
 import gc
+import inspect
 import os
 import sys
 import threading
 import uuid
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from tracectrl._steps import code_of, driven, items_of, kept
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
-    from typing import Any, Final, TypeAlias
+    from typing import Final, TypeAlias
 
     from opentelemetry.context import Context
 
     SessionTokens: TypeAlias = tuple[Token[str | None], Token[bool]]
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
 """The environment variable from which :func:`new_session` takes the ID, where it is set."""
@@ -107,6 +114,10 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
     entered in (a generator or task that is closed elsewhere) is not an error: that context never
     saw the session, so there is nothing to restore in it.
 
+    As a decorator, ``@session()``, each call of the function runs in a session: in *sid*, or in a new
+    one of its own. Coroutine functions, generator functions and async generator functions stay what
+    they are; whoever takes the items of a generator is not in its session.
+
     Raises:
         TypeError: *sid* is neither a string nor ``None``.
         ValueError: *sid* is empty.
@@ -124,6 +135,38 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
             keep_set()
         self._tokens.append((_session_id.set(sid), _from_headers.set(False)))
         return sid
+
+    def __call__(self, fn: F) -> F:
+        """Return *fn*, each call of which runs in a session."""
+        sid = self._sid
+        code = code_of(fn)
+
+        def begun(*args: Any, **kwargs: Any) -> tuple[contextvars.Context, Any]:
+            context = contextvars.copy_context()
+            context.run(session(sid).__enter__)
+            return context, context.run(fn, *args, **kwargs)
+
+        wrapper: Callable[..., Any]
+        if inspect.iscoroutinefunction(code):
+
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with session(sid):
+                    return await fn(*args, **kwargs)
+
+        elif inspect.isasyncgenfunction(code):
+            wrapper = items_of(begun)
+        elif inspect.isgeneratorfunction(code):
+
+            def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                return (yield from driven(*begun(*args, **kwargs)))
+
+        else:
+
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with session(sid):
+                    return kept(contextvars.copy_context(), fn(*args, **kwargs))
+
+        return cast("F", functools.wraps(fn, updated=())(wrapper))
 
     def __exit__(
         self,

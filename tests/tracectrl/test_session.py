@@ -29,7 +29,7 @@ from tracectrl.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractContextManager
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -423,6 +423,62 @@ class TestFinalizers:
             thread.join()
 
         assert [None, "s"] == found
+
+
+class TestDecorator:
+    """session() as a decorator: a session for each call."""
+
+    def test_a_function(self) -> None:
+        """Each call has a session of its own, and what was current comes back."""
+
+        @session()
+        def call() -> str | None:
+            """Say it."""
+            return current_session_id()
+
+        first, second = call(), call()
+        assert first is not None
+        assert second not in (None, first)
+        assert current_session_id() is None
+        assert ("call", "Say it.") == (call.__name__, call.__doc__)
+        assert "s" == session("s")(current_session_id)()
+
+    async def test_what_runs_by_steps(self) -> None:
+        """Coroutines and generators keep their session throughout, and to themselves."""
+
+        @session("s")
+        async def coroutine() -> str | None:
+            await asyncio.sleep(0)
+            return current_session_id()
+
+        @session("s")
+        def generator() -> Iterator[str | None]:
+            yield current_session_id()
+            yield current_session_id()
+
+        @session("s")
+        async def async_generator() -> AsyncIterator[str | None]:
+            yield current_session_id()
+            await asyncio.sleep(0)
+            yield current_session_id()
+
+        assert "s" == await coroutine()
+        assert [("s", None)] * 2 == [(item, current_session_id()) for item in generator()]
+        items = [(item, current_session_id()) async for item in async_generator()]
+        assert [("s", None)] * 2 == items
+
+    async def test_what_a_function_returns(self) -> None:
+        """A coroutine that a plain function makes runs in the call's session, too."""
+
+        async def later() -> str | None:
+            await asyncio.sleep(0)
+            return current_session_id()
+
+        @session("s")
+        def call() -> Awaitable[str | None]:
+            return later()
+
+        assert "s" == await call()
 
 
 class TestFinalizersThatLog:

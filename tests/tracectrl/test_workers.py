@@ -228,12 +228,16 @@ class TestPackAndUnpack:
             assert (None, 0) == correlation()
 
     def test_a_message_that_is_passed_on(self) -> None:
-        """It is packed anew: the old correlation goes."""
+        """From a session it is packed anew; from outside any, by a retry, it keeps its own."""
         with session("first"):
             message: dict[str, Any] = pack({})
         pack(message)
         with unpack(message):
-            assert current_session_id() is None
+            assert "first" == current_session_id()
+        with session("second"):
+            pack(message)
+        with unpack(message):
+            assert "second" == current_session_id()
 
     @pytest.mark.parametrize(
         "message",

@@ -7,11 +7,12 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from tracectrl._steps import code_of, driven, items_of, kept
 from tracectrl.context import inject_trace_headers, remote_session
 from tracectrl.session import detached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,18 +23,33 @@ def carry(fn: Callable[P, R]) -> Callable[P, R]:
 
     In this process each call runs in a copy of the context of now, so several may run at once and
     none leaves a trace in another. Where *fn* can be pickled, so can the result: in another process
-    it continues the session and the trace, as across HTTP. A coroutine function stays one.
+    it continues the session and the trace, as across HTTP.
+
+    Coroutine functions, generator functions and async generator functions stay what they are, and
+    so do objects whose ``__call__`` is one. A coroutine, a generator or an async generator that
+    another callable returns runs in the session, too.
     """
-    if inspect.iscoroutinefunction(fn):
+    code = code_of(fn)
+    if inspect.iscoroutinefunction(code):
         headers: dict[str, str] = inject_trace_headers({})
 
-        @functools.wraps(fn)
+        @functools.wraps(fn, updated=())
         async def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
             with detached(), remote_session(headers):
-                return await fn(*args, **kwargs)
+                return await cast("Any", fn(*args, **kwargs))
 
         return cast("Callable[P, R]", carried)
-    return _Carried(fn)
+    call = _Carried(fn)
+    if inspect.isasyncgenfunction(code):
+        return functools.wraps(fn, updated=())(cast("Callable[P, R]", items_of(call.begun)))
+    if inspect.isgeneratorfunction(code):
+
+        @functools.wraps(fn, updated=())
+        def steps(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
+            return (yield from driven(*call.begun(*args, **kwargs)))
+
+        return cast("Callable[P, R]", steps)
+    return call
 
 
 class _Carried(Generic[P, R]):
@@ -42,8 +58,13 @@ class _Carried(Generic[P, R]):
         self._fn = fn
         self._context = contextvars.copy_context()
 
+    def begun(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[contextvars.Context, R]:
+        """Call the function; return the context that it ran in, too."""
+        context = self._context.copy()
+        return context, context.run(self._fn, *args, **kwargs)
+
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._context.copy().run(self._fn, *args, **kwargs)
+        return kept(*self.begun(*args, **kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Continued, (self._fn, self._context.copy().run(inject_trace_headers, {}))
@@ -60,7 +81,7 @@ class _Continued(Generic[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         # What is current here is an accident: a forked process has it from whoever started it.
         with detached(), remote_session(self._headers):
-            return self._fn(*args, **kwargs)
+            return kept(contextvars.copy_context(), self._fn(*args, **kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Continued, (self._fn, self._headers)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from opentelemetry import trace
+
 from tracectrl.context import inject_trace_headers, remote_session
 from tracectrl.remote import ENVIRONMENT_KEYS
 from tracectrl.session import SESSION_ID_ENV, current_session_id
@@ -23,9 +25,13 @@ def pack(message: M) -> M:
     """Write the current session and span into *message*, under the key ``tracectrl``; return it.
 
     What is written is a dict of strings: JSON can hold it. Good for a queue item, a JSON message,
-    an MCP ``_meta``.
+    an MCP ``_meta``. Where neither a session nor a span is current, *message* stays as it is: a
+    retry that is put back from outside keeps its session.
     """
-    message[MESSAGE_KEY] = inject_trace_headers({})
+    carried: dict[str, str] = inject_trace_headers({})
+    is_current = trace.get_current_span().get_span_context().is_valid or current_session_id()
+    if is_current or (carried and MESSAGE_KEY not in message):
+        message[MESSAGE_KEY] = carried
     return message
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import pickle
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry import trace
 
 from tracectrl.session import current_session_id, session
-from tracectrl.workers import carry
+from tracectrl.workers import ThreadPoolExecutor, carry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
 
 def correlation() -> tuple[str | None, int]:
@@ -83,3 +86,82 @@ class TestSomethingToCarry:
         with session("elsewhere"):
             assert expected == await carried()
             assert ("elsewhere", 0) == correlation()
+
+
+class TestKinds:
+    """What runs by steps, wherever they are taken, runs in the session of its making."""
+
+    @staticmethod
+    def steps() -> Generator[str | None, str, str | None]:
+        """Yield the session, what was sent, and what was thrown; return the session."""
+        sent = yield current_session_id()
+        try:
+            yield sent
+        except ValueError as error:
+            yield str(error)
+        return current_session_id()
+
+    @staticmethod
+    async def async_steps() -> AsyncGenerator[str | None, str]:
+        """Do likewise."""
+        sent = yield current_session_id()
+        try:
+            await asyncio.sleep(0)
+            yield sent
+        except ValueError as error:
+            yield str(error)
+            yield current_session_id()
+
+    class Callable_:  # noqa: N801
+        """An object whose call is a coroutine."""
+
+        async def __call__(self) -> str | None:
+            """Return the session."""
+            await asyncio.sleep(0)
+            return current_session_id()
+
+    def test_generators(self) -> None:
+        """A generator function stays one, and whoever takes its items is not in its session."""
+        with session("s"):
+            carried = carry(self.steps)
+            made_by_another = carry(lambda: self.steps())  # noqa: PLW0108
+        assert inspect.isgeneratorfunction(carried)
+        for call in (carried, made_by_another):
+            generator = call()
+            found = [next(generator), current_session_id(), generator.send("sent")]
+            found.append(generator.throw(ValueError("thrown")))
+            with pytest.raises(StopIteration) as end:
+                next(generator)
+            assert ["s", None, "sent", "thrown"] == found
+            assert "s" == end.value.value
+
+    async def test_async_generators(self) -> None:
+        """The same of async ones."""
+        with session("s"):
+            carried = carry(self.async_steps)
+            made_by_another = carry(lambda: self.async_steps())  # noqa: PLW0108
+        assert inspect.isasyncgenfunction(carried)
+        for call in (carried, made_by_another):
+            generator = call()
+            found = [await anext(generator), current_session_id(), await generator.asend("sent")]
+            found.append(await generator.athrow(ValueError("thrown")))
+            found += [item async for item in generator]
+            assert ["s", None, "sent", "thrown", "s"] == found
+
+    async def test_what_is_awaited(self) -> None:
+        """A callable object, and the coroutine that a plain function returns."""
+
+        def made() -> Awaitable[str | None]:
+            return self.Callable_()()
+
+        with session("s"):
+            carried = [carry(self.Callable_()), carry(made)]
+        assert inspect.iscoroutinefunction(carried[0])
+        assert ["s", "s", None] == [await carried[0](), await carried[1](), current_session_id()]
+
+    def test_in_an_executor(self) -> None:
+        """Its items may be taken on any thread."""
+        with ThreadPoolExecutor(1) as pool, session("s"):
+            generator = pool.submit(self.steps).result()
+        assert "s" == next(generator)
+        generator.close()

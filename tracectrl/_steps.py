@@ -1,0 +1,90 @@
+"""Work that runs by steps, each of them in a context of its own: generators, coroutines, both.
+
+Their code runs when they are asked for the next item, wherever that is.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+R = TypeVar("R")
+
+
+def code_of(fn: Any) -> Any:
+    """Return the function that calling *fn* runs."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.isroutine(fn) or isinstance(fn, type):
+        return fn
+    return getattr(type(fn), "__call__", fn)  # noqa: B004 - an object's may be a coroutine function
+
+
+def driven(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
+    """Run each step of *steps*, a generator or a coroutine, in *context*."""
+    step = functools.partial(steps.send, None)
+    try:
+        while True:
+            try:
+                item = context.run(step)
+            except StopIteration as end:
+                return end.value
+            try:
+                step = functools.partial(steps.send, (yield item))
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - what the caller threw in
+                step = functools.partial(steps.throw, error)
+    finally:
+        context.run(steps.close)
+
+
+_awaited = types.coroutine(driven)
+
+
+async def _result_of(context: contextvars.Context, coroutine: Any) -> Any:
+    return await _awaited(context, coroutine)
+
+
+def items_of(
+    begun: Callable[..., tuple[contextvars.Context, Any]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Return the async generator function that runs in a context what *begun* returns with it."""
+
+    async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        context, generator = begun(*args, **kwargs)
+        step = generator.asend(None)
+        try:
+            while True:
+                try:
+                    item = await _awaited(context, step)
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = generator.asend((yield item))
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - what the caller threw in
+                    step = generator.athrow(error)
+        finally:
+            await _awaited(context, generator.aclose())
+
+    return items
+
+
+def kept(context: contextvars.Context, made: R) -> R:
+    """Return what a call has *made*, its steps run in *context* where it is to run by steps."""
+    steps: Any = made
+    if isinstance(made, types.GeneratorType):
+        steps = driven(context, made)
+    elif isinstance(made, types.CoroutineType):
+        steps = _result_of(context, made)
+    elif isinstance(made, types.AsyncGeneratorType):
+        steps = items_of(lambda: (context, made))()
+    return cast("R", steps)
