@@ -81,7 +81,8 @@ def compress(
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         packed: ``"gz"``, or ``"zst"``, which needs the extra ``zstd``.
         level: 1 to 9 for gzip, 1 to 22 for Zstandard; ``None`` for 6 and 3.
-        idle_s: leave sessions that were written less than so many seconds ago.
+        idle_s: leave sessions that were written less than so many seconds ago. The command's
+            minute lets those who follow lines read them before their file is compressed.
         dry_run: change nothing, but report as if.
         report: called for each session with files to compress, after it was dealt with.
 

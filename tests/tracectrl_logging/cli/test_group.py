@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ALL = [("sessions",), ("show", "s"), ("grep", "x")]
 TAIL = ("tail",)  # which reads backwards, and so counts no lines
-CHANGING = [("prune", "--keep", "0"), ("compress",)]
+CHANGING = [("prune", "--keep", "0"), ("compress", "--idle", "0s")]
 
 
 def test_help(command: Command) -> None:
@@ -179,7 +179,7 @@ def test_mistakes_are_escaped(args: tuple[str, ...], command: Command, write: Wr
         ("grep", "--json", "-l", "e"),
         ("prune", "--keep", "0", "--dry-run"),
         ("prune", "--keep", "0", "--dry-run", "--json"),
-        ("compress", "--dry-run", "--json"),
+        ("compress", "--idle", "0s", "--dry-run", "--json"),
         ("query", "FROM logs", "--json"),
         ("query", "FROM spans"),
         ("export", "s", "--format", "otlp", "-o", "-"),

@@ -41,7 +41,7 @@ COMMANDS = [
     "tail s",
     "query errors",
     "query slow",
-    "compress --dry-run",
+    "compress --idle 0s --dry-run",
     "prune --keep 0 --dry-run",
     "completion fish",
     "--help",

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     "--idle",
     type=age,
     metavar="AGE",
-    default="0s",
+    default="1m",
     show_default=True,
-    help="Leave sessions whose last write is not as long ago: 30s, 10m, 12h, 7d, 2w.",
+    help="Leave sessions whose last write is not as long ago: 0s, 10m, 12h, 7d, 2w.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be compressed.")
 @json_option("session_id, action, files, bytes, packed_bytes, last_write, dry_run, error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ def test_read_as_before(packed: str, command: Command, write: Write, root: Path)
     write("s.spans.jsonl", b'{"name":"n","start_time":"2025-01-02T03:04:05.000000Z"}')
     questions = (("show", "s"), ("show", "s", "--json"), ("sessions",), ("grep", "xxx"))
     before = [command(*question).stdout for question in questions]
-    assert 0 == command("compress", "--format", packed).exit_code
+    assert 0 == command("compress", "--idle", "0s", "--format", packed).exit_code
     assert [f"s.logs.jsonl.1.{packed}", f"s.spans.jsonl.1.{packed}"] == sorted(os.listdir(root))
     assert before == [command(*question).stdout for question in questions]
     appender = Appender(root, ".logs.jsonl")
@@ -63,7 +64,7 @@ def test_json(command: Command, write: Write, root: Path) -> None:
     os.utime(write("a.logs.jsonl", LINE), (STAMP, STAMP))
     appender = Appender(root, ".logs.jsonl")
     appender.append("open", b"{}\n")
-    result = command("compress", "--json", "--level", "9")
+    result = command("compress", "--idle", "0s", "--json", "--level", "9")
     first, second = map(json.loads, result.stdout_bytes.splitlines())
     assert {
         "session_id": "a",
@@ -81,14 +82,19 @@ def test_json(command: Command, write: Write, root: Path) -> None:
         second["files"],
         second["packed_bytes"],
     )
-    text = command("compress")
+    text = command("compress", "--idle", "0s")
     assert (1, True) == (text.exit_code, text.stdout.endswith("; 1 being written\n"))
     appender.close()
 
 
 def test_idle(command: Command, write: Write, root: Path) -> None:
-    """``--idle`` leaves what was written a moment ago."""
-    write("s.logs.jsonl", LINE)
+    """``--idle`` leaves what was written a moment ago; it is a minute where nobody says otherwise."""
+    path = write("s.logs.jsonl", LINE)
+    assert 1 == command("compress").exit_code
+    os.utime(path, (time.time() - 50,) * 2)
+    assert 1 == command("compress").exit_code
+    os.utime(path, (time.time() - 61,) * 2)
+    assert 0 == command("compress", "--dry-run").exit_code
     assert 1 == command("compress", "--idle", "10m").exit_code
     assert 0 == command("compress", "--idle", "0s").exit_code
     assert ["s.logs.jsonl.1.gz"] == os.listdir(root)
@@ -98,13 +104,13 @@ def test_failing(command: Command, write: Write) -> None:
     """What cannot be compressed is said on stderr; the status is 2 where nothing else was."""
     write("s.logs.jsonl.1", LINE)
     write("s.logs.jsonl.1.gz", b"other")
-    result = command("compress")
+    result = command("compress", "--idle", "0s")
     assert (2, "Warning: cannot compress s: holds other lines\n") == (
         result.exit_code,
         result.stderr,
     )
     write("t.logs.jsonl", LINE)
-    assert 0 == command("compress").exit_code
+    assert 0 == command("compress", "--idle", "0s").exit_code
 
 
 @pytest.mark.parametrize(
