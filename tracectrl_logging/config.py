@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import structlog
 
 from tracectrl._json import safe_repr
 from tracectrl._service import service_name as known_service_name
+from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
 from tracectrl_logging.console import ConsoleFormatter
 from tracectrl_logging.formatter import SessionJsonFormatter
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Console: TypeAlias = Literal["text", "json"] | None
 
 _current: Configuration | None = None
-_lock = threading.RLock()
+_lock = ReentrantLock()
 
 
 class Configuration:

@@ -35,6 +35,7 @@ from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
 from tracectrl.files.once import append_once
 from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
+from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.root import make_root
 from tracectrl.files.rotation import LOOK_EVERY_S, is_at, rotate
 from tracectrl.files.torn import is_torn, whole_at
@@ -311,8 +312,7 @@ class Appender:
             if sid in new:  # another thread is making it
                 return True
             now = time.monotonic()
-            while new and now - new[first := next(iter(new))] >= _MINUTE_S:
-                del new[first]
+            _forget_older(new, now - _MINUTE_S)
             if len(new) >= self.max_sessions_per_minute:
                 return False
             new[sid] = now
@@ -347,7 +347,7 @@ class Appender:
                     try:
                         lock = table.spare_locks.pop()
                     except IndexError:
-                        lock = threading.RLock()
+                        lock = ReentrantLock()
                     file = File(key, path, lock)
                     file.check_at = check_at
                     inode, size = status.st_ino, status.st_size
@@ -391,6 +391,16 @@ class Appender:
                 self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
             file.close()
             table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
+
+
+def _forget_older(times: dict[str, float], since: float) -> None:
+    """Remove those before *since*, the first in *times*.
+
+    In a call of its own, since a signal handler that raises where a loop goes round passes by the end
+    of a ``with`` around it, in CPython 3.12 and 3.13.
+    """
+    while times and times[first := next(iter(times))] <= since:
+        del times[first]
 
 
 def whole_number(name: str, value: object, least: int) -> None:

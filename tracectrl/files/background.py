@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl.files.appender import whole_number
 from tracectrl.files.here import here
+from tracectrl.files.reentrant import ReentrantLock
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
 
     from tracectrl.files.sink import Sink
@@ -35,7 +37,7 @@ _ALIVE_S = 0.1
 _SAY_EVERY_S = 1.0
 _LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
-_Item: TypeAlias = "tuple[str | None, Any, Any] | threading.Event | None"
+_Item: TypeAlias = "tuple[str | None, Any, Any] | LockType | None"
 _Items: TypeAlias = "queue.SimpleQueue[_Item]"
 
 
@@ -70,7 +72,7 @@ class _State:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.here = here()
-        self.lock = threading.RLock()
+        self.lock = ReentrantLock()
         self.items: _Items = queue.SimpleQueue()
         self.thread: threading.Thread | None = None
         self.retired: list[tuple[threading.Thread, _Items]] = []  # told to end, not ended yet
@@ -163,11 +165,15 @@ class Background:
         for thread, items in waiting:
             if thread is threading.current_thread():
                 return
-            done = threading.Event()
+            # No Event: its own lock stays taken where a signal handler raises (see ReentrantLock), and
+            # the thread would wait for that.
+            done = threading.Lock()
+            done.acquire()
             items.put(done)
-            while thread.is_alive() and not done.wait(_ALIVE_S):
-                pass
-            if not done.is_set():
+            is_done = False
+            while thread.is_alive() and not is_done:
+                is_done = done.acquire(timeout=_ALIVE_S)
+            if not is_done:
                 self._drain(items)
         self._tell(state)
 
@@ -296,11 +302,11 @@ class Background:
         if stop:
             items.put(None)
 
-    def _handle(self, item: tuple[str | None, Any, Any] | threading.Event) -> None:
-        if isinstance(item, threading.Event):
-            item.set()
-        else:
+    def _handle(self, item: tuple[str | None, Any, Any] | LockType) -> None:
+        if isinstance(item, tuple):
             self._append(*item)
+        else:
+            item.release()
 
     def _append(self, sid: str | None, line: Any, context: Any) -> bool:
         if sid is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tracectrl.files.here import here
 from tracectrl.files.hold import FLAGS
+from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.torn import is_swallowed
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class File:
         "used",
     )
 
-    def __init__(self, key: str | None, path: str, lock: threading.RLock) -> None:
+    def __init__(self, key: str | None, path: str, lock: ReentrantLock) -> None:
         self.key = key  # in the table; None for no session's own file
         self.path = path
         self.fd = -1
@@ -120,10 +120,10 @@ class Table:
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
-        self.lock = threading.RLock()
+        self.lock = ReentrantLock()
         self.pid = os.getpid()
         self.here = here()
-        self.spare_locks: list[threading.RLock] = []  # see Appender._open
+        self.spare_locks: list[ReentrantLock] = []  # see Appender._open
         self._stand_ins: list[File] = []
         self.turn = 0
 
@@ -157,7 +157,7 @@ class Table:
         try:
             file = self._stand_ins.pop()
         except IndexError:
-            file = File(key, "", threading.RLock())
+            file = File(key, "", ReentrantLock())
         file.key, file.turn, file.check_at = key, self.turn, check_at
         with self.lock:
             if self.files.setdefault(key, file) is file:

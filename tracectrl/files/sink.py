@@ -9,11 +9,11 @@ since.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
+from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Sink:
         self._report = report
         self._losses = appender if losses is None else losses
         self._unit = unit
-        self._lock = threading.RLock()
+        self._lock = ReentrantLock()
         self._pid = os.getpid()
         self._unsaid = 0
         self._lost_of: str | None = None
@@ -146,11 +146,11 @@ class Sink:
         if self._losses is not self._appender:
             self._losses.close()
 
-    def _own_lock(self) -> threading.RLock:
+    def _own_lock(self) -> ReentrantLock:
         if self._pid != os.getpid():
             # A forked child: a thread that is not here may hold the lock, and the losses so far
             # are for the parent to tell.
-            self._lock = threading.RLock()
+            self._lock = ReentrantLock()
             self._lost = self._unsaid = 0
             self.missed.clear()
             self._pid = os.getpid()  # last: who sees it sees the rest

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
+from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.identity import IdentityMap
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Spans:
     def __init__(self, capture: Capture) -> None:
         self.making = False
         self._capture = capture
-        self._lock = threading.RLock()
+        self._lock = ReentrantLock()
         self._processor: CapturingProcessor | None = None
         self._provider: TracerProvider | None = None
         self._joined: IdentityMap[str] = IdentityMap()

@@ -30,6 +30,51 @@ THREAD = "tracectrl-writer"
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
+RAISING = """
+import contextlib, signal, sys, threading
+sys.settrace(None)
+threading.settrace(None)
+from tracectrl.files.appender import Appender
+from tracectrl.files.background import Background
+from tracectrl.files.sink import Sink
+
+class Interrupted(BaseException):
+    pass
+
+def interrupt(*_):
+    if is_inside:
+        raise Interrupted
+
+def use():
+    for _ in range(20):
+        for _ in range(10):
+            background.append("s", b"main\\n")
+            assert background.lost == 0
+        background.flush()
+
+def end():
+    background.append("s", b"last\\n")
+    background.flush()
+
+background = Background(Sink(Appender(sys.argv[1], ".logs.jsonl"), print), queue_size=100)
+is_inside = False
+sys.setswitchinterval(1e-6)
+signal.signal(signal.SIGALRM, interrupt)
+background.append("s", b"first\\n")  # what starts the thread is not what is tried here
+for number in range(400):
+    with contextlib.suppress(Interrupted):
+        is_inside = True
+        signal.setitimer(signal.ITIMER_REAL, 0.0003 + number * 1e-6)
+        use()
+        is_inside = False
+    is_inside = False
+thread = threading.Thread(target=end, daemon=True)
+thread.start()
+thread.join(20)
+assert not thread.is_alive(), "a lock is taken by nobody"
+"""
+
+
 def line(number: object) -> bytes:
     """Return the line that holds *number*."""
     return f'{{"n":{number}}}\n'.encode()
@@ -301,6 +346,12 @@ class TestFlushAndClose:
         del background
 
         assert reference() is None
+
+    def test_a_signal_handler_that_raises(self, root: Path, run_python: Callable[..., str]) -> None:
+        """Wherever it interrupts the caller, the writer goes on, and others may append and flush."""
+        run_python(RAISING, str(root))
+
+        assert "last" == log_path("s", root).read_text().split("\n")[-2]
 
 
 class TestOverflow:
