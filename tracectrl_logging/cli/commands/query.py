@@ -22,7 +22,7 @@ from tracectrl_logging.cli.target import (
     make_file,
     write_file,
 )
-from tracectrl_logging.reader.ready import READY
+from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,7 +178,7 @@ def _write(asked: _Asked, form: str, file: IO[bytes]) -> int:
 
 
 def _write_json(rows: Rows, file: IO[bytes]) -> int:
-    from tracectrl_logging.reader.cells import converter, dumps, unique  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.sql.cells import converter, dumps, unique  # noqa: PLC0415 - as above
 
     columns = [
         (name, converter(form)) for name, form in zip(unique(rows.columns), rows.forms, strict=True)
@@ -195,7 +195,7 @@ def _write_csv(rows: Rows, file: IO[bytes]) -> int:
     import csv  # noqa: PLC0415 - one of several ways
     import io  # noqa: PLC0415 - as above
 
-    from tracectrl_logging.reader.cells import converter, text_of  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.sql.cells import converter, text_of  # noqa: PLC0415 - as above
 
     fit: Callable[[str], str] = str
     if file.isatty():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render.screen import Screen
-from tracectrl_logging.reader.cells import converter, text_of
+from tracectrl_logging.reader.sql.cells import converter, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.sql import Rows
 
 _MEASURED = 1000
+_MEASURED_CHARACTERS = 4_000_000
 _LEAST = 6
 _GAP = "  "
 _NUMBERS = frozenset(
@@ -53,7 +54,7 @@ class _Table:
         self._are_numbers = [form.id in _NUMBERS for form in rows.forms]
         self._is_cut = width is not None
         texts = (self._texts(row) for row in rows)
-        first = list(itertools.islice(texts, _MEASURED))
+        first = list(_first(texts))
         self.lines = itertools.chain(first, texts)
         self._is_empty = not first
         widths = [max(map(_cells, column)) for column in zip(self.titles, *first, strict=True)]
@@ -80,6 +81,16 @@ class _Table:
             for cell, size, is_number in zip(cells, self._widths, self._are_numbers, strict=True)
         ]
         return _GAP.join(parts).rstrip()
+
+
+def _first(texts: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield the rows that say how wide the columns are: not so many that they fill the memory."""
+    characters = 0
+    for cells in itertools.islice(texts, _MEASURED):
+        yield cells
+        characters += sum(map(len, cells))
+        if characters > _MEASURED_CHARACTERS:
+            return
 
 
 def _print_block(number: int, titles: list[str], cells: list[str], screen: Screen) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl_logging.cli.render.table import _fitted
-from tracectrl_logging.reader.ready import READY
+from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.reader.sqlfeed import SEPARATOR
+from tracectrl_logging.reader.sql.feed import SEPARATOR
 from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from tracectrl_logging.reader.model import Kind
@@ -65,6 +66,9 @@ TABLES: Final[dict[Kind, str]] = {"log": "logs", "span": "spans"}
 _PLACED: Final = frozenset({"session_id", "file"})
 _NO_KEY: Final = frozenset({"extras", "file"})
 
+_LINE: Final = "line"
+_MIB: Final = 1024 * 1024
+
 _NO_TEXT: Final = r"[\[{].*|true|false|[-+.0-9eE]+"
 """What a list, an object, a boolean or a number looks like as text."""
 
@@ -88,54 +92,32 @@ FROM (
 ) GROUP BY session_id"""  # noqa: S608 - of our own constants
 """The view of sessions in numbers."""
 
-# What would plan for empty tables, or would hide a column.
-_DISABLED: Final = (
-    "statistics_propagation,filter_pushdown,late_materialization,compressed_materialization,"
-    "join_filter_pushdown"
-)
 
+def planned_view(kind: Kind, source: str) -> str:
+    """Return the statement that creates a view which tells, when planned, what a query reads.
 
-def create_empty(con: Any) -> None:
-    """Create the tables without rows, for :func:`used_columns`."""
-    for kind, columns in COLUMNS.items():
-        body = ", ".join(f'"{name}" {form}' for name, form in columns.items())
-        con.execute(f"CREATE TABLE {TABLES[kind]} ({body})")
-    con.execute(SESSIONS)
-
-
-def drop_empty(con: Any) -> None:
-    """Undo :func:`create_empty`."""
-    con.execute("DROP VIEW sessions")
-    for table in TABLES.values():
-        con.execute(f"DROP TABLE {table}")
-
-
-def used_columns(con: Any, sql: str) -> dict[Kind, set[str]] | None:
-    """Return which columns of which tables the query *sql* reads; ``None`` where that is not known.
-
-    Raises:
-        duckdb.Error: the query is wrong.
+    It has a column of its own for each of the table's, and reads a pipe as the true view does: of
+    that the planner knows nothing, so it leaves out what the query does not use, and that alone.
     """
-    con.execute(f"SET disabled_optimizers = '{_DISABLED}'")
-    try:
-        nodes = plan_of(con, sql)
-    finally:
-        con.execute("RESET disabled_optimizers")
-    if nodes is None or any(node["name"] == "EMPTY_RESULT" for node in nodes):
+    names = {_LINE: "VARCHAR", **dict.fromkeys(COLUMNS[kind], "VARCHAR")}
+    fields = ", ".join(f"{kind}_{name}: 'VARCHAR'" for name in names)
+    taken = ", ".join(f'{kind}_{name}::{form} AS "{name}"' for name, form in COLUMNS[kind].items())
+    return (
+        f"CREATE VIEW {TABLES[kind]} AS SELECT {taken} FROM {_reader(source, fields, _MIB)} "  # noqa: S608
+        f"WHERE {kind}_{_LINE} IS NOT NULL"
+    )
+
+
+def used_columns(nodes: list[dict[str, Any]]) -> dict[Kind, set[str]] | None:
+    """Return which columns of which tables a query reads whose plan has the operators *nodes*.
+
+    Returns:
+        ``None`` where that is not known.
+    """
+    if any(node["name"] == "EMPTY_RESULT" for node in nodes):
         return None
     used: dict[Kind, set[str]] = {}
-    for node in nodes:
-        info = node.get("extra_info") or {}
-        table = info.get("Table")
-        if table is None:
-            continue
-        kind = _kind_of(table)
-        if kind is None:
-            return None
-        listed = info.get("Projections", [])
-        names = {_column(text) for text in ([listed] if isinstance(listed, str) else listed)}
-        if not names <= COLUMNS[kind].keys():
-            return None
+    for kind, names in _reads(nodes):
         used.setdefault(kind, set()).update(names)
     return used
 
@@ -179,14 +161,11 @@ def view(
         for name, form in COLUMNS[kind].items()
     ]
     good = "json_valid(line)" if careful else "true"
-    reader = (
-        f"read_csv('{source}', columns={{{placed}line: 'VARCHAR'}}, auto_detect=false, header=false, "
-        f"delim='{SEPARATOR.decode()}', quote='', escape='', compression='none', "
-        f"max_line_size={max_line_bytes}, buffer_size={max_line_bytes})"
-    )
+    line = f"{kind}_{_LINE}"
+    reader = _reader(source, f"{placed}{line}: 'VARCHAR'", max_line_bytes)
     # A line that is no object is for the careful way to find and to leave out.
     checked = (
-        f"SELECT * FROM {reader} WHERE CASE WHEN line IS NULL OR NOT {good} THEN false "  # noqa: S608
+        f"SELECT *, {line} AS line FROM {reader} WHERE CASE WHEN line IS NULL OR NOT {good} THEN false "  # noqa: S608
         "WHEN json_type(line) = 'OBJECT' THEN true ELSE error('not a JSON object') END"
     )
     taken = f"*, json_extract_string(line, [{paths}]) AS texts" if keys else "*"
@@ -199,14 +178,12 @@ def empty_view(kind: Kind) -> str:
     return f"CREATE VIEW {TABLES[kind]} AS SELECT {fields} WHERE false"
 
 
-def reads_once(nodes: list[dict[str, Any]], feeds: int) -> bool:
-    """Tell whether a plan reads each of so many pipes once, as it must: nothing is in it twice."""
-    reads = 0
-    for node in nodes:
-        if node["name"].startswith("REC"):  # a recursive query runs parts of itself again
-            return False
-        reads += "READ_CSV" in (node["name"], (node["extra_info"] or {}).get("Function"))
-    return reads <= feeds
+def reads_once(nodes: list[dict[str, Any]]) -> bool:
+    """Tell whether a plan reads each pipe once, as it must: nothing is in it twice."""
+    if any(node["name"].startswith("REC") for node in nodes):  # runs parts of itself again
+        return False
+    kinds = [kind for kind, _ in _reads(nodes)]
+    return len(kinds) == len({*kinds})
 
 
 def load(con: Any, kind: Kind) -> None:
@@ -255,11 +232,23 @@ def _exception_keys() -> tuple[str, ...]:
     return ("type", "message", "stacktrace")
 
 
-def _kind_of(table: str) -> Kind | None:
-    name = table.rpartition(".")[2]
-    return next((kind for kind, known in TABLES.items() if known == name), None)
+def _reads(nodes: list[dict[str, Any]]) -> Iterator[tuple[Kind, set[str]]]:
+    """Yield the table and the columns of each operator that reads a pipe."""
+    for node in nodes:
+        info = node["extra_info"] or {}
+        if "READ_CSV" not in (node["name"], info.get("Function")):
+            continue
+        listed = info.get("Projections", [])
+        names = [text.strip('"') for text in ([listed] if isinstance(listed, str) else listed)]
+        for kind in TABLES:
+            if f"{kind}_{_LINE}" in names:
+                own = {name.removeprefix(f"{kind}_") for name in names}
+                yield kind, own & COLUMNS[kind].keys()
 
 
-def _column(text: str) -> str:
-    """Return the column of a projection, of which a part may be meant: ``exception.type``."""
-    return text.partition(".")[0].strip('"')
+def _reader(source: str, fields: str, line_bytes: int) -> str:
+    return (
+        f"read_csv({literal(source)}, columns={{{fields}}}, auto_detect=false, header=false, "
+        f"delim='{SEPARATOR.decode()}', quote='', escape='', compression='none', "
+        f"max_line_size={line_bytes}, buffer_size={line_bytes})"
+    )

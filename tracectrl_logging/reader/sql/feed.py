@@ -30,7 +30,7 @@ from tracectrl_logging.reader.files.listing import SessionFiles, StoredName, suf
 from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
 from tracectrl_logging.reader.files.probe import names_in
 from tracectrl_logging.reader.model import Damage
-from tracectrl_logging.reader.sqllines import (
+from tracectrl_logging.reader.sql.passing import (
     NeedsCareError,
     TooLongError,
     acceptable,
@@ -62,7 +62,6 @@ class Feed:
     Args:
         root: the trace directory.
         kind: log lines or spans.
-        with_place: put the file's name and the session's ID, as JSON, in front of each line.
         careful: parse each line; a damaged one is reported and left out. Otherwise damage is the
             database's to find, and :class:`NeedsCareError` is the failure where it could not.
         max_line_bytes: the length of the longest line that is passed on.
@@ -76,7 +75,6 @@ class Feed:
         kind: Kind,
         report: Report,
         *,
-        with_place: bool,
         careful: bool,
         max_line_bytes: int,
         skips_long: bool = False,
@@ -84,7 +82,9 @@ class Feed:
         self.failure: Exception | None = None
         """Why what was written is not all."""
         self._root, self._kind, self._report = root, kind, report
-        self._with_place, self._careful = with_place, careful
+        self.with_place = False
+        """Whether the file's name and the session's ID, as JSON, stand in front of each line."""
+        self._careful = careful
         self._max_line_bytes, self._skips_long = max_line_bytes, skips_long
         self.fd, self._target = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
@@ -201,7 +201,7 @@ class Feed:
 
     def _lines(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
         blocks = self._parsed(file, stem, 0) if self._careful else self._unparsed(file, stem, size)
-        if not self._with_place:
+        if not self.with_place:
             yield from blocks
             return
         place = SEPARATOR.join(

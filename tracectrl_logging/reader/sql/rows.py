@@ -1,0 +1,71 @@
+"""What a query answers: rows, the types of their columns, or the error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
+
+    from typing_extensions import Self
+
+DEFAULT_MEMORY_MB: Final = 100
+"""The memory, in MB, that DuckDB may use; what needs more goes to a temporary directory."""
+
+
+class QueryError(ValueError):
+    """The SQL is wrong, or could not be run; the message is one line."""
+
+
+class Form(NamedTuple):
+    """The type of a column: its text as DuckDB writes it, its class, the types that it is made of."""
+
+    text: str
+    id: str
+    children: tuple[tuple[str, Form], ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Rows:
+    """The rows of an answer, as an iterator of tuples; read once.
+
+    DuckDB's types are Python's: timestamps are aware and in UTC, JSON is text.
+    """
+
+    def __init__(
+        self,
+        columns: list[tuple[str, Form]],
+        rows: Iterator[tuple[Any, ...]],
+        end: Callable[[], None],
+    ) -> None:
+        self.columns = tuple(name for name, _ in columns)
+        """The names of the columns."""
+        self.types = tuple(str(form) for _, form in columns)
+        """Their types, as DuckDB writes them."""
+        self.forms = tuple(form for _, form in columns)
+        """Their types, taken apart."""
+        self._rows = rows
+        self._end = end
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """Return the rows themselves."""
+        return self
+
+    def __next__(self) -> tuple[Any, ...]:
+        """Return the next row."""
+        return next(self._rows)
+
+    def __enter__(self) -> Self:
+        """Return the rows; leaving the block closes them."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self.close()
+
+    def close(self) -> None:
+        """End the query, where it has not ended."""
+        self._end()
