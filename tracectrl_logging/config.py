@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import structlog
-
-from tracectrl._json import safe_repr
 from tracectrl._service import service_name as known_service_name
 from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
-from tracectrl_logging.console import ConsoleFormatter
+from tracectrl_logging import structlog_chain
+from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
 from tracectrl_logging.formatter import SessionJsonFormatter
 from tracectrl_logging.handler import SessionFileHandler
-from tracectrl_logging.processor import add_session_context
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from structlog.typing import EventDict, WrappedLogger
     from typing_extensions import Self
 
     from tracectrl.files.background import Overflow
@@ -138,7 +133,7 @@ def configure(
     )
     handlers: list[logging.Handler] = [handler]
     if console is not None:
-        stream = logging.StreamHandler(sys.stderr)
+        stream = ConsoleHandler()
         kind = ConsoleFormatter if console == "text" else SessionJsonFormatter
         stream.setFormatter(kind(service_name=service, redact=redact))
         handlers.append(stream)
@@ -156,7 +151,7 @@ def configure(
         configuration = Configuration([])
         try:
             _wire_logging(handlers, number, configuration.undo)
-            _wire_structlog(number, configuration.undo)
+            configuration.undo.append(structlog_chain.wire(number, redact))
             if spans:
                 # The SDK costs more to import than everything else here together.
                 from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
@@ -226,8 +221,7 @@ def dict_config(
         formatter = "console.ConsoleFormatter" if console == "text" else "SessionJsonFormatter"
         config["formatters"] = {"console": {"()": f"tracectrl_logging.{formatter}", **shared}}
         config["handlers"]["console"] = {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stderr",
+            "class": "tracectrl_logging.console.ConsoleHandler",
             "formatter": "console",
         }
         config["root"]["handlers"].append("console")
@@ -261,7 +255,13 @@ def _wire_logging(
 
         undo.append(remove)
     root.setLevel(level)
-    undo.append(lambda: root.setLevel(before))
+    in_force = root.level
+
+    def put_back() -> None:
+        if root.level == in_force:  # else somebody has chosen another since
+            root.setLevel(before)
+
+    undo.append(put_back)
 
 
 def _add_handler(logger: logging.Logger, handler: logging.Handler) -> None:
@@ -272,53 +272,8 @@ def _add_handler(logger: logging.Logger, handler: logging.Handler) -> None:
         logger.handlers.append(handler)
 
 
-def _wire_structlog(level: int, undo: list[Callable[[], object]]) -> None:
-    logger_class = logging.getLoggerClass()
-    before = structlog.get_config() if structlog.is_configured() else None
-
-    def put_back() -> None:
-        logging.setLoggerClass(logger_class)
-        if before is None:
-            structlog.reset_defaults()
-        else:
-            structlog.configure(**before)
-
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, add_session_context, _hand_over],
-        # structlog knows the usual levels; the logger behind it holds back what is in between.
-        wrapper_class=structlog.make_filtering_bound_logger(max(0, min(level // 10 * 10, 50))),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
-    undo.append(put_back)
-
-
 def _continue_environment(undo: list[Callable[[], object]]) -> None:
     scope = from_environment()
     if scope is not None:
         scope.__enter__()
         undo.append(lambda: scope.__exit__(None, None, None))
-
-
-class _Event(dict[str, Any]):
-    """An event dict that reads well where a handler of somebody else makes text of it."""
-
-    def __str__(self) -> str:
-        rest = " ".join(
-            f"{key}={safe_repr(value)}" for key, value in self.items() if key not in _SAID
-        )
-        return f"{self.get('event', '')} {rest}".rstrip()
-
-
-_SAID = ("event", "exc_info", "stack_info")
-
-
-def _hand_over(
-    logger: WrappedLogger, method_name: str, event_dict: EventDict
-) -> tuple[tuple[EventDict], dict[str, Any]]:
-    args, kwargs = structlog.stdlib.ProcessorFormatter.wrap_for_formatter(
-        logger, method_name, _Event(event_dict)
-    )
-    # On the record, too: for handlers of others, and for a queue on the way.
-    said = {key: event_dict[key] for key in _SAID[1:] if key in event_dict}
-    return args, {**kwargs, **said}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
 from tracectrl.session import UNKNOWN
+from tracectrl_logging import stderr
 from tracectrl_logging.line import LINE_KEYS, Rows
 
 if TYPE_CHECKING:
@@ -50,6 +51,25 @@ class ConsoleFormatter(logging.Formatter):
         if "stack" in row:
             text += "\n" + row["stack"]
         return escaped(text)
+
+
+class ConsoleHandler(logging.Handler):
+    """Shows each record on ``sys.stderr``, whichever stream that is when the record comes.
+
+    A standard error that is closed, gone, or logs what is written to it raises nothing; see
+    :mod:`tracectrl_logging.stderr`.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show *record*, unless it is what standard error makes of a record that is being shown."""
+        if stderr.is_writing():
+            if stderr.is_echo(record):
+                stderr.remember_echo()
+            return
+        try:
+            stderr.show(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - logging never raises into the application
+            stderr.report()
 
 
 def escaped(text: str) -> str:

@@ -19,7 +19,8 @@ import orjson
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp, timestamp_ns
 from tracectrl.redaction import LEAVES
 from tracectrl.session import UNKNOWN
-from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST
+from tracectrl_logging.event_record import KEPT, STAMP
+from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST, stamp_at
 from tracectrl_logging.line import LINE_KEYS, SPECIAL_KEYS, Rows, level_of, logger_name
 from tracectrl_logging.stamp import STAMP_KEYS, Stamp, stamp
 
@@ -34,7 +35,7 @@ _get_message = _Record.getMessage
 
 # What an extra cannot be called, on a record that goes the short way; and what is none, since it
 # says what the record says otherwise.
-_TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS}) - {*STAMP_KEYS, "message", "asctime"}
+_TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS, STAMP, KEPT}) - {*STAMP_KEYS, "message", "asctime"}
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
 _NOBODY = object()
 
@@ -72,7 +73,7 @@ class Encoder:
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
 
-    def parts(self, record: logging.LogRecord, *, lasting: bool = False) -> Parts | None:  # noqa: C901 - one call
+    def parts(self, record: logging.LogRecord, *, lasting: bool = False) -> Parts | None:  # noqa: C901, PLR0911, PLR0912 - one call
         """Return what :meth:`line` makes the line of *record* from; ``None`` where that is not plain.
 
         Secrets are left out. Where the line is made later, on another thread perhaps, ask for what is
@@ -94,6 +95,8 @@ class Encoder:
         args = fields["args"]
         if args:
             message = message % args
+        if message[:1] == "{":
+            return None  # JSON, perhaps, whose keys become the line's
         ids = stamp()
         names = [*fields]
         extras = {}
@@ -106,7 +109,11 @@ class Encoder:
             redact = self._redact
             looks = lasting or redact is not None
             is_clean = True
-            for name in names[RECORD_COUNT:]:
+            added = names[RECORD_COUNT:]
+            if added and added[0] == STAMP:
+                ids = stamp_at(fields)
+                del added[0]
+            for name in added:
                 if name in known:
                     extras[name] = value = fields[name]
                     if looks and type(value) not in LEAVES:

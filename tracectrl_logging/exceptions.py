@@ -53,8 +53,12 @@ def of_text(text: str) -> dict[str, Any]:
 def of_structlog(rendered: object) -> dict[str, Any] | None:
     """Return the ``exception`` of an event's ``exception`` key.
 
-    That is the text of structlog's ``format_exc_info``, or the list of ``dict_tracebacks``.
+    That is the text of structlog's ``format_exc_info``, the list of ``dict_tracebacks``, or what
+    these functions return.
     """
+    if isinstance(rendered, dict):
+        is_ours = [*rendered] == ["type", "message", "stacktrace"]
+        return rendered if is_ours and all(type(it) is str for it in rendered.values()) else None
     if isinstance(rendered, str):
         return of_text(rendered) if rendered else None
     if not (isinstance(rendered, list) and rendered):

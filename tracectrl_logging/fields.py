@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import safe_repr
+from tracectrl_logging.event_record import STAMP, kept_names
 from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import SPAN_KEYS, STAMP_KEYS, stamp
+from tracectrl_logging.stamp import SPAN_KEYS, STAMP_KEYS, Stamp, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +40,27 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     # A record sets its own attributes first, in one order; a subclass may do otherwise.
     if names[:RECORD_COUNT] == _OWN:
         del names[:RECORD_COUNT]
+    keys = kept_names(fields)
     return {
-        name: fields[name]
+        keys.get(name, name): fields[name]
         for name in names
         if name not in _NO_EXTRAS and str(name)[:1] != "_"  # extra={1: 2} is a dict, too
     }
+
+
+def stamp_at(fields: Mapping[str, Any]) -> Stamp:
+    """Return the stamp of the call that the record with these *fields* is of, else the present one.
+
+    Records of structlog's events bring theirs along.
+    """
+    if STAMP not in fields:
+        return stamp()
+    kept = fields[STAMP]
+    if type(kept) is Stamp:
+        return kept
+    if not isinstance(kept, dict):  # somebody's own attribute
+        return stamp()
+    return Stamp({key: kept[key] for key in STAMP_KEYS if isinstance(kept.get(key), str)})
 
 
 def stamp_of(fields: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -53,7 +70,7 @@ def stamp_of(fields: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]
     of the span go together. Keys of the span that hold something else than such an ID come second:
     they are extras.
     """
-    present = stamp()
+    present = stamp_at(fields)
     if (  # the very strings that are being stamped now: nothing to check
         len(present) == len(STAMP_KEYS)
         and fields.get("session_id") is present["session_id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tracectrl_logging.event_record import STAMP, keep_event
 from tracectrl_logging.stamp import STAMP_KEYS, stamp
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class SessionContextFilter(logging.Filter):
 
     Put it on a handler: a filter on a logger does not see the records of the loggers below it. With
     a queue between, put it on the ``QueueHandler``: the listener's thread is in nobody's session.
-    What an earlier filter or ``extra=`` has set stays.
+    What an earlier filter or ``extra=`` has set stays. There, too, an event dict that structlog's
+    ``wrap_for_formatter`` put on the record is given a text that says all of it, as JSON.
 
     Args:
         default: what an ID that does not exist becomes; for text formats, ``"-"`` perhaps.
@@ -46,11 +48,14 @@ class SessionContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp *record*; every record passes."""
         fields = record.__dict__
+        if type(fields["msg"]) is dict:
+            keep_event(record)
         if not (
             "session_id" in fields
             or "trace_id" in fields
             or "span_id" in fields
             or "trace_flags" in fields
+            or STAMP in fields
         ):
             complete = stamp().complete
             if complete is not None:
@@ -61,7 +66,8 @@ class SessionContextFilter(logging.Filter):
                     fields["trace_flags"],
                 ) = complete
                 return True
-        self._fill(fields, stamp())
+        kept = fields.get(STAMP)
+        self._fill(fields, kept if isinstance(kept, dict) else stamp())
         return True
 
     def _fill(self, fields: dict[str, Any], ids: Mapping[str, str]) -> None:

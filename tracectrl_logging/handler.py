@@ -12,9 +12,12 @@ from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
 from tracectrl.session import UNKNOWN
 from tracectrl_logging.encode import Encoder, made_anew
+from tracectrl_logging.event_record import restored
 from tracectrl_logging.fields import stamp_of
 from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.rendered import as_line
+from tracectrl_logging.stderr import is_echo, is_writing, writing
+from tracectrl_logging.stderr import threads as echoing
 from tracectrl_logging.writer import open_writer
 
 if TYPE_CHECKING:
@@ -99,6 +102,7 @@ class SessionFileHandler(logging.Handler):
             overflow=overflow,
         )
         self._missed = self._writer.missed
+        self._raw = 0
         self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
@@ -124,7 +128,7 @@ class SessionFileHandler(logging.Handler):
             passed: Any = self.filter(record)
         except Exception:  # noqa: BLE001 - a filter is the user's code
             missed = self._missed
-            missed += ONE
+            missed += ONE  # what is not filtered is not written: the filter may be there to mask
             self._tell_of(record)
             return False
         if passed:  # since Python 3.12 a filter may answer with another record
@@ -134,8 +138,10 @@ class SessionFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append *record* to its session's file; a failure counts and goes to :meth:`handleError`."""
         try:
+            if echoing and is_echo(record):
+                return
             if self.formatter is not None:
-                sid, line = self._formatted(self.formatter.format(record), record)
+                sid, line = self._formatted(self.formatter.format(restored(record)), record)
             else:
                 later = self._later
                 if later is not None:
@@ -146,14 +152,41 @@ class SessionFileHandler(logging.Handler):
                         later.append(None, parts, parts)
                         return
                 sid, line = self._encoder.record(record)
-            self._writer.append(sid, line, record)
-        except Exception:  # noqa: BLE001 - logging never raises into the application
+        except Exception as trouble:  # noqa: BLE001 - logging never raises into the application
             missed = self._missed
             missed += ONE  # first, and by no call: there may be no stack left for one
-            try:  # noqa: SIM105 - suppress() is a call, too
+            try:
                 self._tell_of(record)
+                self._write_raw(record, trouble)
             except Exception:  # noqa: BLE001, S110 - no stack for that either
                 pass
+            return
+        try:
+            self._writer.append(sid, line, record)
+        except Exception:  # noqa: BLE001
+            missed = self._missed
+            missed += ONE
+            try:  # noqa: SIM105 - suppress() is a call, too
+                self._tell_of(record)
+            except Exception:  # noqa: BLE001, S110
+                pass
+
+    def _write_raw(self, record: logging.LogRecord, trouble: Exception) -> None:
+        """Write what *record* was made from, which *trouble* kept from being formatted."""
+        if isinstance(trouble, RecursionError):
+            return  # there may be no stack left for it
+        row = self._encoder.rows.of_failed(record)
+        line = encode_line(row)
+        with contextlib.suppress(IndexError):
+            self._missed.pop()  # it is not missing: it is raw
+        if self._writer.append(row["session_id"], line, record):
+            self._raw += 1
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Report the exception being handled on stderr, as logging does; not what stderr logs then."""
+        if not is_writing():
+            with writing():
+                super().handleError(record)
 
     def _tell_of(self, record: logging.LogRecord) -> None:
         """Hand *record* and the exception to :meth:`handleError`, whose stderr may be closed."""
@@ -171,8 +204,11 @@ class SessionFileHandler(logging.Handler):
 
     @property
     def lost(self) -> int:
-        """How many records were dropped or could not be written so far."""
-        return self._writer.lost
+        """How many records were dropped, could not be written, or were written raw so far.
+
+        A record is written raw, its message and arguments as they are, where its formatting fails.
+        """
+        return self._writer.lost + self._raw
 
     def flush(self) -> None:
         """Wait until the writer thread has written what it was given (background mode)."""

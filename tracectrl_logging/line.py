@@ -13,13 +13,15 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from tracectrl._json import safe_repr, timestamp
+from tracectrl._json import encode_line, safe_repr, timestamp
 from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
 from tracectrl.session import UNKNOWN
 from tracectrl_logging import exceptions
-from tracectrl_logging.fields import extras_of, stamp_of
+from tracectrl_logging.event_record import KEPT, restored, unfolded
+from tracectrl_logging.fields import extras_of, stamp_at, stamp_of
 from tracectrl_logging.filter import ABSENT
+from tracectrl_logging.rendered import json_object
 from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
 
 if TYPE_CHECKING:
@@ -53,6 +55,16 @@ _LEVEL_OF_METHOD = {
     "msg": "INFO",
     "log": "INFO",
 }
+_LEVEL_NAMES = ("level", "levelname", "severity", "log.level")
+_SAID_BY_ROW = (
+    ("logger", "logger"),
+    ("name", "logger"),
+    ("log.logger", "logger"),
+    ("service", "service"),
+    *((key, key) for key in STAMP_KEYS),
+)
+"""The keys of a JSON message that are left out where they say what a key of the row does."""
+
 _get_message = logging.LogRecord.getMessage
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
@@ -76,22 +88,39 @@ class Rows:
         Raises:
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
         """
+        if "_logger" in record.__dict__:
+            record = restored(record)
         msg: Any = record.msg
+        fields = record.__dict__
         if type(msg) is str:
             plain = not record.args and type(record).getMessage is _get_message
-            row = self._row(record, msg if plain else record.getMessage())
+            text = msg if plain else record.getMessage()
         elif isinstance(msg, dict):
-            fields = record.__dict__
             if "_logger" in fields and "_name" in fields:  # structlog's wrap_for_formatter
                 return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
             return self._of_dict(record, dict(msg))
         else:
-            row = self._row(record, record.getMessage() if record.args else self._text(msg))
+            text = record.getMessage() if record.args else self.text(msg)
+        exception = None
+        if KEPT in fields:
+            text, exception = unfolded(text, fields)
+        row = self._row(record, text)
+        said = self._said(row)
         if record.exc_info or record.exc_text:
             _add_exception(row, record.exc_info, record.exc_text)
-        if record.stack_info:
+        self._finish(row, exception, record.stack_info, said)
+        self._add_record_extras(row, record, said)
+        return row
+
+    def of_failed(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the row of a *record* whose formatting fails: the raw message, and its arguments."""
+        row = self._row(record, self.text(record.msg))
+        if record.exc_info or record.exc_text:
+            _add_exception(row, record.exc_info, record.exc_text)
+        if isinstance(record.stack_info, str):
             row["stack"] = record.stack_info
-        self._add_record_extras(row, record)
+        args: Any = record.args
+        self._add_record_extras(row, record, {"args": args} if args else {})
         return row
 
     def of_text(self, text: str, record: logging.LogRecord) -> dict[str, Any]:
@@ -116,13 +145,13 @@ class Rows:
         if "session_id" in event or "trace_id" in event:
             own = {key: event.pop(key) for key in (*STAMP_KEYS, ABSENT) if key in event}
         if not SPECIAL_KEYS.isdisjoint(event):
-            return self._of_special_event(logger, method, self._text(text), event, own)
+            return self._of_special_event(logger, method, self.text(text), event, own)
         ids, strange = stamp_of(own) if own else (stamp(), None)
         row = {
             "timestamp": timestamp(time.time()),
             "level": level_of(method),
             "logger": logger_name(logger),
-            "message": text if type(text) is str else self._text(text),
+            "message": text if type(text) is str else self.text(text),
             "session_id": UNKNOWN,
             **ids,
             **self.service,
@@ -165,11 +194,12 @@ class Rows:
             "logger": record.name,
             "message": message,
             "session_id": UNKNOWN,
-            **(stamp_of(fields)[0] if is_stamped(fields) else stamp()),
+            **(stamp_of(fields)[0] if is_stamped(fields) else stamp_at(fields)),
             **self.service,
         }
 
-    def _text(self, message: Any) -> str:
+    def text(self, message: Any) -> str:
+        """Return the text of *message*, which may be any object; secrets in it are left out."""
         if isinstance(message, str):
             return message
         if self.redact is not None:
@@ -179,8 +209,53 @@ class Rows:
         except Exception:  # noqa: BLE001 - an event may be any object
             return safe_repr(message)
 
-    def _add_record_extras(self, row: dict[str, Any], record: logging.LogRecord) -> None:
-        extras = extras_of(record)
+    def _said(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of the JSON object that is the message of *row*, if it is one.
+
+        The message becomes what the object says is its; a key that says what the row does is left
+        out. An ID in it, which may come from anywhere, decides nothing.
+        """
+        text = row["message"]
+        said = json_object(text) if text[:1] == "{" else None
+        if not said:
+            return {}
+        for key in ("message", "event", "msg"):
+            if key in said:
+                row["message"] = self.text(said.pop(key))
+                break
+        else:
+            if self.redact is not None and (clean := self.redact(said)) != said:
+                row["message"] = encode_line(clean)[:-1].decode()
+        event_time(said)
+        for key in _LEVEL_NAMES:
+            if isinstance(said.get(key), str) and level_of(said[key].lower()) == row["level"]:
+                del said[key]
+        for key, own in _SAID_BY_ROW:
+            if key in said and own in row and said[key] == row[own]:
+                del said[key]
+        return said
+
+    def _finish(
+        self,
+        row: dict[str, Any],
+        exception: dict[str, Any] | None,
+        stack: str | None,
+        said: dict[str, Any],
+    ) -> None:
+        """Add what *row* lacks: *exception* and *stack*, or those that its message *said*."""
+        if exception is None and said and "exception" not in row:
+            exception = _taken_exception(said)
+        if exception is not None:
+            row.setdefault("exception", exception)
+        if not stack and isinstance(said.get("stack"), str):
+            stack = said.pop("stack")
+        if stack:
+            row["stack"] = stack
+
+    def _add_record_extras(
+        self, row: dict[str, Any], record: logging.LogRecord, said: dict[str, Any] | None = None
+    ) -> None:
+        extras = {**said, **extras_of(record)} if said else extras_of(record)
         if is_stamped(record.__dict__):
             extras.update(stamp_of(record.__dict__)[1])
         if extras:
@@ -188,7 +263,7 @@ class Rows:
 
     def _of_dict(self, record: logging.LogRecord, msg: dict[str, Any]) -> dict[str, Any]:
         text = msg.pop("message") if "message" in msg else msg.pop("event", "")
-        row = self._row(record, self._text(text))
+        row = self._row(record, self.text(text))
         exc_info = msg.pop("exc_info", None)
         _add_exception(
             row, exc_info or record.exc_info if _is_flag(exc_info) else exc_info, record.exc_text
@@ -206,7 +281,7 @@ class Rows:
         record: logging.LogRecord | None = event.pop("_record") if is_records else None
         event.pop("_from_structlog", None)
         own.update((key, event.pop(key)) for key in (*STAMP_KEYS, ABSENT) if key in event)
-        exc_info, exc_text = event.pop("exc_info", None), None
+        exc_info, exc_text, folded = event.pop("exc_info", None), None, None
         extras: dict[str, Any] = {}
         if record is not None:
             fields = record.__dict__
@@ -215,7 +290,8 @@ class Rows:
             if _is_flag(exc_info):
                 exc_info = record.exc_info or exc_info
             extras = extras_of(record)
-        time_text = _event_time(event)
+            text, folded = unfolded(text, fields)
+        time_text = event_time(event)
         level, name = _event_level(event, method), _event_logger(event, logger)
         if record is not None:  # it knows better
             time_text, level, name = timestamp(record.created), record.levelname, record.name
@@ -236,6 +312,7 @@ class Rows:
             del event["exception"]
             row["exception"] = rendered
         _add_exception(row, exc_info, exc_text)
+        said = {} if record is None else self._said(row)
         stack = event.pop("stack_info", None)
         if isinstance(event.get("stack"), str):
             stack = event.pop("stack")
@@ -243,9 +320,8 @@ class Rows:
             stack = record.stack_info
         elif stack is True:
             stack = exceptions.stack()
-        if isinstance(stack, str):
-            row["stack"] = stack
-        self.add_extras(row, {**extras, **event, **strange})
+        self._finish(row, folded, stack if isinstance(stack, str) else None, said)
+        self.add_extras(row, {**said, **extras, **event, **strange})
         return row
 
 
@@ -255,6 +331,19 @@ def _add_exception(row: dict[str, Any], exc_info: object, exc_text: str | None) 
         exception = exceptions.of_text(exc_text)
     if exception is not None:
         row["exception"] = exception
+
+
+def _taken_exception(said: dict[str, Any]) -> dict[str, Any] | None:
+    """Take the exception that a JSON object speaks of, in the forms that are known."""
+    exception = exceptions.of_structlog(said.get("exception"))
+    if exception is not None:
+        del said["exception"]
+        return exception
+    text = said.get("exc_info")  # python-json-logger's
+    if isinstance(text, str) and text:
+        del said["exc_info"]
+        return exceptions.of_text(text)
+    return None
 
 
 def _is_flag(exc_info: object) -> bool:
@@ -272,7 +361,7 @@ def logger_name(logger: object) -> str:
     return name if isinstance(name, str) and name else "root"
 
 
-def _event_time(event: dict[str, Any]) -> str | None:
+def event_time(event: dict[str, Any]) -> str | None:
     """Take the time of TimeStamper, in its usual forms; another form stays in the event."""
     value = event.get("timestamp")
     text: str | None = None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
-import traceback
 from typing import TYPE_CHECKING
 
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
 from tracectrl.session import UNKNOWN
+from tracectrl_logging import stderr
 from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line
 from tracectrl_logging.stamp import stamp
@@ -38,6 +36,9 @@ class SessionFileLogger:
 
     __slots__ = ("_cleaned", "_missed", "_writer", "name")
 
+    disabled = False
+    """As a logger of the standard library says it, for structlog's ``filter_by_level``."""
+
     def __init__(
         self, writer: Sink | Background, name: str, cleaned: Cleaned | None = None
     ) -> None:
@@ -60,6 +61,14 @@ class SessionFileLogger:
                 report()
             except Exception:  # noqa: BLE001, S110 - no stack for that either
                 pass
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: ARG002, N802 - logging's name
+        """Tell structlog's ``filter_by_level`` that every *level* is written."""
+        return True
+
+    def getEffectiveLevel(self) -> int:  # noqa: N802 - logging's name
+        """Return the level from which on lines are written: all of them are."""
+        return logging.NOTSET
 
     def _text_line(self, method: str, rendered: str | bytes, sid: str) -> bytes:
         text = rendered if isinstance(rendered, str) else rendered.decode("utf-8", "replace")
@@ -153,7 +162,4 @@ class SessionFileLoggerFactory:
 
 def report() -> None:
     """Print the exception being handled to stderr, as ``logging.Handler.handleError`` does."""
-    if logging.raiseExceptions and sys.stderr:
-        with contextlib.suppress(Exception):  # closed, or too narrow for the text
-            sys.stderr.write("--- Logging error ---\n")
-            traceback.print_exc(file=sys.stderr)
+    stderr.report()

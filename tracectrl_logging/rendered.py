@@ -41,6 +41,18 @@ def as_line(
     return encode_line(row if cleaned is None else cleaned(row)), _session_id(row)
 
 
+def json_object(text: str | bytes | bytearray) -> dict[str, Any] | None:
+    """Return the object that *text* is the JSON of, if it is; integers keep all their digits."""
+    text = text.strip()
+    if text[:1] not in ("{", b"{") or text[-1:] not in ("}", b"}"):
+        return None
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
 def _session_id(row: dict[str, Any]) -> str | None:
     sid = row.get("session_id")
     return sid if isinstance(sid, str) and sid else None

@@ -40,6 +40,10 @@ class Stamp(dict[str, str]):
         self.complete = values if len(values) == len(STAMP_KEYS) else None
         self.encoded = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A record that goes to another process takes a dict along: who reads it may not know us."""
+        return dict, (dict(self),)
+
 
 _NONE = Stamp({})
 _MAX_KEPT = 1024

@@ -321,8 +321,7 @@ def test_foreign_handler_of_structlog_events(root: Path) -> None:
     configure(root, console=None, spans=False)
     structlog.get_logger("a").info("hello", x=1)
     structlog.get_logger("a").info("hello", x=Bad())
-    assert "hello x=1" == texts[0]
-    assert texts[1].startswith("hello x=")
+    assert ["hello", "hello"] == texts
 
 
 def test_warnings(root: Path, lines: Lines) -> None:
@@ -669,5 +668,5 @@ def test_structlog_exception_reaches_foreign_handlers(root: Path) -> None:
         except LookupError:
             structlog.get_logger("a").exception("boom", x=1)
     logging.root.removeHandler(foreign)
-    assert "boom x=1" == stream.getvalue().splitlines()[0]
+    assert "boom" == stream.getvalue().splitlines()[0]
     assert "LookupError" == stream.getvalue().splitlines()[-1]

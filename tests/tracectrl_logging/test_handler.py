@@ -249,14 +249,17 @@ def test_symbolic_link_is_not_followed(
 
 def test_wrong_arguments_go_to_handle_error(
     logger: logging.Logger,
+    handler: SessionFileHandler,
     lines: Lines,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """``%d`` with a string is reported as logging does and counted, and never raised."""
-    logger.info("%d", "x")
+    """``%d`` with a string is reported as logging does, counted, and written as it is."""
+    logger.info("%d", "x", extra={"y": 1})
     logger.info("after")
-    assert ["after", "1 lines could not be written"] == messages(lines())
+    assert ["%d", "after"] == messages(lines())
+    assert {"args": ["x"], "y": 1} == {key: lines()[0][key] for key in list(lines()[0])[5:]}
+    assert 1 == handler.lost
     assert "--- Logging error ---" in capsys.readouterr().err
     monkeypatch.setattr(logging, "raiseExceptions", False)
     logger.info("%d", "x")
@@ -315,7 +318,7 @@ def test_filter_that_raises(
     lines: Lines,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A filter that raises is reported and counted, and never raised into the application."""
+    """A filter that raises, and may have been there to mask, is reported; the record is lost."""
 
     def broken(record: logging.LogRecord) -> bool:
         msg = f"cannot filter {record.getMessage()}"

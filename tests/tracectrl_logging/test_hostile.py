@@ -81,7 +81,7 @@ def test_secrets_in_what_others_rendered(root: Path) -> None:
 
 
 def test_a_stderr_that_is_closed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nowhere to report to; the application does not hear of it."""
+    """There is nowhere to report to; the losses are counted, and the application goes on."""
     handler = SessionFileHandler(root)
     closed = io.StringIO()
     closed.close()
@@ -90,7 +90,8 @@ def test_a_stderr_that_is_closed(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     handler.addFilter(lambda record: bool(record.missing))  # type: ignore[attr-defined]
     handler.handle(logging.makeLogRecord({"msg": "m"}))
 
-    assert [] == list(root.iterdir())
+    assert 1 == len((root / "unknown.logs.jsonl").read_text().splitlines())
+    assert 2 == handler.lost
 
 
 def test_an_event_key_that_only_looks_like_structlogs() -> None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import orjson
 import pytest
+import structlog
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+import tracectrl_logging
 from tracectrl import context
 from tracectrl.session import session
 
@@ -466,6 +468,82 @@ def test_dict_message_with_exc_info(
     assert ("one", "two") == (one["exception"]["message"], two["exception"]["message"])
     assert ["exception"] == list(one)[5:]
     assert ["exception", "stack"] == list(two)[5:]
+
+
+# --- JSON as the message --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "extras"),
+    [
+        ('{"event": "packed", "parcels": 3}', "packed", {"parcels": 3}),
+        ('{"message": "packed", "event": "e"}', "packed", {"event": "e"}),
+        ('{\n "msg": "packed", "big": 123456789012345678901234567890\n}', "packed", {"big": None}),
+        ('{"parcels": 3}', '{"parcels": 3}', {"parcels": 3}),
+        ('{"event": "e", "level": "info", "logger": "app"}', "e", {}),
+        ('{"event": "e", "level": "gold"}', "e", {"extra_level": "gold"}),
+        ('{"message": "m", "levelname": "INFO", "name": "app"}', "m", {}),
+        ('{"event": "e", "timestamp": "2026-01-01T00:00:00.000000Z"}', "e", {}),
+        ('{"event": "e", "session_id": "other"}', "e", {"extra_session_id": "other"}),
+        ("{}", "{}", {}),
+        ("{not json}", "{not json}", {}),
+        ('[{"event": "e"}]', '[{"event": "e"}]', {}),
+    ],
+)
+def test_json_message(
+    logger: logging.Logger,
+    lines: Callable[..., list[Row]],
+    text: str,
+    message: str,
+    extras: Row,
+) -> None:
+    """The keys of a JSON object that is the message are the line's; an ID in it decides nothing."""
+    if "big" in extras:
+        extras = {"big": str(123456789012345678901234567890)}
+    logger.info(text)
+    logger.info("%s", text)
+    with session("s1"):
+        logger.info(text)
+    for row in (*lines(), *lines("s1")):
+        assert (message, extras) == (row["message"], {key: row[key] for key in list(row)[5:]})
+
+
+def test_json_message_with_exception(
+    logger: logging.Logger, lines: Callable[..., list[Row]]
+) -> None:
+    """The exception that structlog or python-json-logger rendered within is the line's."""
+    text = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\nKeyError: 1'
+    logger.error(orjson.dumps({"event": "a", "exception": text, "stack": "Stack:"}).decode())
+    logger.error(orjson.dumps({"message": "b", "exc_info": text}).decode())
+    logger.error('{"event": "c", "exception": "x"}', exc_info=raised(ValueError("own")))
+    assert ["KeyError", "KeyError", "ValueError"] == [r["exception"]["type"] for r in lines()]
+    assert ["Stack:", None, None] == [row.get("stack") for row in lines()]
+    assert [[], [], ["extra_exception"]] == [
+        [key for key in row if key.startswith("extra_")] for row in lines()
+    ]
+
+
+def test_structlog_rendered_within(logger: logging.Logger, lines: Callable[..., list[Row]]) -> None:
+    """An event that structlog rendered as JSON before logging has its fields in the line."""
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    structlog.get_logger("app").warning("packed", parcels=3)
+    assert [("packed", "WARNING", 3)] == [
+        (row["message"], row["level"], row["parcels"]) for row in lines()
+    ]
+    del logger
+
+
+def test_json_message_with_secrets(root: Path, lines: Callable[..., list[Row]]) -> None:
+    """Secrets in a JSON message are left out, whether it names a message or not."""
+    handler = tracectrl_logging.SessionFileHandler(root, redact=["card"])
+    for text in ('{"event": "paid", "card": "4111"}', '{"card": "4111", "x": 1}'):
+        handler.handle(logging.makeLogRecord({"msg": text}))
+    handler.close()
+    assert ["[redacted]"] * 2 == [row["card"] for row in lines()]
+    assert "4111" not in str(lines())
 
 
 # --- whatever is logged ---------------------------------------------------------------------------
