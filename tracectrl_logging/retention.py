@@ -13,13 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from tracectrl.files.names import root_path
-from tracectrl.files.prune import prune
+from tracectrl.files.retention.prune import prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from tracectrl.files.prune import Pruned
+    from tracectrl.files.retention.prune import Pruned
 
 AGE_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 """Seconds in a unit of an age."""

@@ -28,7 +28,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.compress import compress
+from tracectrl.files.retention.compress import compress
 from tracectrl_logging import SessionFileHandler
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files import log_path
-from tracectrl.files.compress import compress
 from tracectrl.files.names import parse_name
-from tracectrl.files.prune import prune
+from tracectrl.files.retention.compress import compress
+from tracectrl.files.retention.prune import prune
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, UnknownSessionError, read, sessions
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
     from pathlib import Path
 
-    from tracectrl.files.compress import Compressed
-    from tracectrl.files.prune import Pruned
+    from tracectrl.files.retention.compress import Compressed
+    from tracectrl.files.retention.prune import Pruned
 
 PROCESSES = 10
 THREADS = 5

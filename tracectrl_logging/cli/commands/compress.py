@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tracectrl.errors import MissingExtraError
-from tracectrl.files.compress import compress as run
 from tracectrl.files.packed import DEFAULT_LEVEL, FORMATS, LEVELS
+from tracectrl.files.retention.compress import compress as run
 from tracectrl_logging.cli.common import (
     UnusableError,
     checked_root,
@@ -20,8 +20,8 @@ from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.outcome import Outcome, time_of
 
 if TYPE_CHECKING:
-    from tracectrl.files.compress import Compressed
     from tracectrl.files.packed import Format
+    from tracectrl.files.retention.compress import Compressed
 
 
 @click.command(short_help="Compress the files of sessions that nobody writes.")

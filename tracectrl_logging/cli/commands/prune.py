@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl.files.prune import prune as run
+from tracectrl.files.retention.prune import prune as run
 from tracectrl_logging.cli.common import (
     UnusableError,
     checked_root,
@@ -18,7 +18,7 @@ from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.outcome import Outcome, time_of
 
 if TYPE_CHECKING:
-    from tracectrl.files.prune import Pruned
+    from tracectrl.files.retention.prune import Pruned
 
 
 @click.command(short_help="Remove old sessions.")

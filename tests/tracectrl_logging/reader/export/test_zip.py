@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.files import log_path
-from tracectrl.files.compress import compress
+from tracectrl.files.retention.compress import compress
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader.export.zip import write_zip

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.compress import compress
-from tracectrl.files.prune import prune
+from tracectrl.files.retention.compress import compress
+from tracectrl.files.retention.prune import prune
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, Follower, follow
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES

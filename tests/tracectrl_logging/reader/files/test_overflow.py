@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tracectrl.exporter import FileSpanExporter
-from tracectrl.files.compress import compress
+from tracectrl.files.retention.compress import compress
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, UnknownSessionError, read, sessions

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path
-from tracectrl.files.compress import compress
+from tracectrl.files.retention.compress import compress
 from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler, reader

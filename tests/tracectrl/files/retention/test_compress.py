@@ -12,9 +12,9 @@ import pytest
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
-from tracectrl.files.compress import Compressed, CompressTotals, compress
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.files.prune import prune
+from tracectrl.files.retention.compress import Compressed, CompressTotals, compress
+from tracectrl.files.retention.prune import prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.hold import hold
-from tracectrl.files.idle import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
 from tracectrl.files.packed import FORMATS, packing, unpacked
+from tracectrl.files.retention.exclusive import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
 from tracectrl.files.stored import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def pack(
         packed: ``"gz"`` or ``"zst"``.
         level: how hard to compress.
         is_forgotten: some process has had it open for long without writing, and it has rested under
-            its name since (see :mod:`tracectrl.files.idle`). Else who has it open has just come.
+            its name since (see :mod:`tracectrl.files.retention.exclusive`). Else who has it open has just come.
 
     Returns:
         The sizes before and after.

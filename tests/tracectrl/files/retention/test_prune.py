@@ -12,7 +12,7 @@ import pytest
 
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import OVERFLOW_STEM, log_path
-from tracectrl.files.prune import Pruned, PruneTotals, prune
+from tracectrl.files.retention.prune import Pruned, PruneTotals, prune
 from tracectrl.middleware import SessionWSGIMiddleware
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler

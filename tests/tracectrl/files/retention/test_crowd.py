@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files.crowd import order
+from tracectrl.files.retention.crowd import order
 from tracectrl.files.stored import StoredSession
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from tracectrl.files.directory import Directory
-from tracectrl.files.idle import (
+from tracectrl.files.names import root_path
+from tracectrl.files.packed import DEFAULT_LEVEL, LEVELS, Format, require
+from tracectrl.files.retention.exclusive import (
     SETTLED_AFTER_S,
     BeingWrittenError,
     gripped,
     move_aside,
     remove_stale,
 )
-from tracectrl.files.names import root_path
-from tracectrl.files.pack import pack, refuse_linked
-from tracectrl.files.packed import DEFAULT_LEVEL, LEVELS, Format, require
+from tracectrl.files.retention.replacement import pack, refuse_linked
 from tracectrl.files.stored import live_suffix, parsed_suffix, scan, sid_of
 
 if TYPE_CHECKING:

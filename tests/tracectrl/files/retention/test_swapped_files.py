@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.compress import compress
 from tracectrl.files.names import log_path
-from tracectrl.files.prune import prune
+from tracectrl.files.retention.compress import compress
+from tracectrl.files.retention.prune import prune
 from tracectrl.files.stored import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from tracectrl.files.appender import Appender
 from tracectrl.files.directory import Directory
 from tracectrl.files.hold import changing_names
-from tracectrl.files.idle import (
+from tracectrl.files.retention.exclusive import (
     BeingWrittenError,
     Grip,
     gripped,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tracectrl.files.crowd import order
 from tracectrl.files.directory import Directory
-from tracectrl.files.idle import (
+from tracectrl.files.names import OVERFLOW_STEM, root_path
+from tracectrl.files.retention.crowd import order
+from tracectrl.files.retention.exclusive import (
     SETTLED_AFTER_S,
     BeingWrittenError,
     gripped,
@@ -17,7 +18,6 @@ from tracectrl.files.idle import (
     remove_stale,
     take_all_away,
 )
-from tracectrl.files.names import OVERFLOW_STEM, root_path
 from tracectrl.files.stored import scan, sid_of
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files import pack as pack_module
 from tracectrl.files.directory import Directory
 from tracectrl.files.hold import changing_names, hold
-from tracectrl.files.idle import BeingWrittenError
 from tracectrl.files.packed import FORMATS
+from tracectrl.files.retention import replacement
+from tracectrl.files.retention.exclusive import BeingWrittenError
 from tracectrl.files.rotation import shift
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def backup(root: Path) -> Path:
 def pack(root: Path, number: int, packed: str, *, is_forgotten: bool = False) -> tuple[int, int]:
     """Compress the backup *number* of the session's log file."""
     with Directory(root) as directory:
-        return pack_module.pack(
+        return replacement.pack(
             directory, "s.logs.jsonl", number, packed, 1, is_forgotten=is_forgotten
         )
 
@@ -48,13 +48,13 @@ def names(root: Path) -> list[str]:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Any]) -> None:
     """Do something after the compressed file is complete, before it gets its name."""
-    complete = pack_module._complete
+    complete = replacement._complete
 
     def complete_and_do(*args: Any) -> None:
         complete(*args)
         do()
 
-    monkeypatch.setattr(pack_module, "_complete", complete_and_do)
+    monkeypatch.setattr(replacement, "_complete", complete_and_do)
 
 
 @pytest.mark.parametrize("packed", FORMATS)
@@ -236,6 +236,6 @@ def test_taken_for_stale(backup: Path, root: Path, monkeypatch: pytest.MonkeyPat
             Path(root / removed[0]).unlink()
         hold(fd)
 
-    monkeypatch.setattr(pack_module, "hold", remove_first)
+    monkeypatch.setattr(replacement, "hold", remove_first)
     pack(root, 1, "gz")
     assert (1, [f"{backup.name}.gz"]) == (len(removed), names(root))
