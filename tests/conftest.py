@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -195,6 +196,12 @@ def tracer() -> Iterator[trace.Tracer]:
     provider = TracerProvider(shutdown_on_exit=False)
     yield provider.get_tracer("tests")
     provider.shutdown()
+
+
+@pytest.fixture
+def zstd() -> Any:
+    """Return the module for Zstandard: the standard library's, or the package for before."""
+    return import_module(f"{'compression' if sys.version_info >= (3, 14) else 'backports'}.zstd")
 
 
 @pytest.fixture

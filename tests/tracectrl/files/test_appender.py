@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 SUFFIX = ".logs.jsonl"
 DEADLINE_S = 10.0
 
-# Python 3.12 warns of what these tests are about: a fork while other threads run.
-forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 
 RAISING = """
 import contextlib, signal, sys, threading
@@ -1449,7 +1446,6 @@ class TestSingleLines:
         assert ["1", "3"] == content(root, "s")
         assert {"other"} == set(appender._table.files)
 
-    @forks
     def test_a_forked_child(self, make: Callable[..., Appender], root: Path) -> None:
         """Parent and child write by turns."""
         appender = make()
@@ -1615,7 +1611,6 @@ class TestThreads:
 class TestForks:
     """A fork copies locks and descriptors; the child logs all the same."""
 
-    @forks
     @pytest.mark.parametrize("options", [{}, {"max_bytes": 100_000, "backup_count": 1000}])
     def test_while_threads_are_writing(self, options: dict[str, int], root: Path) -> None:
         """Neither hangs, nothing is lost or mixed."""
@@ -1650,7 +1645,6 @@ class TestForks:
         expected += [f"parent{t}-{n}" for t in range(4) for n in range(counts[t])]
         assert sorted(expected) == sorted(found)
 
-    @forks
     def test_a_lock_whose_holder_is_not_there(self, root: Path) -> None:
         """The child does not wait for threads that only the parent has."""
         appender = Appender(root, SUFFIX)
@@ -1681,7 +1675,6 @@ class TestForks:
         assert ["0", "1", "2", "3"] == content(root, "s")
         assert ["1"] == content(root, "new")
 
-    @forks
     def test_a_dead_lock_that_several_threads_meet(self, root: Path, fast_switching: None) -> None:
         """Whichever of the child's threads finds out first, none waits for the dead one."""
         del fast_switching

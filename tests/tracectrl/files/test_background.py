@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 DEADLINE_S = 10.0
 THREAD = "tracectrl-writer"
 
-# Python 3.12 warns of what these tests are about: a fork while other threads run.
-forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 
 RAISING = """
 import contextlib, signal, sys, threading
@@ -668,7 +665,6 @@ class TestFailures:
 class TestForks:
     """A server forks after the set-up, or in the middle of things."""
 
-    @forks
     def test_the_child_has_a_queue_and_a_thread_of_its_own(
         self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines
     ) -> None:
@@ -691,7 +687,6 @@ class TestForks:
 
         assert [0, 1, 100] == sorted(numbers(read_lines(log_path("s", root))))
 
-    @forks
     @pytest.mark.parametrize("overflow", ["block", "drop_oldest", "drop_new"])
     def test_while_locks_are_held(self, overflow: Any, sink: Sink, root: Path) -> None:
         """The child waits for no thread that is not there, also where it has losses to count."""
@@ -721,7 +716,6 @@ class TestForks:
             release.set()
             thread.join(DEADLINE_S)
 
-    @forks
     def test_the_losses_are_the_parents(self, sink: Sink, root: Path) -> None:
         """The child neither counts nor tells them."""
         background = Background(sink)
@@ -738,7 +732,6 @@ class TestForks:
 
         wait_for(in_child(child))
 
-    @forks
     def test_flush_in_a_child_that_logged_nothing(self, sink: Sink) -> None:
         """It returns at once: the queue is the parent's."""
         background = Background(sink)

@@ -6,7 +6,6 @@ import gzip
 import io
 import sys
 import zlib
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,9 +64,8 @@ def test_impossible_times(mtime_s: float) -> None:
     assert b"x" == gzip.decompress(raw.getvalue())
 
 
-def test_zstandard_of_others() -> None:
+def test_zstandard_of_others(zstd: Any) -> None:
     """It is plain Zstandard; several frames one after the other are one file."""
-    zstd: Any = import_module("backports.zstd")
     assert LINES == zstd.decompress(packed_as("zst"))
     with unpacked(io.BytesIO(zstd.compress(b"a\n") + zstd.compress(b"b\n")), "zst") as stream:
         assert [b"a\n", b"b\n"] == stream.readlines()

@@ -7,7 +7,6 @@ import gzip
 import io
 import random
 import weakref
-from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -80,10 +79,9 @@ def test_cut_off_gzip(part: float, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", READING)
-def test_cut_off_zstandard(how: str) -> None:
+def test_cut_off_zstandard(how: str, zstd: Any) -> None:
     """All blocks that are whole are read."""
     data = packed_as("zst")
-    zstd: Any = import_module("backports.zstd")
     data = data[: len(data) // 2]
     readable = zstd.ZstdDecompressor().decompress(data)
     with unpacked(io.BytesIO(data), "zst") as stream:

@@ -229,7 +229,6 @@ def test_file_size(root: Path, write: Write) -> None:
     assert ("file-size", path.name, 1) == (finding.check, finding.subject, finding.count)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("mode", "word"), [(0o500, "written to"), (0o300, "read")])
 def test_no_permission(mode: int, word: str) -> None:
     """A root that this user may not write to, or not read, is an error."""

@@ -187,7 +187,6 @@ def test_files_of_no_session(name: bytes, command: Command, write: Write, root: 
         assert [] == [line.raw for _ in range(20) for line in follower.poll()]
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("args", [("tail",), ("tail", "-n", "5", "--json"), ("tail", "s")])
 def test_a_root_that_can_be_listed_only(args: tuple[str, ...]) -> None:
     """Without the right to look into it, the trace directory's files are not read, and that is said."""
