@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tracectrl_logging.reader.files.follower import Follower
     from tracectrl_logging.reader.files.overview import Sort
     from tracectrl_logging.reader.files.tailing import follow, tail
     from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.filters.selection import Selection
     from tracectrl_logging.reader.model import (
         Damage,
         DamagedLineWarning,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         SessionSummary,
         UnknownSessionError,
     )
-    from tracectrl_logging.reader.sql import Rows
+    from tracectrl_logging.reader.sql import QueryError, Rows
     from tracectrl_logging.reader.timeline.tree import Node, nest, walk
 
 __all__ = [
@@ -42,6 +43,9 @@ __all__ = [
     "Follower",
     "Line",
     "Node",
+    "QueryError",
+    "Rows",
+    "Selection",
     "SessionSummary",
     "UnknownSessionError",
     "follow",
@@ -61,6 +65,9 @@ _MODULE_OF = {
     "Follower": "files.follower",
     "Line": "model",
     "Node": "timeline.tree",
+    "QueryError": "sql",
+    "Rows": "sql",
+    "Selection": "filters.selection",
     "SessionSummary": "model",
     "UnknownSessionError": "model",
     "follow": "files.tailing",
@@ -240,6 +247,7 @@ def query(
     sql: str,
     root: str | os.PathLike[str] | None = None,
     *,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = 100,
     on_damage: Report | None = None,
 ) -> Rows:
@@ -251,19 +259,23 @@ def query(
 
     Args:
         sql: one query.
+        params: values for the parameters of *sql*: a list for ``?`` and ``$1``, a dictionary for
+            ``$name``. Values that come from elsewhere belong here and not into the text.
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         memory_mb: what DuckDB may use, in MB; what needs more waits on disk, where it can.
         on_damage: called for each line or file that cannot be read, by the end of the rows.
 
     Raises:
-        tracectrl_logging.reader.sql.QueryError: the SQL is wrong or needs more memory; a
+        QueryError: the SQL is wrong or needs more memory; a
             :class:`ValueError`. Reading the rows may raise it, too.
         MissingExtraError: DuckDB is not installed.
         OSError: the root does not exist, is no directory or may not be listed.
     """
     from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
 
-    return database.query(sql, root, memory_mb=memory_mb, on_damage=on_damage or _warn)
+    return database.query(
+        sql, root, params=params, memory_mb=memory_mb, on_damage=on_damage or _warn
+    )
 
 
 def _warn(damage: Damage) -> None:

@@ -17,7 +17,7 @@ from tracectrl_logging.reader.sql.process import QueryProcess
 from tracectrl_logging.reader.sql.rows import DEFAULT_MEMORY_MB, QueryError, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tracectrl_logging.reader.model import Report
 
@@ -28,11 +28,12 @@ def query(
     sql: str,
     root: str | os.PathLike[str] | None = None,
     *,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = DEFAULT_MEMORY_MB,
     on_damage: Report,
 ) -> Rows:
     """Run *sql*; see :func:`tracectrl_logging.reader.query`."""
-    process = _started(sql, root, memory_mb, None, on_damage)
+    process = _started(sql, root, params=params, memory_mb=memory_mb, report=on_damage)
     try:
         columns = process.receive("columns")
     except BaseException:
@@ -55,7 +56,7 @@ def save_parquet(
         QueryError: as :func:`query` says.
         OSError: the root cannot be read.
     """
-    process = _started(sql, root, memory_mb, path, on_damage)
+    process = _started(sql, root, memory_mb=memory_mb, target=path, report=on_damage)
     try:
         count: int = process.receive("count")
     finally:
@@ -66,15 +67,17 @@ def save_parquet(
 def _started(
     sql: str,
     root: str | os.PathLike[str] | None,
+    *,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int,
-    target: str | None,
+    target: str | None = None,
     report: Report,
 ) -> QueryProcess:
     if find_spec("duckdb") is None:
         feature, package, extra = "SQL", "duckdb", "sql"
         raise MissingExtraError(feature, package, extra)
     place = os.fspath(root_path(root))
-    return QueryProcess(sql, place, memory_mb=memory_mb, target=target, report=report)
+    return QueryProcess(sql, params, place, memory_mb=memory_mb, target=target, report=report)
 
 
 def _rows(process: QueryProcess) -> Iterator[tuple[Any, ...]]:

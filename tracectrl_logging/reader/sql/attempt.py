@@ -23,6 +23,7 @@ _KINDS = frozenset({"SELECT", "MULTI"})  # the last is PIVOT
 _EXPLAIN = re.compile(
     r"\s*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^()]*\))?", re.IGNORECASE
 )
+_NANOSECONDS = frozenset({"TIMESTAMP_NS", "TIME_NS"})
 _SPILL_TIMES = 20
 """How many times as much as the memory temporary files may take, and what part of the free space."""
 _SPILL_PART = 2
@@ -40,6 +41,7 @@ class Attempt:
         sql: str,
         root: str,
         *,
+        params: Any,
         memory_mb: int,
         spill: str | None,
         target: str | None,
@@ -50,7 +52,8 @@ class Attempt:
         self.damages: list[Damage] = []
         self.is_bound = False
         """Whether the query is right, so that what goes wrong later may be the lines' fault."""
-        self._sql, self._root, self._memory_mb, self._spill = sql, root, memory_mb, spill
+        self._sql, self._params, self._root = sql, params, root
+        self._memory_mb, self._spill = memory_mb, spill
         self._careful, self._max_line_bytes, self._is_last = careful, max_line_bytes, is_last
         self._is_open = True
         self._allowed = [] if target is None else [target]
@@ -60,7 +63,7 @@ class Attempt:
     def start(self) -> Any:
         """Run the query and return its cursor."""
         self._prepare()
-        return self._con.execute(self._sql)
+        return self._con.execute(self._with_digits(), self._params)
 
     def fetch(self) -> list[tuple[Any, ...]]:
         """Return the next rows; none at the end."""
@@ -72,7 +75,7 @@ class Attempt:
         with contextlib.suppress(FileNotFoundError):  # DuckDB replaces none but by a third file
             os.unlink(path)
         self._prepare()
-        self._con.sql(self._sql).write_parquet(path)
+        self._con.sql(self._sql, params=self._params).write_parquet(path)
         (row,) = self._con.execute(
             f"SELECT sum(num_rows) FROM parquet_file_metadata({views.literal(path)})"  # noqa: S608
         ).fetchall()
@@ -116,6 +119,22 @@ class Attempt:
             paths, memory_mb=self._memory_mb, spill=self._spill, keeps_order=keeps_order
         )
 
+    def _with_digits(self) -> str:
+        """Return the SQL such that nanoseconds, of which Python's times have none, come as text."""
+        if "ns" not in self._sql.lower() or not _is_plain(self._con, self._sql):
+            return self._sql  # no view holds them
+        described = self._con.execute(f"DESCRIBE {self._sql}", self._params).fetchall()
+        if not any(kind in _NANOSECONDS for _, kind, *_ in described):
+            return self._sql
+        fields = [
+            f"replace(c{at}::VARCHAR, ' ', 'T') AS {views.quoted(name)}"
+            if kind in _NANOSECONDS
+            else f"c{at} AS {views.quoted(name)}"
+            for at, (name, kind, *_) in enumerate(described)
+        ]
+        names = ", ".join(f"c{at}" for at in range(len(described)))
+        return f"SELECT {', '.join(fields)} FROM ({self._sql}\n) AS t({names})"  # noqa: S608
+
     def _prepare(self) -> None:
         nodes = self._planned()
         used = None if nodes is None else views.used_columns(nodes)
@@ -123,7 +142,7 @@ class Attempt:
         is_read_once = nodes is not None and views.reads_once(nodes)
         if is_read_once:
             self._create_views(used)
-            again = views.plan_of(self._con, self._sql)
+            again = views.plan_of(self._con, self._sql, self._params)
             is_read_once = again is not None and views.reads_once(again)
         if not is_read_once:  # rows in the order of their arrival would take a whole group's memory
             self._con.close()
@@ -146,7 +165,7 @@ class Attempt:
         for kind, feed in self._feeds.items():
             self._con.execute(views.planned_view(kind, _path(feed)))
         self._con.execute(views.SESSIONS)
-        nodes = views.plan_of(self._con, self._sql)
+        nodes = views.plan_of(self._con, self._sql, self._params)
         self._con.execute("DROP VIEW sessions")
         for table in views.TABLES.values():
             self._con.execute(f"DROP VIEW {table}")

@@ -24,8 +24,8 @@ _INT64 = range(-(2**63), 2**64)
 def converter(form: Any) -> Convert:
     """Return what turns a value of the type *form*, one of DuckDB's, into one that JSON has.
 
-    Timestamps become RFC 3339 in UTC, JSON columns the JSON itself, intervals seconds, bytes base64;
-    integers and decimals keep all their digits.
+    Timestamps with a zone become RFC 3339 in UTC, those without one get no zone; JSON
+    columns the JSON itself, intervals seconds, bytes base64; integers and decimals keep all digits.
     """
     if str(form) == "JSON":
         return _present(_embedded)
@@ -87,8 +87,9 @@ def _map(children: dict[str, Any]) -> Convert:
 
 
 def _timestamp(value: dt.datetime) -> str:
-    if value.tzinfo is not None:
-        value = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    if value.tzinfo is None:  # a time of day in some place, which nothing makes one in UTC
+        return value.isoformat(timespec="microseconds")
+    value = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
     return f"{value.isoformat(timespec='microseconds')}Z"
 
 

@@ -31,6 +31,8 @@ class Question(NamedTuple):
     """What a query's process is told at its start."""
 
     sql: str
+    params: Any
+    """The values of the SQL's parameters, a list or a dictionary; ``None`` for none."""
     root: str
     memory_mb: int
     target: str | None
@@ -43,7 +45,14 @@ class QueryProcess:
     """One query in a process of its own; :meth:`close` ends it and removes what it left on disk."""
 
     def __init__(
-        self, sql: str, root: str, *, memory_mb: int, target: str | None, report: Report
+        self,
+        sql: str,
+        params: Any,
+        root: str,
+        *,
+        memory_mb: int,
+        target: str | None,
+        report: Report,
     ) -> None:
         self._report = report
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +68,7 @@ class QueryProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for whoever asks, who then ends this
             )
-            question = Question(sql, root, memory_mb, target, self._spill)
+            question = Question(sql, params, root, memory_mb, target, self._spill)
             stream = self._process.stdin
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # it has ended: receive() says so

@@ -34,9 +34,16 @@ class Run:
     """One query: attempts until one of them has read everything."""
 
     def __init__(
-        self, sql: str, root: str, *, memory_mb: int, spill: str | None, target: str | None = None
+        self,
+        sql: str,
+        root: str,
+        *,
+        params: Any = None,
+        memory_mb: int,
+        spill: str | None,
+        target: str | None = None,
     ) -> None:
-        self._sql, self._root, self._memory_mb = sql, root, memory_mb
+        self._sql, self._params, self._root, self._memory_mb = sql, params, root, memory_mb
         self._spill, self._target = spill, target
         self._careful = False
         self._length = 0
@@ -101,6 +108,7 @@ class Run:
         self._attempt = Attempt(
             self._sql,
             self._root,
+            params=self._params,
             memory_mb=self._memory_mb,
             spill=self._spill,
             target=self._target,

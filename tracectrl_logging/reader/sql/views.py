@@ -122,13 +122,13 @@ def used_columns(nodes: list[dict[str, Any]]) -> dict[Kind, set[str]] | None:
     return used
 
 
-def plan_of(con: Any, sql: str) -> list[dict[str, Any]] | None:
+def plan_of(con: Any, sql: str, params: Any = None) -> list[dict[str, Any]] | None:
     """Return the operators of the plan for *sql*; ``None`` where there is none to see.
 
     Raises:
         duckdb.Error: the query is wrong.
     """
-    rows = con.execute(f"EXPLAIN (FORMAT JSON) {sql}").fetchall()
+    rows = con.execute(f"EXPLAIN (FORMAT JSON) {sql}", params).fetchall()
     try:
         waiting = list(json.loads(rows[0][1]))
         nodes = []
@@ -192,6 +192,11 @@ def load(con: Any, kind: Kind) -> None:
     con.execute(f"ALTER VIEW {table} RENAME TO {table}_read")
     con.execute(f"CREATE TABLE {table}_held AS FROM {table}_read")
     con.execute(f"CREATE VIEW {table} AS FROM {table}_held")
+
+
+def quoted(name: str) -> str:
+    """Return *name* as the name of a column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

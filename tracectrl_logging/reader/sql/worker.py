@@ -75,6 +75,7 @@ def answer(question: Question, send: Callable[..., None]) -> None:
         run = Run(
             question.sql,
             question.root,
+            params=question.params,
             memory_mb=question.memory_mb,
             spill=question.spill,
             target=question.target,

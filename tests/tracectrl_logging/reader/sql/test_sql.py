@@ -392,6 +392,26 @@ def test_interrupt(root: Path, write: Write) -> None:
     timer.join()
 
 
+def test_params(ask: Any, write: Write) -> None:
+    """Values for parameters are no part of the SQL, by place or by name."""
+    write("s.logs.jsonl", LINE % b"x' OR true --", LINE % b"2")
+    word = "x' OR true --"
+    assert [(1,)] == ask("SELECT count(*) FROM logs WHERE message = ?", params=[word])
+    assert [(1,)] == ask("SELECT count(*) FROM logs WHERE message = $m", params={"m": word})
+    sql = "SELECT count(*) FROM logs a, logs b WHERE a.message = b.message AND a.message < ?"
+    assert [(1,)] == ask(sql, params=["3"])
+    with pytest.raises(reader.QueryError):
+        ask("SELECT ?")
+
+
+def test_nanoseconds(ask: Any, write: Write) -> None:
+    """A time in nanoseconds keeps all its digits, as text."""
+    write("s.logs.jsonl", LINE % b"1")
+    sql = "SELECT make_timestamp_ns(1) AS x, message, timestamp::TIMESTAMP_NS AS x FROM logs"
+    expected = [("1970-01-01T00:00:00.000000001", "1", "2026-01-01T10:00:00.000001")]
+    assert expected == ask(sql)
+
+
 def test_missing_root(root: Path) -> None:
     """A root that cannot be read is an OSError."""
     with pytest.raises(FileNotFoundError):
