@@ -37,6 +37,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
 """The environment variable from which :func:`new_session` takes the ID, where it is set."""
 
+WHOLE_PROGRAM_ENV = "TRACECTRL_CAPTURE"
+"""Set where the session of :data:`SESSION_ID_ENV` is that of a program as a whole, by ``run``."""
+
 UNKNOWN = "unknown"
 """What stands in the place of the ID outside any session."""
 
@@ -208,6 +211,15 @@ def detached() -> Iterator[None]:
 def mint() -> str:
     """Return the ID for a new session without making it current."""
     return os.environ.get(SESSION_ID_ENV) or str(uuid.uuid4())
+
+
+def mint_for_request() -> str:
+    """Return the ID for a request that brings none.
+
+    That is the one of the environment, where the process was started to work in that session, but not
+    where that is the session of a program as a whole: each request has its own there.
+    """
+    return str(uuid.uuid4()) if WHOLE_PROGRAM_ENV in os.environ else mint()
 
 
 def checked(sid: object) -> str:

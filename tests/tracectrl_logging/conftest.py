@@ -3,6 +3,7 @@
 - ``lines``: the lines in a session's log file.
 - ``handler``, ``logger``: a :class:`SessionFileHandler` on ``root``, and a logger that has it.
 - ``until_no_stack_is_left``: calls a function up to the recursion limit.
+- ``twins``: runs a program alone and by ``tracectrl-logs run``, and compares.
 - ``world``: one way from a logging call to a line; a test that takes it runs once for each way.
 - ``in_contract_order``: whether the keys of a line stand as the contract says.
 """
@@ -12,6 +13,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import subprocess
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +24,7 @@ from structlog.stdlib import ProcessorFormatter
 
 import tracectrl_logging
 from tracectrl.files import log_path, session_id_of
+from tracectrl_logging.program.run import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -223,3 +228,85 @@ def make_world(
 def world(make_world: Callable[[], World]) -> World:
     """Return one way from a logging call to a line: ``world("event", extra=1)``."""
     return make_world()
+
+
+# --- programs that are run --------------------------------------------------------------------------
+
+RUN = [sys.executable, "-m", "tracectrl_logging.cli", "run"]
+
+SID = "session-1"
+
+TIMEOUT_S = 120
+
+
+class Twins:
+    """Runs a program alone and captured."""
+
+    def __init__(self, directory: Path, read_lines: ReadLines) -> None:
+        self.directory = directory
+        self.root = directory / "traces"
+        self._read_lines = read_lines
+
+    def write(self, source: str, name: str = "program.py") -> Path:
+        """Write a file of the program."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        return path
+
+    def start(self, *command: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the directory of the program."""
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            input=stdin,
+            env={**os.environ, "COLUMNS": "80", **env},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def run(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run ``tracectrl-logs run`` with *options*, in the session SID."""
+        return self.start(*RUN, "--session", SID, *options, **env)
+
+    def same(
+        self, source: str, *args: str, level: str | None = None, stdin: str = "", **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run *source* both ways, and return what they agree on: status, stdout and stderr.
+
+        With arguments or input by the command itself, else in the environment that it makes: that
+        takes half the time.
+        """
+        self.write(source)
+        alone = self.start(sys.executable, "program.py", *args, stdin=stdin, **env)
+        if args or stdin:
+            command = [*RUN, "--session", SID, "program.py", *args]
+        else:
+            command = [sys.executable, "program.py"]
+            env = environment({**os.environ, **env}, SID, root=self.root, level=level)
+        captured = self.start(*command, stdin=stdin, **env)
+        outcome = (alone.returncode, alone.stdout, alone.stderr)
+        assert outcome == (captured.returncode, captured.stdout, captured.stderr)
+        return captured
+
+    def logs(self, sid: str = SID) -> list[dict[str, Any]]:
+        """Return the log lines of the session."""
+        path = self.root / f"{sid}.logs.jsonl"
+        return self._read_lines(path) if path.exists() else []
+
+    def messages(self) -> list[tuple[str, str, str]]:
+        """Return level, logger and message of each log line of the session."""
+        return [(row["level"], row["logger"], row["message"]) for row in self.logs()]
+
+    def spans(self) -> list[dict[str, Any]]:
+        """Return the spans of the session."""
+        path = self.root / f"{SID}.spans.jsonl"
+        return self._read_lines(path) if path.exists() else []
+
+
+@pytest.fixture
+def twins(tmp_path: Path, read_lines: ReadLines) -> Twins:
+    """Return what runs a program both ways."""
+    return Twins(tmp_path, read_lines)

@@ -11,7 +11,13 @@ from tracectrl.middleware.errors import HEADER, SCOPE_KEY, header_of, is_answere
 from tracectrl.middleware.finalizers import leave_async_finalizers_out
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
-from tracectrl.session import _from_headers, _session_id, keep_set, leave_finalizers_out, mint
+from tracectrl.session import (
+    _from_headers,
+    _session_id,
+    keep_set,
+    leave_finalizers_out,
+    mint_for_request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -191,7 +197,7 @@ class SessionMiddleware:
                 name for name, _ in scope["headers"]
             ).islower():  # not as ASGI has it: whose is it?
                 return None
-            value = mint().encode("utf-8", "replace")
+            value = mint_for_request().encode("utf-8", "replace")
         elif len(value) > self._max_plain:
             return None
         if not value or value.translate(None, _PLAIN):

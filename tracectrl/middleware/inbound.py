@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from tracectrl.propagation import SESSION_HEADER, decode_session_header
-from tracectrl.session import mint
+from tracectrl.session import mint_for_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,9 +82,9 @@ class Inbound:
                     if flaw is None:
                         return Verdict(sid)
                     if self._policy == "reject":
-                        return Verdict(mint(), flaw)
-                    return Verdict(mint(), replaced=flaw)
-        return Verdict(mint())
+                        return Verdict(mint_for_request(), flaw)
+                    return Verdict(mint_for_request(), replaced=flaw)
+        return Verdict(mint_for_request())
 
     def _flaw(self, value: str, sid: str) -> str | None:
         """Say what is wrong with the header *value* that carries *sid*, without repeating it."""

@@ -1,8 +1,8 @@
 """The observation of a program, from the command to the process and back.
 
-As with ``tracectrl-logs run``, the interpreter imports a ``sitecustomize`` of ours before the program
-runs. It watches the records pass and, when the program ends, looks at what is set up. Each process
-leaves its findings in a file of its own.
+It begins before the program runs (:mod:`tracectrl_logging.program.injection`), watches the records pass
+and, when the program ends, looks at what is set up. Each process leaves its findings in a file of its
+own.
 """
 
 from __future__ import annotations
@@ -16,22 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
+from tracectrl_logging.program.injection import DOCTOR_ENV, injected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-DOCTOR_ENV = "TRACECTRL_DOCTOR"
-"""Set where the process is to be observed: to the directory that its findings go to."""
-
-SITE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
-
 
 def environment(base: Mapping[str, str], directory: str) -> dict[str, str]:
     """Return *base* with what makes Python processes leave their findings in *directory*."""
-    given = base.get("PYTHONPATH")
-    path = SITE_DIR if not given else os.pathsep.join([SITE_DIR, given])
-    return {**base, "PYTHONPATH": path, DOCTOR_ENV: os.path.abspath(directory)}
+    return injected(base, **{DOCTOR_ENV: os.path.abspath(directory)})
 
 
 def gather(directory: str) -> tuple[list[Finding], int]:

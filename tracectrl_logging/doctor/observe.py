@@ -16,8 +16,8 @@ from typing import Any
 
 from tracectrl.files.background import Background
 from tracectrl.session import UNKNOWN, current_session_id
-from tracectrl_logging.capture.patches import Patches
 from tracectrl_logging.handler import SessionFileHandler
+from tracectrl_logging.program.patches import Patches
 
 
 @dataclass(slots=True)

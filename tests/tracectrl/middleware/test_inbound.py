@@ -66,6 +66,15 @@ class TestInbound:
 
         assert Verdict("mine") == inbound()({})
 
+    def test_the_environment_names_that_of_a_whole_program(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Beneath ``tracectrl-logs run`` each request has a session of its own."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "mine")
+        monkeypatch.setenv("TRACECTRL_CAPTURE", "")
+
+        assert 3 == len({"mine", inbound()({}).sid, inbound()({}).sid})
+
     FLAWS = (
         ("x" * 129, "it is longer than 128 characters"),
         ("s\u00e9", "it holds characters that are not visible ASCII"),

@@ -10,8 +10,8 @@ import click
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path
 from tracectrl.session import checked, mint
-from tracectrl_logging.capture import environment
 from tracectrl_logging.cli.common import UnusableError, root_option, shown
+from tracectrl_logging.program.run import environment
 
 
 @click.command(

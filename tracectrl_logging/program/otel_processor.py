@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from tracectrl_logging.capture.process import Capture
+    from tracectrl_logging.program.capture import Capture
 
 
 class CapturingProcessor(SessionSpanProcessor):

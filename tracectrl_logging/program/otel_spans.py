@@ -21,9 +21,9 @@ from tracectrl.identity import IdentityMap
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-    from tracectrl_logging.capture.patches import Patches
-    from tracectrl_logging.capture.process import Capture
-    from tracectrl_logging.capture.sdk import CapturingProcessor
+    from tracectrl_logging.program.capture import Capture
+    from tracectrl_logging.program.otel_processor import CapturingProcessor
+    from tracectrl_logging.program.patches import Patches
 
 
 class Spans:
@@ -41,7 +41,7 @@ class Spans:
         """Return the provider for a program that has none."""
         with self._lock:
             if self._provider is None:
-                from tracectrl_logging.capture.sdk import bare_provider  # noqa: PLC0415
+                from tracectrl_logging.program.otel_processor import bare_provider  # noqa: PLC0415
 
                 self._provider = bare_provider(self._capture.service_name)
                 self.join(self._provider)
@@ -71,7 +71,7 @@ class Spans:
 
     def _made_processor(self) -> CapturingProcessor:
         if self._processor is None:
-            from tracectrl_logging.capture.sdk import CapturingProcessor  # noqa: PLC0415 - as above
+            from tracectrl_logging.program.otel_processor import CapturingProcessor  # noqa: PLC0415 - as above
 
             self.making = True
             try:

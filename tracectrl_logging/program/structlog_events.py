@@ -2,9 +2,11 @@
 
 structlog stays as the program configured it, or did not. Where its own loop asks a bound logger for
 the processors, and nowhere else, the answer is a list made for that one run: the program's
-processors, and two of ours. One stands before the last processor and sees the event as the program's
-processors left it (what they drop or mask is dropped and masked here, too); the other stands behind,
-and knows that the event was rendered. What they have seen lives as long as the run.
+processors, and ours between them. These see the event as the program's processors leave it, up to the
+last one (what they drop or mask is dropped and masked here, too). Where one before the last renders
+it, and the text stays that, the event is what was rendered; an APM agent puts a processor of its own
+behind the renderer. The one behind all knows that the event was rendered. What they have seen lives as
+long as the run.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
-    from tracectrl_logging.capture.patches import Patches
-    from tracectrl_logging.capture.process import Capture
-    from tracectrl_logging.capture.records import Held
+    from tracectrl_logging.program.capture import Capture
+    from tracectrl_logging.program.patches import Patches
+    from tracectrl_logging.program.stdlib_records import Held
 
     Take = Callable[[Any, str, dict[str, Any], object], None]
 
@@ -92,16 +94,27 @@ def _is_structlogs_loop(frame: FrameType) -> bool:
 
 
 def _watched(processors: Iterable[Any], take: Take) -> Iterable[Any]:
-    """Return the processors of one run, with the two that read it."""
+    """Return the processors of one run, with those that read it."""
     try:
         chain = list(processors)
     except Exception:  # noqa: BLE001 - to fail with it is structlog's
         return processors
     seen: dict[str, Any] = {}
+    text: object = None  # what it was rendered to, by a processor before the last
 
     def look(_logger: Any, _method: str, event: Any) -> Any:
+        nonlocal text
         with contextlib.suppress(Exception):
-            seen.update(event if isinstance(event, dict) else _parsed(event))
+            if isinstance(event, dict):
+                seen.clear()
+                seen.update(event)
+            elif text is None and seen:
+                text = event
+            elif event is not text:
+                text = event
+                said = _parsed(event)
+                seen.clear()
+                seen.update(said)
         return event
 
     def confirm(logger: Any, method: str, rendered: Any) -> Any:
@@ -110,7 +123,7 @@ def _watched(processors: Iterable[Any], take: Take) -> Iterable[Any]:
             take(logger, method, seen, rendered)
         return rendered
 
-    return [*chain[:-1], look, *chain[-1:], confirm]
+    return [*(each for processor in chain for each in (look, processor)), confirm]
 
 
 def _of_its_own(rendered: Any) -> Any:

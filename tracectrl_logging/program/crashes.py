@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tracectrl_logging.capture.patches import Patches
-    from tracectrl_logging.capture.process import Capture
+    from tracectrl_logging.program.capture import Capture
+    from tracectrl_logging.program.patches import Patches
 
 CRASH_LOGGER = "tracectrl.run"
 """The logger that lines about uncaught exceptions name."""

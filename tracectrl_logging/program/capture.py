@@ -7,10 +7,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import checked, current_session_id, session
-from tracectrl_logging.capture import crashes, events, own, records, spans
-from tracectrl_logging.capture.patches import Patches
 from tracectrl_logging.handler import SessionFileHandler
 from tracectrl_logging.loggers import SessionFileLoggerFactory, report
+from tracectrl_logging.program import (
+    crashes,
+    otel_spans,
+    own_writers,
+    stdlib_records,
+    structlog_events,
+)
+from tracectrl_logging.program.patches import Patches
 from tracectrl_logging.renderer import SessionJSONRenderer
 
 if TYPE_CHECKING:
@@ -59,16 +65,16 @@ class Capture:
         self._factory = SessionFileLoggerFactory(root)
         self._renderer = SessionJSONRenderer(service_name=service_name)
         self._patches = Patches()
-        self._spans: spans.Spans | None = None
+        self._spans: otel_spans.Spans | None = None
 
     def install(self) -> None:
         """Tap the process; :meth:`uninstall` undoes it."""
-        self._spans = spans.tap(self, self._patches)
-        held = records.Held()
-        records.tap(self, held, self._patches)
-        events.tap(self, held, self._patches)
+        self._spans = otel_spans.tap(self, self._patches)
+        held = stdlib_records.Held()
+        stdlib_records.tap(self, held, self._patches)
+        structlog_events.tap(self, held, self._patches)
         crashes.tap(self, self._patches)
-        own.tap(self, self._spans, self._patches)
+        own_writers.tap(self, self._spans, self._patches)
 
     def uninstall(self) -> None:
         """Put back what :meth:`install` replaced, and close the files."""

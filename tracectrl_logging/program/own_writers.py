@@ -16,9 +16,9 @@ from tracectrl_logging.handler import SessionFileHandler
 from tracectrl_logging.loggers import SessionFileLoggerFactory
 
 if TYPE_CHECKING:
-    from tracectrl_logging.capture.patches import Patches
-    from tracectrl_logging.capture.process import Capture
-    from tracectrl_logging.capture.spans import Spans
+    from tracectrl_logging.program.capture import Capture
+    from tracectrl_logging.program.otel_spans import Spans
+    from tracectrl_logging.program.patches import Patches
 
 
 def tap(capture: Capture, spans: Spans, patches: Patches) -> None:

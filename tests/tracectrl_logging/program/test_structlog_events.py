@@ -1,0 +1,233 @@
+"""structlog in a captured program is as it configured it, and its events are in the session's file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.tracectrl_logging.conftest import Twins
+
+
+def test_structlog_as_it_comes_prints_and_is_captured(twins: Twins) -> None:
+    """Unconfigured structlog prints to stdout as ever; its events are in the file, keys and all."""
+    source = """
+        import asyncio, structlog
+        structlog.configure(processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ])
+        log = structlog.get_logger()
+        structlog.contextvars.bind_contextvars(tenant="t")
+        log.debug("one")
+        log.bind(a=1).info("two %s", "words", b=[1])
+        asyncio.run(log.ainfo("three"))
+        try: 1 / 0
+        except ZeroDivisionError: log.exception("four")
+        print(structlog.get_config()["processors"])
+    """
+    source = source.replace('print(structlog.get_config()["processors"])', "print(len(repr(log)))")
+    twins.same(source)
+    rows = twins.logs()
+    assert [
+        ("DEBUG", "one", "t"),
+        ("INFO", "two words", "t"),
+        ("INFO", "three", "t"),
+        ("ERROR", "four", "t"),
+    ] == [(row["level"], row["message"], row["tenant"]) for row in rows]
+    assert (1, [1]) == (rows[1]["a"], rows[1]["b"])
+    assert "ZeroDivisionError" == rows[3]["exception"]["type"]
+
+
+STRUCTLOG_STDLIB = """
+    import logging, sys, structlog
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.processors.CallsiteParameterAdder(
+                [structlog.processors.CallsiteParameter.FUNC_NAME]
+            ),
+            {last},
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    log = structlog.get_logger("app")
+    log.info("not shown", n=1)
+    log.warning("shown", n=2)
+    logging.getLogger("plain").warning("plain")
+"""
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "structlog.processors.JSONRenderer()",
+        "structlog.processors.KeyValueRenderer()",
+        "structlog.stdlib.render_to_log_kwargs",
+        "structlog.stdlib.ProcessorFormatter.wrap_for_formatter",
+    ],
+)
+def test_structlog_through_logging_is_one_line_with_its_keys(twins: Twins, last: str) -> None:
+    """Whatever renders it, an event that goes through logging is captured once, as an event."""
+    twins.same(STRUCTLOG_STDLIB.format(last=last))
+    rows = [(row["level"], row["logger"], row["message"], row.get("n")) for row in twins.logs()]
+    assert [
+        ("INFO", "app", "not shown", 1),
+        ("WARNING", "app", "shown", 2),
+        ("WARNING", "plain", "plain", None),
+    ] == rows
+
+
+def test_processors_of_the_program_have_the_last_word(twins: Twins) -> None:
+    """What they drop is not in the file, what they mask is masked there; tests capture as ever."""
+    source = """
+        import structlog
+        from structlog.testing import capture_logs
+        def mask(logger, method, event):
+            if event.get("drop"): raise structlog.DropEvent
+            event["password"] = "***"
+            return event
+        structlog.configure(
+            processors=[mask, structlog.processors.JSONRenderer(), lambda _, __, text: text.upper()],
+            logger_factory=structlog.WriteLoggerFactory(), cache_logger_on_first_use=True)
+        log = structlog.get_logger()
+        log.info("kept", password="secret")
+        log.info("dropped", drop=True)
+        with capture_logs() as events:
+            log.info("captured")
+        print(events)
+    """
+    twins.same(source)
+    [row] = twins.logs()
+    assert ("kept", "***") == (row["message"], row["password"])
+    assert b"secret" not in b"".join(path.read_bytes() for path in twins.root.iterdir())
+
+
+EVENT_OF_EACH_SESSION = """
+    import copy, logging, pickle, structlog
+    from tracectrl.session import session
+    logging.basicConfig(level="WARNING")
+    {configured}
+    log = structlog.get_logger("shop").bind()
+    {prepared}
+    with session("alice"):
+        log.info("paid", card="4111")
+    with session("bob"):
+        logging.getLogger("shop").warning("paid")
+        log.info("help")
+        log.warning("help")
+"""
+
+
+TO_A_FILE = """structlog.configure(processors=[structlog.processors.JSONRenderer()])"""
+
+
+TO_LOGGING = """structlog.configure(
+        processors=[lambda logger, method, event: event["event"]],
+        logger_factory=structlog.stdlib.LoggerFactory())"""
+
+
+@pytest.mark.parametrize("configured", [TO_A_FILE, TO_LOGGING])
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        "log._processors = list(log._processors)",
+        "log._processors = [lambda _, __, event: event, *log._processors]",
+        "log._processors.insert(0, lambda _, __, event: event)",
+        "log = type(log)(log._logger, copy.copy(log._processors), log._context)",
+        "log = copy.copy(log)",
+        "log._processors = tuple(log._processors)",
+    ],
+)
+def test_fields_of_an_event_are_in_no_other(twins: Twins, configured: str, prepared: str) -> None:
+    """Whoever copies a logger's processors, or changes them: each run sees its own event alone."""
+    twins.same(EVENT_OF_EACH_SESSION.format(configured=configured, prepared=prepared))
+    assert [("paid", "4111")] == [(row["message"], row["card"]) for row in twins.logs("alice")]
+    rows = twins.logs("bob")
+    assert ["paid", "help", "help"] == [row["message"] for row in rows]
+    assert not any("card" in row for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "dict.fromkeys", "iter", "Foreign"])
+def test_processors_are_what_the_program_made_them(twins: Twins, kind: str) -> None:
+    """Any iterable of processors runs, and is the very object that the program finds again."""
+    source = f"""
+        import structlog
+        class Foreign:
+            __hash__ = None
+            def __init__(self, items): self.items = items
+            def __iter__(self): return iter(self.items)
+            def __eq__(self, other): raise RuntimeError("compared")
+        given = {kind}([
+            structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()])
+        logger = structlog.BoundLogger(structlog.PrintLogger(), given, {{}})
+        logger.info("one", n=1)
+        print(logger._processors is given, vars(logger)["_processors"] is given)
+        print(hasattr(structlog.BoundLogger, "_processors"))
+        other = logger.bind(a=1)
+        print(other._processors is given, sorted(vars(other)))
+        def caller(logger, method, event):
+            import sys
+            event["caller"] = sys._getframe(1).f_code.co_name + sys._getframe(2).f_code.co_name
+            return event
+        structlog.BoundLogger(structlog.PrintLogger(), [caller, str], {{}})._processors.pop()
+        deep = structlog.BoundLogger(structlog.PrintLogger(), (caller, lambda *a: str(a[2])), {{}})
+        deep.info("two")
+        try:
+            structlog.BoundLogger(structlog.PrintLogger(), None, {{}}).info("three")
+        except TypeError as error:
+            print(error)
+        structlog.BoundLogger(structlog.PrintLogger(), [], {{}}).msg
+    """
+    twins.same(source)
+    assert ["one", "two"] == [row["message"] for row in twins.logs()]
+    assert 1 == twins.logs()[0]["n"]
+
+
+def test_what_foreign_loggers_raise_stays_away_from_the_program(twins: Twins) -> None:
+    """A logger that raises when it is looked at, and an event that has no text, print as ever."""
+    source = """
+        import structlog
+        class Logger:
+            @property
+            def name(self): raise RuntimeError("name")
+            def info(self, text): print("shown", text)
+        class Silent:
+            def __repr__(self): raise RuntimeError("repr")
+        structlog.BoundLogger(Logger(), [lambda *_: "text"], {}).info("one")
+        structlog.BoundLogger(Logger(), [lambda *_: Silent(), lambda *_: "text"], {}).info("two")
+    """
+    done = twins.same(source)
+    assert (0, "shown text\n" * 2) == (done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [
+        ("lambda _, __, text: text", ("paid", "4111")),
+        (
+            "lambda _, __, text: text.replace('4111', '***'), lambda _, __, text: text",
+            ("card='***' event='paid'", None),
+        ),
+    ],
+)
+def test_processors_behind_the_renderer(
+    twins: Twins, behind: str, expected: tuple[str, str | None]
+) -> None:
+    """One that hands the text on, as an agent's, hides no field; what one masks in it is masked."""
+    source = f"""
+        import structlog
+        structlog.configure(processors=[
+            structlog.processors.KeyValueRenderer(sort_keys=True), {behind}])
+        structlog.get_logger().info("paid", card="4111")
+    """
+    twins.same(source)
+    [row] = twins.logs()
+    assert expected == (row["message"], row.get("card"))
