@@ -412,6 +412,15 @@ def test_nanoseconds(ask: Any, write: Write) -> None:
     assert expected == ask(sql)
 
 
+def test_no_temporary_directory(ask: Any, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no temporary file can be made a query runs, in memory alone."""
+    write("s.logs.jsonl", LINE % b"1", LINE % b"2")
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    assert [(4,)] == ask("SELECT count(*) FROM logs a, logs b")
+    with pytest.raises(reader.QueryError, match="too little memory"):
+        ask("SELECT list(range) FROM range(100000000)")
+
+
 def test_missing_root(root: Path) -> None:
     """A root that cannot be read is an OSError."""
     with pytest.raises(FileNotFoundError):
