@@ -210,7 +210,6 @@ def locked_connection(
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "extension_directory": nowhere,
-        "home_directory": nowhere,
         "memory_limit": f"{memory_mb}MB",
         "preserve_insertion_order": str(keeps_order),
         "python_enable_replacements": "false",
@@ -225,6 +224,7 @@ def locked_connection(
         settings["max_temp_directory_size"] = f"{most}B"
     con = duckdb.connect(config=settings)
     con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET home_directory = $1", [nowhere])
     con.execute("SET allowed_paths = $1", [paths])
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
