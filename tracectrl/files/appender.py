@@ -8,7 +8,10 @@ Locks. Each open file has its own, held for the length of one write, so that nob
 descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits
 for either while holding the other, and nothing is imported under one. A file leaves the table only
 under its own lock: while one thread writes, no other has a second descriptor of the same file. All
-are reentrant: a signal handler may log in the middle of a write. A file that is opened for a single
+are reentrant: a signal handler may log, and so may garbage, in the middle of anything. Two threads in the
+middle of a write, each of which wants the file of the other for such a line, would wait for ever: so
+who is in the middle of one opens a file of its own for the line, as another process would, and waits
+for the lock of no other file. A file that is opened for a single
 line (:mod:`tracectrl.files.once`) is in no table, but what stands in for it is, with a lock. A fork
 copies locks that threads of the parent hold, and those threads are not there to let go: a child has a
 table, and so locks and descriptors, of its own.
@@ -28,6 +31,7 @@ import os
 import stat
 import threading
 import time
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from tracectrl.files.hold import FLAGS, hold
@@ -124,11 +128,14 @@ class Appender:
             OSError: the line is not in the file; the next one starts on a line of its own.
         """
         retried = False
+        thread = get_ident()
         while True:
             table = self._table
             if not table.here[0]:
                 table = self._own_table()
-            file = table.files.get(sid)
+            writing = table.writing
+            is_within = thread in writing  # a signal handler, or garbage
+            file = self._opened_apart(table, sid) if is_within else table.files.get(sid)
             if file is None:
                 table.turn += 1
                 left = self._left.get(sid)
@@ -138,48 +145,53 @@ class Appender:
             else:
                 file.used = True
                 file.turn = table.turn
-            with file.lock:  # not acquire(): a signal handler that raises would leave it taken
-                try:
-                    is_due = time.monotonic() >= file.check_at or (
-                        self._max_bytes and file.end + len(line) > self._max_bytes
-                    )
-                    if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
-                        table.forget(file)
-                        continue
-                    data = b"\n" + line if file.torn else line
-                    start = file.end
-                    written = os.write(file.fd, data)
+            try:
+                writing.add(thread)
+                with file.lock:  # not acquire(): a signal handler that raises would leave it taken
                     try:
-                        end = self._lseek(file.fd, 0, _HERE)
-                    except OSError:  # a signal handler has logged and closed it, or a daemon
-                        end = -1
-                    file.end = end
-                    missing = len(data) - written
-                    if missing <= 1:  # without its newline it is a line, too
-                        file.torn = missing != 0
-                        if missing:
-                            file.check_at = AT_ONCE
-                        if start != end - written and file.has_swallowed(
-                            data[:written], start, end
-                        ):
-                            continue
-                        # In this very moment, and the line with it; or while the write took its time.
-                        if (is_due or time.monotonic() >= file.check_at) and file.is_gone():
+                        is_due = time.monotonic() >= file.check_at or (
+                            self._max_bytes and file.end + len(line) > self._max_bytes
+                        )
+                        if file.fd < 0 or (is_due and not self._may_write(file, len(line))):
                             table.forget(file)
                             continue
-                        return
-                    file.check_at = AT_ONCE
-                    if written:  # more than the newline in front of it
-                        file.torn = written != 1 or data is line
-                except OSError as error:
-                    file.check_at = AT_ONCE
-                    if error.errno != errno.EBADF:
-                        raise
-                    table.forget(file)
-                    if retried:
-                        raise
-                    retried = True  # somebody closed our descriptor
-                    continue
+                        data = b"\n" + line if file.torn else line
+                        start = file.end
+                        written = os.write(file.fd, data)
+                        try:
+                            end = self._lseek(file.fd, 0, _HERE)
+                        except OSError:  # a signal handler has logged and closed it, or a daemon
+                            end = -1
+                        file.end = end
+                        missing = len(data) - written
+                        if missing <= 1:  # without its newline it is a line, too
+                            file.torn = missing != 0
+                            if missing:
+                                file.check_at = AT_ONCE
+                            if start != end - written and file.has_swallowed(
+                                data[:written], start, end
+                            ):
+                                continue
+                            # In this very moment, and the line with it; or in a write that took long.
+                            if (is_due or time.monotonic() >= file.check_at) and file.is_gone():
+                                table.forget(file)
+                                continue
+                            return
+                        file.check_at = AT_ONCE
+                        if written:  # more than the newline in front of it
+                            file.torn = written != 1 or data is line
+                    except OSError as error:
+                        file.check_at = AT_ONCE
+                        if error.errno != errno.EBADF:
+                            raise
+                        table.forget(file)
+                        if retried:
+                            raise
+                        retried = True  # somebody closed our descriptor
+                        continue
+            finally:
+                if not is_within:
+                    writing.discard(thread)
             if retried:
                 msg = f"wrote {written} of {len(data)} bytes to {file.path}"
                 raise OSError(errno.EIO, msg)
@@ -254,32 +266,44 @@ class Appender:
         if stand_in is None:
             return False
         new: int | None = None
-        with stand_in.lock:
-            try:
-                if table.files.get(sid) is stand_in:
-                    path, most = self._path(stem_of(sid)), self._max_bytes
-                    new = append_once(path, line, whole, self._lseek, most, check_at)
-            finally:
-                self._closed = object()
-                if new is not None:
-                    self._left[sid] = new, stand_in.turn, singles
-                table.forget(stand_in)
+        try:
+            table.writing.add(get_ident())
+            with stand_in.lock:
+                try:
+                    if table.files.get(sid) is stand_in:
+                        path, most = self._path(stem_of(sid)), self._max_bytes
+                        new = append_once(path, line, whole, self._lseek, most, check_at)
+                finally:
+                    self._closed = object()
+                    if new is not None:
+                        self._left[sid] = new, stand_in.turn, singles
+                    table.forget(stand_in)
+        finally:
+            table.writing.discard(get_ident())
         table.take_back(stand_in)
         return new is not None
 
-    def _opened(self, table: Table, sid: str) -> File:
-        key: str | None = sid
+    def _opened_apart(self, table: Table, sid: str) -> File:
+        """Open the file of *sid* for one line, as another process would: see the locks above."""
+        return self._open(table, *self._place(table, sid))
+
+    def _place(self, table: Table, sid: str) -> tuple[str | None, str]:
+        """Return the key and the path of the file that takes the lines of *sid*."""
         path = self._path(stem_of(sid))
         if (
             self.max_sessions_per_minute
             and not self._has_file(path)
             and not self._admits(table, sid)
         ):
-            key, path = None, self._path(OVERFLOW_STEM)
-            if (known := table.files.get(key)) is not None:
-                known.used = True
-                known.turn = table.turn
-                return known
+            return None, self._path(OVERFLOW_STEM)
+        return sid, path
+
+    def _opened(self, table: Table, sid: str) -> File:
+        key, path = self._place(table, sid)
+        if key is None and (known := table.files.get(key)) is not None:
+            known.used = True
+            known.turn = table.turn
+            return known
         closed = self._closed
         fresh = self._open(table, key, path)
         fresh.turn = table.turn
@@ -369,6 +393,8 @@ class Appender:
 
     def _shrink(self, table: Table) -> bool:
         """Close half of the open files and be content with that many from now on."""
+        if get_ident() in table.writing:
+            return False
         files = table.files
         victims = list(files.values())[: max(1, len(files) // 2)]
         self._limit = max(1, len(files) - len(victims))
@@ -377,20 +403,27 @@ class Appender:
         return bool(victims)
 
     def _shut(self, table: Table, file: File) -> None:
-        """Close *file* once nobody writes to it any more."""
-        with file.lock:
-            table.forget(file)
-            self._closed = object()
-            if file.fd < 0:
-                return
-            if not file.torn:
-                if len(self._left) >= _MAX_LEFT and file.key not in self._left:
-                    self._left.clear()
-                singles = file.singles + 1 if file.used is None else 0
-                turn = file.turn if singles else 0  # which nobody will ask for; it saves memory
-                self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
-            file.close()
-            table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
+        """Close *file* once nobody writes to it any more; in the middle of a write nothing is closed."""
+        thread, writing = get_ident(), table.writing
+        if thread in writing:
+            return
+        try:
+            writing.add(thread)
+            with file.lock:
+                table.forget(file)
+                self._closed = object()
+                if file.fd < 0:
+                    return
+                if not file.torn:
+                    if len(self._left) >= _MAX_LEFT and file.key not in self._left:
+                        self._left.clear()
+                    singles = file.singles + 1 if file.used is None else 0
+                    turn = file.turn if singles else 0  # which nobody will ask for; it saves memory
+                    self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
+                file.close()
+                table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
+        finally:
+            writing.discard(thread)
 
 
 def _forget_older(times: dict[str, float], since: float) -> None:

@@ -3,6 +3,14 @@
 Nothing enqueued is lost when the process ends in an orderly way. Once the exit has begun the caller
 writes for itself: nobody is sure to come after it. A thread that cannot be started, or that has
 died, is no loss either: whoever has a line then writes it.
+
+Locks. A signal handler, or what the garbage collector finalizes, may log, flush and close in the
+middle of anything, on a thread that has a lock of the writer's: the one of a state, of the sink, of the
+table of open files, of a file. So who is in the middle of this module's code never waits for another
+thread to write: neither for room in the queue (it holds one more line then), nor for a flush, nor for
+the thread's end. Nobody waits for the lock of a state, of the sink or of the table while holding
+another one, and nothing is waited for under it. Under the lock of a file there are the write, the
+look at its path and the rotation, which waits for other processes for a second at most.
 """
 
 from __future__ import annotations
@@ -23,7 +31,7 @@ from tracectrl.files.reentrant import ReentrantLock
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tracectrl.files.sink import Sink
 
@@ -38,7 +46,17 @@ _SAY_EVERY_S = 1.0
 _LAST_OF_ALL = -1_000_000  # among the finalizers of multiprocessing
 
 _Item: TypeAlias = "tuple[str | None, Any, Any] | LockType | None"
-_Items: TypeAlias = "queue.SimpleQueue[_Item]"
+
+if TYPE_CHECKING:
+    _Queue = queue.SimpleQueue[_Item]
+else:
+    _Queue = queue.SimpleQueue
+
+
+class _Items(_Queue):
+    """What waits to be written, and how much has been taken out."""
+
+    taken = 0
 
 
 def check_options(queue_size: int, overflow: str) -> None:
@@ -60,6 +78,7 @@ class _State:
         "dropped",
         "dropped_of",
         "here",
+        "inside",
         "items",
         "lock",
         "pid",
@@ -73,7 +92,8 @@ class _State:
         self.pid = os.getpid()
         self.here = here()
         self.lock = ReentrantLock()
-        self.items: _Items = queue.SimpleQueue()
+        self.inside: set[int] = set()  # threads in the middle of our code
+        self.items = _Items()
         self.thread: threading.Thread | None = None
         self.retired: list[tuple[threading.Thread, _Items]] = []  # told to end, not ended yet
         self.dropped = 0  # and not handed to the sink yet
@@ -123,7 +143,7 @@ class Background:
     def lost(self) -> int:
         """How many lines were dropped or could not be written."""
         state = self._own()
-        with state.lock:
+        with _inside(state):
             return state.dropped + self._sink.lost
 
     @property
@@ -142,29 +162,34 @@ class Background:
         Where *sid* is ``None``, *line* is what a line is made of later, by *make*, and whose it is.
         """
         state = self._state
+        items = state.items  # before the thread: where it is this still, the thread is there
         if state.thread is None or not state.here[0]:
             state = self._own()
+            items = state.items
             if not self._start(state):
-                self._drain(state.items)
-                return self._append(sid, line, context)
-        items = state.items
+                self._drain(state, items)
+                with _inside(state):
+                    return self._append(sid, line, context)
         if items.qsize() >= self._size and not self._make_room(state, items, sid, line):
             return False
         items.put((sid, line, context))
         if items is not state.items:  # closed meanwhile: nobody may be there to write it
-            self._drain(items)
+            self._drain(state, items)
         return True
 
     def flush(self) -> None:
-        """Wait until everything that was enqueued before is written."""
+        """Wait until everything that was enqueued before is written.
+
+        In the middle of this module's code, in a signal handler for one, nobody waits.
+        """
         state = self._own()
-        with state.lock:
+        if _is_inside(state):
+            return
+        with _inside(state), state.lock:
             waiting = list(state.retired)
             if state.thread is not None:
                 waiting.append((state.thread, state.items))
         for thread, items in waiting:
-            if thread is threading.current_thread():
-                return
             # No Event: its own lock stays taken where a signal handler raises (see ReentrantLock), and
             # the thread would wait for that.
             done = threading.Lock()
@@ -174,29 +199,39 @@ class Background:
             while thread.is_alive() and not is_done:
                 is_done = done.acquire(timeout=_ALIVE_S)
             if not is_done:
-                self._drain(items)
+                self._drain(state, items)
+        if state.thread is None:  # it could not be started
+            self._drain(state, state.items)
         self._tell(state)
 
     def close(self) -> None:
-        """Write what is enqueued, end the thread and close the files; a later line starts again."""
+        """Write what is enqueued, end the thread and close the files; a later line starts again.
+
+        In the middle of this module's code the thread is told to end, and is not waited for.
+        """
         state = self._own()
-        with state.lock:
+        is_outermost = not _is_inside(state)
+        with _inside(state), state.lock:
             thread, items = state.thread, state.items
             if thread is not None:
                 # First, so that a signal handler that ends the process here does not lose it.
                 state.retired.append((thread, items))
-                state.items, state.thread = queue.SimpleQueue(), None
+                state.items, state.thread = _Items(), None
                 items.put(None)
             retired = list(state.retired)
-        if threading.current_thread() not in (thread for thread, _ in retired):
+        if is_outermost:
             for entry in retired:
                 thread, items = entry
-                thread.join()
-                self._drain(items)
-                with state.lock, contextlib.suppress(ValueError):
+                with contextlib.suppress(RuntimeError):  # it is just being started
+                    thread.join()
+                self._drain(state, items)
+                with _inside(state), state.lock, contextlib.suppress(ValueError):
                     state.retired.remove(entry)
-        self._tell(state)
-        self._sink.close()
+            if state.thread is None:  # it could not be started
+                self._drain(state, state.items)
+            self._tell(state)
+            with _inside(state):
+                self._sink.close()
 
     def end(self) -> None:
         """Write what is enqueued; from now on callers write for themselves."""
@@ -217,22 +252,34 @@ class Background:
         return state
 
     def _start(self, state: _State) -> bool:
-        """See to it that there is a thread; return whether there is."""
-        with state.lock:
-            if state.thread is None and not state.writes_itself:
-                thread = threading.Thread(
-                    target=self._write,
-                    args=(state, state.items),
-                    name="tracectrl-writer",
-                    daemon=True,
-                )
-                try:
-                    thread.start()
-                except RuntimeError:  # no more threads, or the interpreter is at its end
-                    return False
-                state.thread = thread
-                _end_with_child(weakref.ref(self))
-            return state.thread is not None
+        """See to it that there is a thread; return whether there is.
+
+        None is started in the middle of our code, which may be starting one.
+        """
+        is_outermost = not _is_inside(state)
+        thread = None
+        with _inside(state):
+            with state.lock:
+                if state.thread is None and is_outermost and not state.writes_itself:
+                    thread = threading.Thread(
+                        target=self._write,
+                        args=(state, state.items),
+                        name="tracectrl-writer",
+                        daemon=True,
+                    )
+                    state.thread = thread
+            if thread is None:
+                return state.thread is not None
+            # Under no lock: it is waited for, and garbage may log where it begins.
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads, or the interpreter is at its end
+                with state.lock:
+                    if state.thread is thread:
+                        state.thread = None
+                return False
+            _end_with_child(weakref.ref(self))
+            return True
 
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
@@ -242,6 +289,7 @@ class Background:
         if self._overflow == "drop_oldest":
             try:
                 oldest = items.get_nowait()
+                items.taken += 1
             except queue.Empty:
                 return True
             if isinstance(oldest, tuple):
@@ -249,56 +297,69 @@ class Background:
             else:
                 items.put(oldest)  # somebody waits for it
             return True
-        thread = state.thread
-        if threading.current_thread() is not thread:
-            while items.qsize() >= self._size and items is state.items:
-                if thread is None or not thread.is_alive():
-                    self._drain(items)
-                time.sleep(_POLL_S)
+        if _is_inside(state):
+            return True
+        # Who has waited for those in front of it has its turn, whoever has come meanwhile.
+        turn = items.taken + items.qsize() - self._size
+        while items.qsize() >= self._size and items.taken <= turn and items is state.items:
+            thread = state.thread
+            if thread is None or not thread.is_alive():
+                self._drain(state, items)
+            time.sleep(_POLL_S)
         return True
 
     def _whose(self, sid: str | None, line: Any) -> str:
         return self._make(line)[0] if sid is None else sid
 
     def _drop(self, state: _State, sid: str) -> None:
-        with state.lock:
+        with _inside(state), state.lock:
             state.dropped += 1
             state.dropped_of = sid
 
     def _tell(self, state: _State) -> None:
         """Hand what was dropped to the sink, which counts it and says so in a line."""
-        with state.lock:
-            dropped, state.dropped = state.dropped, 0
+        with _inside(state):
+            with state.lock:
+                dropped, state.dropped = state.dropped, 0
             self._sink.lose(dropped, state.dropped_of)
-        state.say_at = time.monotonic() + _SAY_EVERY_S
-        self._sink.flush()
+            state.say_at = time.monotonic() + _SAY_EVERY_S
+            self._sink.flush()
 
     def _write(self, state: _State, items: _Items) -> None:
         """Be the writer thread: until ``None`` is the last item."""
-        while True:
-            item = items.get()
-            if item is not None:
-                self._handle(item)
-                if self._size >= _MANY and items.empty():
-                    # To wake a thread costs the caller more than all else: so it is not waiting yet.
-                    time.sleep(_NAP_S)
-                if state.dropped and (items.empty() or time.monotonic() >= state.say_at):
-                    self._tell(state)
-            elif items.empty():
-                return
-            else:
-                items.put(None)
+        with _inside(state):
+            while True:
+                item = items.get()
+                items.taken += 1
+                if item is not None:
+                    self._handle(item)
+                    if self._size >= _MANY and items.empty():
+                        # To wake a thread costs the caller more than all else: so it is not waiting yet.
+                        time.sleep(_NAP_S)
+                    if state.dropped and (items.empty() or time.monotonic() >= state.say_at):
+                        self._tell(state)
+                elif items.empty():
+                    return
+                else:
+                    items.put(None)
 
-    def _drain(self, items: _Items) -> None:
+    def _drain(self, state: _State, items: _Items) -> None:
         """Write what no thread is left to write; what a thread takes meanwhile is its own."""
+        with _inside(state):
+            self._drain_all(items)
+
+    def _drain_all(self, items: _Items) -> None:
         stop = False
-        with contextlib.suppress(queue.Empty):
+        try:
             while True:
                 item = items.get_nowait()
+                items.taken += 1
                 if item is None:
                     stop = True
                 else:
                     self._handle(item)
+        except queue.Empty:
+            pass
         if stop:
             items.put(None)
 
@@ -312,6 +373,23 @@ class Background:
         if sid is None:
             sid, line = self._make(line)
         return self._sink.append(sid, line, context)
+
+
+def _is_inside(state: _State) -> bool:
+    """Tell whether this thread is in the middle of our code: it may have locks that others need."""
+    return threading.get_ident() in state.inside
+
+
+@contextlib.contextmanager
+def _inside(state: _State) -> Iterator[None]:
+    """Have this thread known as being in the middle of our code."""
+    was_inside = _is_inside(state)
+    try:
+        state.inside.add(threading.get_ident())
+        yield
+    finally:
+        if not was_inside:
+            state.inside.discard(threading.get_ident())
 
 
 def _end_with_child(reference: weakref.ref[Background]) -> None:

@@ -116,7 +116,7 @@ class Table:
     A turn begins with each line that finds its file closed.
     """
 
-    __slots__ = ("_stand_ins", "files", "here", "lock", "pid", "spare_locks", "turn")
+    __slots__ = ("_stand_ins", "files", "here", "lock", "pid", "spare_locks", "turn", "writing")
 
     def __init__(self) -> None:
         self.files: OrderedDict[str | None, File] = OrderedDict()
@@ -126,6 +126,7 @@ class Table:
         self.spare_locks: list[ReentrantLock] = []  # see Appender._open
         self._stand_ins: list[File] = []
         self.turn = 0
+        self.writing: set[int] = set()  # threads that have the lock of a file, or wait for one
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""

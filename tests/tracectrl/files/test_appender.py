@@ -1794,6 +1794,54 @@ class TestSignals:
             expected += [f"signal{number}" for number in range(handled)]
             assert sorted(expected) == sorted(_with_backups(root, f"s{sid}"))
 
+    def test_two_threads_that_want_each_others_file(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each in the middle of a write, where a signal or garbage has it log: no deadlock."""
+        appender = Appender(root, SUFFIX, max_sessions_per_minute=5)
+        write, barrier = os.write, threading.Barrier(2)
+        is_first = dict.fromkeys((line("a"), line("b")), True)
+
+        def interrupted(fd: int, data: bytes) -> int:
+            if is_first.pop(data, False):
+                barrier.wait(DEADLINE_S)
+                appender.append("b" if data == line("a") else "a", line("within"))
+                appender.close()
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", interrupted)
+        run_threads(*(lambda sid=sid: appender.append(sid, line(sid)) for sid in "ab"))
+        appender.append("a", line("later"))
+
+        assert [["a", "later", "within"], ["b", "within"]] == [
+            sorted(content(root, sid)) for sid in "ab"
+        ]
+
+    def test_half_a_line_in_the_middle_of_a_write(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a full disk leaves of a handler's line swallows neither that nor the outer one."""
+        appender = Appender(root, SUFFIX)
+        appender.append("s", line("1"))
+        write, plan = os.write, [3, 3]
+
+        def interrupted(fd: int, data: bytes) -> int:
+            if data == line("2"):
+                monkeypatch.setattr(os, "write", short)
+                with pytest.raises(OSError, match="wrote 3 of"):
+                    appender.append("s", line("handler"))
+                appender.append("s", line("whole"))
+                monkeypatch.undo()
+            return write(fd, data)
+
+        def short(fd: int, data: bytes) -> int:
+            return write(fd, data[: plan.pop() if plan else None])
+
+        monkeypatch.setattr(os, "write", interrupted)
+        appender.append("s", line("2"))
+
+        assert ["1", "han", "ha", "whole", "2"] == content(root, "s")
+
     def test_in_the_middle_of_a_rotation(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A signal between two renames: what the handler logs, and what was there, is kept."""
         appender = Appender(root, SUFFIX, max_bytes=10, backup_count=9)

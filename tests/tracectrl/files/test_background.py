@@ -511,6 +511,74 @@ class TestOverflow:
         assert 1 == background.lost
 
 
+class TestInTheMiddle:
+    """A signal handler, or garbage, logs, flushes and closes in the middle of the writer's code."""
+
+    @pytest.mark.parametrize("then", ["log", "flush", "close"])
+    def test_nobody_waits_for_the_writer(
+        self, then: str, root: Path, monkeypatch: pytest.MonkeyPatch, read_lines: ReadLines
+    ) -> None:
+        """Which waits for the file that is written here: the queue holds more lines than it may."""
+        sink = Sink(Appender(root, ".logs.jsonl"), lambda _: None)
+        background = Background(sink, queue_size=2)
+        background.append("s", line(0))
+        background.flush()
+        sink.lose(1, "s")  # which closing tells, in the file that the writer needs
+        others = [
+            threading.Thread(target=background.append, args=("s", line(number)), daemon=True)
+            for number in (1, 2, 3, 4)
+        ]
+        write = os.write
+
+        def interrupted(fd: int, data: bytes) -> int:
+            if threading.current_thread() is closing:
+                monkeypatch.setattr(os, "write", write)
+                for other in others:
+                    other.start()
+                    other.join(0.05)
+                background.append("s", line(5))
+                if then != "log":
+                    getattr(background, then)()
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", interrupted)
+        closing = threading.Thread(target=background.close, daemon=True)
+        closing.start()
+        for thread in (closing, *others):
+            thread.join(DEADLINE_S)
+            assert not thread.is_alive()
+        background.close()
+
+        assert [0, 1, 2, 3, 4, 5] == sorted(numbers(read_lines(log_path("s", root))))
+        assert 1 == background.lost
+
+    def test_who_waits_has_its_turn(self, root: Path, read_lines: ReadLines) -> None:
+        """However many lines are put into a full queue by those who do not wait."""
+        over = threading.Event()
+
+        def make(number: Any) -> tuple[str, bytes]:
+            if not over.is_set():  # on the writer's thread
+                background.append(None, -1)
+                background.append(None, -1)
+                time.sleep(0.001)
+            return "s", line(number)
+
+        sink = Sink(Appender(root, ".logs.jsonl"), lambda _: None)
+        background = Background(sink, make=make, queue_size=1)
+        stop = threading.Timer(DEADLINE_S, over.set)
+        stop.start()
+        before = time.monotonic()
+        for number in range(3):
+            background.append(None, number)
+        took = time.monotonic() - before
+        over.set()
+        stop.cancel()
+        background.close()
+
+        assert took < DEADLINE_S / 2
+        assert [0, 1, 2] == [n for n in numbers(read_lines(log_path("s", root))) if n >= 0]
+
+
 class TestFailures:
     """The disk's troubles, and the owner's."""
 
