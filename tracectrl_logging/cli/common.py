@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from tracectrl.files.names import TRACE_DIR_ENV, root_dir
-from tracectrl_logging.reader.files.find import find, id_of
-from tracectrl_logging.reader.model import UnknownSessionError
+from tracectrl.files.names import TRACE_DIR_ENV
+from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracectrl_logging.reader import Damage
-    from tracectrl_logging.reader.files.listing import SessionFiles
+    from tracectrl_logging.reader import Damage, Store
+    from tracectrl_logging.reader.store import OnProgress
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -76,8 +75,8 @@ def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -
     while here is not None and root is None:
         root, here = here.params.get("root"), here.parent
     try:
-        path = os.path.expanduser(root_dir(root))  # the shell has not done so yet
-        return starting_with(incomplete, path, _COMPLETIONS)
+        place = None if root is None else os.path.expanduser(root)  # the shell has not done so yet
+        return starting_with(incomplete, open_store(place), _COMPLETIONS)
     except (OSError, ValueError):
         return []
 
@@ -91,35 +90,60 @@ def shown(text: str) -> str:
     return on_one_line(text)
 
 
-def checked_root(root: str | None) -> str:
-    """Return the trace directory that *root* means, where it can be listed."""
-    path = root_dir(root)
+def opened(
+    root: str | None,
+    problems: Problems | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    parallel: bool = False,
+) -> Store:
+    """Return the store that *root* means, which can be read.
+
+    Args:
+        root: what was given for ``--root``.
+        problems: hears of what cannot be read in it.
+        on_progress: as for :func:`~tracectrl_logging.reader.open_store`.
+        parallel: the same.
+
+    Raises:
+        UnusableError: the store cannot be read.
+    """
+    store = open_store(root, on_damage=problems, on_progress=on_progress, parallel=parallel)
     try:
-        os.scandir(path).close()
+        next(store.ids(limit=1), None)
     except OSError as error:
         hint = f"--root DIR or ${TRACE_DIR_ENV} names another"
-        text = f"cannot read the trace directory '{shown(path)}': {error.strerror}; {hint}"
+        text = f"cannot read the trace directory '{shown(store.name)}': {error.strerror}; {hint}"
         raise UnusableError(text) from error
-    return path
+    return store
 
 
-def session_meant(given: str, root: str) -> tuple[str, SessionFiles]:
-    """Return the ID and the files of the session that *given* names: an ID, or the start of one.
+def checked_root(root: str | None) -> str:
+    """Return the trace directory that *root* means, for a command that is about its files.
+
+    Raises:
+        UnusableError: it cannot be read.
+    """
+    return opened(root).name
+
+
+def session_meant(given: str, store: Store) -> str:
+    """Return the ID of the session that *given* names: an ID, or the start of one.
 
     What a terminal shows of an ID that holds control characters is understood, too.
+
+    Raises:
+        UnusableError: several sessions start with it, or it is empty.
+        NotFoundError: there is no such session.
     """
     if not given:
         text = "a session ID cannot be empty"
         raise UnusableError(text)
-    try:
-        found = find(given, root)
-    except UnknownSessionError:
-        pass
-    else:
-        return id_of(found), found
+    if next(store.ids(given, limit=1), None) == given:
+        return given
     from tracectrl_logging.cli.meant import meant  # noqa: PLC0415 - where it is no whole ID
 
-    return meant(given, root)
+    return meant(given, store)
 
 
 def write_line(line: bytes) -> None:

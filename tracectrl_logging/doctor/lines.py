@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.session import UNKNOWN
+from tracectrl._time import time_of
+from tracectrl.files.names import OVERFLOW_STEM
+from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 from tracectrl_logging.reader.files.find import find_all, id_of
-from tracectrl_logging.reader.files.lines import OTLP_KEY, sources, spans_of, time_of
+from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import close_all, open_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracectrl.schema import Kind
     from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Damage, Kind
+    from tracectrl_logging.reader.model import Damage
 
 _WORDS = r"(?:redacted|filtered|masked|scrubbed|hidden|removed|secret)"
 _SCRUBBED = re.compile(rf"[\[(<{{]\s*{_WORDS}[^\])>}}]*[\])>}}]|[*•█]{{3,}}", re.IGNORECASE)
@@ -96,13 +99,9 @@ def _rows(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     files = open_chain(found, kind, report)
     try:
-        for path, stored in sources(found, kind, files, report):
-            for number, _, row in stored:
-                rows = [row]
-                if kind == "span" and OTLP_KEY in row:
-                    rows = spans_of(path, number, row, sid, report)
-                for each in rows:
-                    yield f"{path}:{number}", each
+        for file in files:
+            for number, _, row in flat_rows(file, kind, sid, report):
+                yield f"{file.path}:{number}", row
     finally:
         close_all(files)
 
@@ -113,7 +112,7 @@ def _see_session(facts: Facts, place: str, row: dict[str, Any], sid: str) -> Non
         return
     if _SCRUBBED.fullmatch(given) or (given != sid and _DOUBTFUL.fullmatch(given)):
         facts.scrubbed.setdefault(given, Places()).add(place)
-    elif given != sid and UNKNOWN not in (given, sid):
+    elif given != sid and UNKNOWN not in (given, sid) and sid != OVERFLOW_STEM:
         facts.strayed.add(place)
 
 

@@ -3,7 +3,8 @@
     for line in read("a1b2c3d4-e5f6-7890-abcd-ef1234567890"):
         print(line.time, line.row.get("message", line.row.get("name")))
 
-:func:`sessions` says which there are, :func:`grep` searches all of them.
+:func:`sessions` says which there are, :func:`grep` searches all of them. Each of these functions asks
+a store of :func:`open_store`, which answers the same questions wherever sessions lie.
 
 Damaged lines never hide the others. Each is reported to *on_damage*, which is called with a
 :class:`Damage`; without one it is a :class:`DamagedLineWarning`.
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tracectrl_logging.reader.files.follower import Follower
-    from tracectrl_logging.reader.files.overview import Sort
-    from tracectrl_logging.reader.files.tailing import follow, tail
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.selection import Selection
+    from tracectrl_logging.reader.filters.sessions import Sort
     from tracectrl_logging.reader.model import (
         Damage,
         DamagedLineWarning,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UnknownSessionError,
     )
     from tracectrl_logging.reader.sql import QueryError, Rows
+    from tracectrl_logging.reader.store import OnProgress, Store, Tail
     from tracectrl_logging.reader.timeline.tree import Node, nest, walk
 
 __all__ = [
@@ -47,10 +48,13 @@ __all__ = [
     "Rows",
     "Selection",
     "SessionSummary",
+    "Store",
+    "Tail",
     "UnknownSessionError",
     "follow",
     "grep",
     "nest",
+    "open_store",
     "query",
     "read",
     "sessions",
@@ -69,12 +73,38 @@ _MODULE_OF = {
     "Rows": "sql",
     "Selection": "filters.selection",
     "SessionSummary": "model",
+    "Store": "store",
+    "Tail": "store",
     "UnknownSessionError": "model",
-    "follow": "files.tailing",
     "nest": "timeline.tree",
-    "tail": "files.tailing",
     "walk": "timeline.tree",
 }
+
+
+def open_store(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    on_damage: Report | None = None,
+    on_progress: OnProgress | None = None,
+    parallel: bool = False,
+) -> Store:
+    """Return the store at *root*.
+
+    Args:
+        root: a trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        on_damage: called with a :class:`~tracectrl_logging.reader.model.Damage` for each line or
+            file that cannot be read; without it, that is a
+            :class:`~tracectrl_logging.reader.model.DamagedLineWarning`.
+        on_progress: called with how many sessions have been read since the last call, and with how
+            many there are, where that is known.
+        parallel: processes may be forked for what takes long.
+
+    Raises:
+        ValueError: *root* is empty.
+    """
+    from tracectrl_logging.reader.files.store import FileStore  # noqa: PLC0415 - the one asked for
+
+    return FileStore(root, on_damage=on_damage, on_progress=on_progress, parallel=parallel)
 
 
 def sessions(
@@ -113,21 +143,15 @@ def sessions(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     # Reading one session, as most programs do, needs none of this.
-    from tracectrl_logging.reader.files.overview import (  # noqa: PLC0415
-        SORTS,
-        SessionQuery,
-        best,
-        overview,
-    )
-    from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415
     from tracectrl_logging.reader.filters.conditions import conditions  # noqa: PLC0415
     from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.sessions import SORTS, SessionQuery  # noqa: PLC0415
 
     if sort not in SORTS:
-        msg = f"sort must be one of {', '.join(map(repr, SORTS))}, not {sort!r}"
+        msg = f"sort must be one of {', '.join(map(repr, SORTS))}, got {sort!r}"
         raise ValueError(msg)
     if limit is not None and limit < 1:
-        msg = f"limit must be at least 1, or None for all sessions, not {limit!r}"
+        msg = f"limit must be at least 1, or None for all sessions, got {limit!r}"
         raise ValueError(msg)
     query = SessionQuery(
         since=None if since is None else moment(since),
@@ -138,7 +162,7 @@ def sessions(
         sort=sort,
         limit=limit,
     )
-    return best(overview(Stock(root), query, on_damage or _warn), query)
+    return list(open_store(root, on_damage=on_damage).sessions(query))
 
 
 def read(
@@ -161,10 +185,7 @@ def read(
         UnknownSessionError: no file under the root belongs to the session.
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    from tracectrl_logging.reader.files import find  # noqa: PLC0415 - loaded when it is first used
-    from tracectrl_logging.reader.timeline.order import merged  # noqa: PLC0415 - as above
-
-    return merged(find.find(sid, root), sid, on_damage or _warn)
+    return open_store(root, on_damage=on_damage).read(sid)
 
 
 def grep(
@@ -213,12 +234,9 @@ def grep(
         OSError: the root does not exist, is no directory or may not be listed.
     """
     # Reading one session, as most programs do, needs none of this.
-    from tracectrl_logging.reader.files import find  # noqa: PLC0415
-    from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415
-    from tracectrl_logging.reader.files.search import search_all  # noqa: PLC0415
     from tracectrl_logging.reader.filters.conditions import conditions  # noqa: PLC0415
     from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415
-    from tracectrl_logging.reader.filters.search import Hit, Query, Search, hits  # noqa: PLC0415
+    from tracectrl_logging.reader.filters.search import Hit, Query, Search  # noqa: PLC0415
     from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415
 
     search = Search(
@@ -233,14 +251,80 @@ def grep(
         ),
     )
     search.wanted()  # raises where the level is not known
-    report = on_damage or _warn
-    ids = (session_ids,) if isinstance(session_ids, str) else session_ids
-    meant = {sid: find.find(sid, root) for sid in sorted(ids)}
-    if meant:
-        found = (hits(search, files, sid, report) for sid, files in meant.items())
-        return (hit.line for several in found for hit in several)
-    stock = Stock(root, with_times=since is not None)
-    return (hit.line for hit in search_all(search, stock, report) if isinstance(hit, Hit))
+    sids = (session_ids,) if isinstance(session_ids, str) else tuple(session_ids)
+    found = open_store(root, on_damage=on_damage).search(search, sids)
+    return (hit.line for hit in found if isinstance(hit, Hit))
+
+
+def tail(
+    *sids: str,
+    root: str | os.PathLike[str] | None = None,
+    count: int | None = 10,
+    selection: Selection | None = None,
+    on_damage: Report | None = None,
+) -> Iterator[Line]:
+    """Return the last log lines of sessions, in time order, as an iterator.
+
+    Files are read from their ends backwards, those that were written last first; so
+    :attr:`Line.number` is 0. Of more than 2,000 files, those are left out whose time says that they
+    have nothing to add.
+
+    Args:
+        sids: the session IDs; none for all sessions.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        count: how many lines, over all the sessions; ``None`` for all that *selection* means.
+        selection: which lines are meant; ``None`` for all.
+        on_damage: called for each line or file that cannot be read.
+
+    Raises:
+        UnknownSessionError: no file under the root belongs to one of the sessions.
+        OSError: the root does not exist, is no directory or may not be listed.
+        ValueError: *count* is negative, or the selection names a level that is not known.
+    """
+    from tracectrl_logging.reader.model import UnknownSessionError  # noqa: PLC0415 - this alone
+
+    store = open_store(root, on_damage=on_damage)
+    next(store.ids(limit=1), None)  # raises where the root cannot be read
+    for sid in sids:
+        if next(store.ids(sid, limit=1), None) != sid:
+            raise UnknownSessionError(sid)
+    with store.tail(sids, _meant(selection), count=count, complete=False) as end:
+        return end.last()
+
+
+def follow(
+    *sids: str,
+    root: str | os.PathLike[str] | None = None,
+    count: int | None = 0,
+    selection: Selection | None = None,
+    poll_s: float = 0.1,
+    on_damage: Report | None = None,
+) -> Iterator[Line]:
+    """Yield the last *count* log lines of sessions, then what is written from now on; never ends.
+
+    Each line comes once, whatever happens to the names of the files meanwhile (rotation, compression,
+    removal), and after what its process wrote before. Sessions and a root that do not exist yet are
+    waited for. :meth:`Store.tail` does the same without waiting.
+
+    Args:
+        sids: the session IDs; none for all sessions, also those that begin later.
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        count: as :func:`tail` says.
+        selection: which lines are meant; ``None`` for all.
+        poll_s: how many seconds to wait before looking again where nothing has come.
+        on_damage: called for each line or file that cannot be read.
+
+    Raises:
+        OSError: the root is no directory or may not be listed.
+        ValueError: as :func:`tail` says.
+    """
+    import time  # noqa: PLC0415 - this alone
+
+    with open_store(root, on_damage=on_damage).tail(sids, _meant(selection), count=count) as end:
+        yield from end.last()
+        while True:
+            yield from end.poll()
+            time.sleep(end.pause_s(poll_s))
 
 
 def query(
@@ -271,19 +355,13 @@ def query(
         MissingExtraError: DuckDB is not installed.
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
-
-    return database.query(
-        sql, root, params=params, memory_mb=memory_mb, on_damage=on_damage or _warn
-    )
+    return open_store(root, on_damage=on_damage).query(sql, params=params, memory_mb=memory_mb)
 
 
-def _warn(damage: Damage) -> None:
-    import warnings  # noqa: PLC0415 - where there is damage
+def _meant(selection: Selection | None) -> Selection:
+    from tracectrl_logging.reader.filters.selection import ALL  # noqa: PLC0415 - where lines are
 
-    from tracectrl_logging.reader.model import DamagedLineWarning  # noqa: PLC0415 - as above
-
-    warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)
+    return ALL if selection is None else selection
 
 
 if not TYPE_CHECKING:  # a type checker is to see what is there, not that anything may be

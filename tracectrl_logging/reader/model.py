@@ -6,12 +6,12 @@ Named tuples, which are made and loaded several times faster than frozen datacla
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracectrl.schema import UNKNOWN, Kind
 
 if TYPE_CHECKING:
     from typing import TypeAlias
-
-Kind: TypeAlias = Literal["log", "span"]
 
 
 class Line(NamedTuple):
@@ -33,7 +33,9 @@ class Line(NamedTuple):
     """
     path: str
     number: int
-    """The place in the file at *path*, counted from 1."""
+    """The place in the file at *path*, counted from 1; 0 where it was not counted."""
+    session_id: str = UNKNOWN
+    """The session of the line: its own, or where it names none that of its file."""
 
 
 class SessionSummary(NamedTuple):
@@ -47,13 +49,15 @@ class SessionSummary(NamedTuple):
     logs: int
     spans: int
     errors: int
-    """Log lines at ERROR or above. A level with a name of its own is not known to be one."""
+    """Log lines at ERROR or above, by the number of their severity."""
     services: tuple[str, ...]
     """The services that wrote the lines, sorted."""
     duration_ns: int | None
     """From the first time to the last, in nanoseconds."""
     first_message: str | None
     """The message of the earliest log line; ``None`` where there is no such text."""
+    error_spans: int = 0
+    """Spans whose status is ERROR."""
 
 
 class Damage(NamedTuple):

@@ -206,10 +206,10 @@ def test_interrupt(command: Command, write: Write, monkeypatch: pytest.MonkeyPat
     """Ctrl-C ends the command as the shell expects, without a traceback."""
     write("s.logs.jsonl", b"{}")
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.checked_root", interrupt)
+    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.opened", interrupt)
     assert (130, "") == (command("sessions").exit_code, command("sessions").stdout)
 
 
@@ -217,9 +217,9 @@ def test_disk_trouble(command: Command, write: Write, monkeypatch: pytest.Monkey
     """What the system refuses is one line and the status 2."""
     write("s.logs.jsonl", b"{}")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/tmp/x")  # noqa: S108 - a name in an error
 
-    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.checked_root", refuse)
+    monkeypatch.setattr("tracectrl_logging.cli.commands.sessions.opened", refuse)
     result = command("sessions")
     assert (2, "Error: No space left on device: /tmp/x\n") == (result.exit_code, result.stderr)

@@ -10,6 +10,7 @@ from tracectrl.files import log_path
 from tracectrl.session import session
 from tracectrl_logging.cli import meant
 from tracectrl_logging.cli.common import NotFoundError, UnusableError, session_meant
+from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
     import logging
@@ -42,18 +43,18 @@ def test_did_you_mean(many: list[str], root: Path) -> None:
     slips = [sid[:-1] + last, sid[:3] + sid[4:], sid[:7] + "x" + sid[7:], sid[1] + sid[0] + sid[2:]]
     for slip in slips:
         with pytest.raises(NotFoundError, match=f"did you mean.* {sid}"):
-            session_meant(slip, str(root))
+            session_meant(slip, open_store(root))
     with pytest.raises(NotFoundError) as caught:
-        session_meant("?" * 30, str(root))
+        session_meant("?" * 30, open_store(root))
     assert "did you mean" not in caught.value.message
 
 
 def test_start(many: list[str], root: Path) -> None:
     """The start of one ID among many is enough; of several it is not."""
     sid = many[17]
-    assert sid == session_meant(sid[:-2], str(root))[0]
+    assert sid == session_meant(sid[:-2], open_store(root))
     with pytest.raises(UnusableError, match=r"sessions start with '0': .*, \.\.\."):
-        session_meant("0", str(root))
+        session_meant("0", open_store(root))
 
 
 @pytest.mark.parametrize("sid", ["a b", "übung", "x" * 300, "é" * 60, "con", "s"])
@@ -63,15 +64,15 @@ def test_encoded(sid: str, root: Path, logger: logging.Logger) -> None:
         logger.info("hello")
     (path,) = root.iterdir()
     path.rename(f"{path}.1")
-    assert sid == session_meant(sid[:-1] or sid, str(root))[0]
+    assert sid == session_meant(sid[:-1] or sid, open_store(root))
     if len(sid) < 300:  # a longer one is in no name
-        assert [sid] == meant.starting_with(sid[:1], str(root), 10)
+        assert [sid] == meant.starting_with(sid[:1], open_store(root), 10)
 
 
 def test_among_others(write: Write, root: Path) -> None:
     """A session whose lines are among those of others is found by its start."""
     write("%overflow.logs.jsonl", b'{"message":"x","session_id":"abc"}')
-    assert "abc" == session_meant("ab", str(root))[0]
+    assert "abc" == session_meant("ab", open_store(root))
 
 
 def test_completion(many: list[str], command: Command, root: Path) -> None:
@@ -96,7 +97,7 @@ def test_completion(many: list[str], command: Command, root: Path) -> None:
 
 def test_completion_of_many(many: list[str], root: Path) -> None:
     """Of many IDs some are offered; they have no more in common than all of them have."""
-    some = meant.starting_with("", str(root), 100)
+    some = meant.starting_with("", open_store(root), 100)
     assert 100 == len(some)
     assert [min(many), max(many)] == [some[0], some[-1]]
 
@@ -107,4 +108,4 @@ def test_not_offered(sid: str, root: Path) -> None:
     root.mkdir()
     for each in (sid, "other"):
         log_path(each, root).touch()
-    assert ["other"] == meant.starting_with("", str(root), 2)
+    assert ["other"] == meant.starting_with("", open_store(root), 2)

@@ -9,8 +9,9 @@ import pytest
 
 from tracectrl.session import session
 from tracectrl_logging import reader
-from tracectrl_logging.reader.files.overview import SessionQuery, best, overview
+from tracectrl_logging.reader.files.overview import overview
 from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.filters.sessions import SessionQuery
 
 if TYPE_CHECKING:
     import logging
@@ -28,11 +29,17 @@ def test_public_names() -> None:
         "Follower",
         "Line",
         "Node",
+        "QueryError",
+        "Rows",
+        "Selection",
         "SessionSummary",
+        "Store",
+        "Tail",
         "UnknownSessionError",
         "follow",
         "grep",
         "nest",
+        "open_store",
         "query",
         "read",
         "sessions",
@@ -59,7 +66,7 @@ def test_a_session_that_was_removed(write: Write, root: Path) -> None:
     stock = Stock(root)
     (root / "gone.logs.jsonl").unlink()
     query = SessionQuery()
-    found = best(overview(stock, query, print), query)
+    found = list(query.in_order(overview(stock, query, print)))
     assert ["empty"] == [summary.session_id for summary in found]
 
 

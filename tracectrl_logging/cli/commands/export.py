@@ -8,10 +8,11 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from tracectrl.errors import MissingExtraError
+from tracectrl.files.names import stem_of
 from tracectrl_logging.cli.common import (
     Problems,
     UnusableError,
-    checked_root,
+    opened,
     root_option,
     session_meant,
     sessions_like,
@@ -66,26 +67,26 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
     unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     target = checked_target(output)
-    path = checked_root(root)
-    sid, found = session_meant(given, path)
     problems = Problems()
+    store = opened(root, problems)
+    sid = session_meant(given, store)
 
     def write(file: IO[bytes]) -> int:
         if form == "otlp":
             from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - needs the SDK
 
-            return write_otlp(found, sid, file, problems)
+            return write_otlp(store.read(sid), sid, file)
         checked_terminal(file, form)
         from tracectrl_logging.cli.render.typed import typed  # noqa: PLC0415 - one of two ways
         from tracectrl_logging.reader.export.zip import write_zip  # noqa: PLC0415 - as above
 
-        return write_zip(found, sid, file, problems, as_text=_text, as_json=typed)
+        return write_zip(store.name, sid, file, problems, as_text=_text, as_json=typed)
 
     try:
         if output == "-":
             count = write(sys.stdout.buffer)
         else:
-            target = target or found.stem + _ENDS[form]
+            target = target or stem_of(sid) + _ENDS[form]
             count = write_file(target, write, force=force, mode=_OWN, keeps_empty=False)
             if count:
                 click.echo(shown(target))

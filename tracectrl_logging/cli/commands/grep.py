@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -13,8 +11,8 @@ import click
 from tracectrl_logging.cli.common import (
     Problems,
     UnusableError,
-    checked_root,
     json_option,
+    opened,
     root_option,
     session_meant,
     sessions_like,
@@ -29,10 +27,8 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.render.matches import Lines, Stored, Totals
-from tracectrl_logging.cli.render.progress import Progress, progress
-from tracectrl_logging.reader.files.root import Stock
-from tracectrl_logging.reader.files.search import Count, search_all, search_session
-from tracectrl_logging.reader.filters.search import Hit, Query, Search
+from tracectrl_logging.cli.render.progress import progress
+from tracectrl_logging.reader.filters.search import Count, Query, Search
 from tracectrl_logging.reader.filters.selection import Selection
 
 if TYPE_CHECKING:
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
 
     from tracectrl_logging.cli.render.matches import Put
     from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.filters.search import Hit
 
 _NUMBER = click.IntRange(min=0)
 
@@ -128,7 +125,6 @@ def grep(
 
     Exit status: 0 a line matches, 1 none does, 2 wrong use or unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    path = checked_root(root)
     is_short = only_count or only_ids
     around = 0 if is_short or as_json else context or 0
     search = Search(
@@ -144,6 +140,7 @@ def grep(
         before=around if before is None or is_short or as_json else before,
         after=around if after is None or is_short or as_json else after,
         most=1 if only_ids else most,
+        counting=is_short,
     )
     problems = Problems()
     put: Put
@@ -154,34 +151,15 @@ def grep(
     else:
         grouped = bool(search.before or search.after)
         put = Lines(tz, None if invert else search.query.regex, grouped=grouped)
-    with _results(search, path, given, problems, counting=is_short) as (results, step):
+    with progress(None, "Searching sessions") as step:
+        store = opened(root, problems, on_progress=step, parallel=True)
+        sids = {session_meant(start, store) for start in given}
+        results = store.search(search, sids)
         matches = _put_all(results, put, limit, step.stop if sys.stdout.isatty() else None)
     put.end()
     if not matches and not literal:
         _hint(pattern)
     problems.exit(found=matches > 0)
-
-
-@contextlib.contextmanager
-def _results(
-    search: Search, path: str, given: tuple[str, ...], problems: Problems, *, counting: bool
-) -> Iterator[tuple[Iterator[Hit | Count], Progress]]:
-    """Yield the results from the sessions that are *given*, or all, and how far they have come."""
-    if given:
-        meant = dict(session_meant(start, path) for start in given)
-        results = itertools.chain.from_iterable(
-            search_session(search, files, sid, problems, counting=counting)
-            for sid, files in sorted(meant.items())
-        )
-        with progress(None, "Searching") as step:
-            yield results, step
-        return
-    stock = Stock(path, with_times=search.selection.since is not None, parallel=True)
-    with progress(len(stock.sessions), "Searching sessions") as step:
-        yield (
-            search_all(search, stock, problems, counting=counting, step=step, parallel=True),
-            step,
-        )
 
 
 def _put_all(

@@ -8,25 +8,23 @@ import click
 
 from tracectrl_logging.cli.common import (
     Problems,
-    checked_root,
     json_option,
+    opened,
     root_option,
     shown,
     write_line,
 )
 from tracectrl_logging.cli.options import moment_of, since_options, tz_option, where_option
 from tracectrl_logging.cli.render.progress import progress
-from tracectrl_logging.reader.files.overview import SORTS, SessionQuery, best, overview
-from tracectrl_logging.reader.files.root import Stock
-from tracectrl_logging.reader.timeline.spool import Spool
+from tracectrl_logging.reader.filters.sessions import SORTS, SessionQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import tzinfo
 
     from tracectrl_logging.reader import SessionSummary
-    from tracectrl_logging.reader.files.overview import Sort
     from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.filters.sessions import Sort
 
 
 _MAX_INT = 2**63 - 1
@@ -34,7 +32,11 @@ _MAX_INT = 2**63 - 1
 
 @click.command(short_help="List the sessions, the latest first.")
 @since_options
-@click.option("--errors", is_flag=True, help="Sessions with a log line at ERROR or above.")
+@click.option(
+    "--errors",
+    is_flag=True,
+    help="Sessions with a log line at ERROR or above, or with a span in error.",
+)
 @click.option(
     "--service",
     "services",
@@ -53,7 +55,8 @@ _MAX_INT = 2**63 - 1
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show N at most.")
 @tz_option
 @json_option(
-    "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message"
+    "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message,"
+    " error_spans"
 )
 @root_option
 def sessions(
@@ -71,7 +74,7 @@ def sessions(
 ) -> None:
     """List the sessions, the latest first.
 
-    Errors are log lines at ERROR or above. Records written outside any session are in the session
+    Errors are log lines at ERROR or above; a span in error is one whose status is ERROR. Records written outside any session are in the session
     "unknown". A session is listed where it was going on at any time between --since and --until.
 
     Each --where must be met by a line of the session, log or span, not all by the same one. On the
@@ -89,7 +92,6 @@ def sessions(
 
     Exit status: 0 there are such sessions, 1 there are none, 2 wrong use or unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    path = checked_root(root)
     query = SessionQuery(
         since=moment_of(since, "--since", tz),
         until=moment_of(until, "--until", tz),
@@ -100,16 +102,13 @@ def sessions(
         limit=limit,
     )
     problems = Problems()
-    stock = Stock(path, parallel=True)
-    is_empty = not stock.sessions
-    with progress(len(stock.sessions), "Reading sessions") as step:
-        found = overview(stock, query, problems, step=step, parallel=True)
-        summaries: list[SessionSummary] | Spool[SessionSummary]
-        summaries = Spool(found, query.key) if limit is None else best(found, query)
+    with progress(None, "Reading sessions") as step:
+        store = opened(root, problems, on_progress=step, parallel=True)
+        summaries = store.sessions(query)
     problems.flush()
     if not summaries:
-        what = "no sessions" if is_empty else "no such sessions"
-        click.echo(f"{what} in {shown(path)}", err=True)
+        what = "no sessions" if next(store.ids(limit=1), None) is None else "no such sessions"
+        click.echo(f"{what} in {shown(store.name)}", err=True)
     elif as_json:
         _print_json(summaries)
     else:

@@ -10,8 +10,8 @@ from tracectrl_logging.cli.common import (
     NotFoundError,
     Problems,
     UnusableError,
-    checked_root,
     json_option,
+    opened,
     root_option,
     session_argument,
     session_meant,
@@ -27,16 +27,15 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.render.typed import typed
-from tracectrl_logging.reader.timeline.order import merge, merged
+from tracectrl_logging.reader.timeline.order import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import tzinfo
 
     from tracectrl_logging.cli.render.keys import Keys
-    from tracectrl_logging.reader.files.listing import SessionFiles
+    from tracectrl_logging.reader import Line, Store
     from tracectrl_logging.reader.filters.conditions import Condition
-    from tracectrl_logging.reader.model import Line
     from tracectrl_logging.reader.timeline.subtree import Subtree
 
 _SOME = 3
@@ -101,15 +100,15 @@ def show(
 
     Exit status: 0 lines were shown, 1 there are none such, 2 wrong use or unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    path = checked_root(root)
+    problems = Problems()
+    store = opened(root, problems)
     since, until = moment_of(since, "--since", tz), moment_of(until, "--until", tz)
     is_meant = _picker(
         since=since, until=until, level=level, logger=logger, trace_id=trace_id, where=where
     )
-    problems = Problems()
-    meant = dict(session_meant(start, path) for start in given)
-    below = None if span is None else _below(meant, span)
-    streams = {sid: _lines(files, sid, below, problems) for sid, files in meant.items()}
+    meant = list(dict.fromkeys(session_meant(start, store) for start in given))
+    below = None if span is None else _below(store, meant, span)
+    streams = {sid: _lines(store, sid, below) for sid in meant}
     if as_json:
         found = _put_json(merge(streams.values()), is_meant, _keys(fields, hide))
     else:
@@ -128,10 +127,8 @@ def show(
     problems.exit(found=found)
 
 
-def _lines(
-    files: SessionFiles, sid: str, below: Subtree | None, problems: Problems
-) -> Iterator[Line]:
-    lines = merged(files, sid, problems)
+def _lines(store: Store, sid: str, below: Subtree | None) -> Iterator[Line]:
+    lines = store.read(sid)
     return lines if below is None else (line for line in lines if below.holds(line.row))
 
 
@@ -162,7 +159,7 @@ def _picker(**options: Any) -> Callable[[Line], bool] | None:
     return is_meant
 
 
-def _below(meant: dict[str, SessionFiles], start: str) -> Subtree:
+def _below(store: Store, meant: list[str], start: str) -> Subtree:
     from tracectrl_logging.reader.timeline.subtree import (  # noqa: PLC0415 - where a span is given
         AmbiguousSpanError,
         Subtree,
@@ -170,7 +167,7 @@ def _below(meant: dict[str, SessionFiles], start: str) -> Subtree:
     )
 
     try:
-        return Subtree(meant, start)
+        return Subtree(lambda: merge(map(store.read, meant)), start)
     except UnknownSpanError as error:
         text = f"no span '{start}' in {', '.join(map(shown, meant))}"
         raise NotFoundError(text) from error

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl.files.names import root_path
 from tracectrl_logging.cli.common import (
     NotFoundError,
     Problems,
-    checked_root,
     json_option,
+    opened,
     root_option,
     session_meant,
     sessions_like,
@@ -23,11 +22,12 @@ from tracectrl_logging.cli.common import (
     write_line,
 )
 from tracectrl_logging.cli.options import line_options, moment_of, where_option
+from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tracectrl_logging.reader import Line
+    from tracectrl_logging.reader import Line, Store
     from tracectrl_logging.reader.filters.conditions import Condition
 
 _POLL_S = 0.1
@@ -83,11 +83,11 @@ def tail(
     Exit status: 0 there were lines, 1 there were none, 2 wrong use or unreadable input; 130 where
     -f is interrupted.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    from tracectrl_logging.reader.files.follower import Follower  # noqa: PLC0415 - not for ``--help``
-    from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.filters.selection import Selection  # noqa: PLC0415 - not for ``--help``
 
-    path = _root_meant(root, follow=follow)
-    sids = list(dict.fromkeys(_session_meant(given, path, follow=follow) for given in sessions))
+    problems = Problems()
+    store = _store_meant(root, problems, follow=follow)
+    sids = list(dict.fromkeys(_session_meant(given, store, follow=follow) for given in sessions))
     selection = Selection(
         since=moment_of(since, "--since"),
         level=level,
@@ -97,36 +97,36 @@ def tail(
     )
     if count is None and since is None:
         count = _LAST
-    problems = Problems()
     put = _printer(as_json=as_json, with_session=len(sids) != 1)
-    with Follower(*sids, root=path, selection=selection, on_damage=problems) as follower:
-        found = _put_all(follower.begin(count, complete=follow), put)
+    with store.tail(sids, selection, count=count, complete=follow) as end:
+        found = _put_all(end.last(), put)
         problems.flush()
         try:
             while follow and not _is_reader_gone():
-                _put_all(follower.poll(), put)
+                _put_all(end.poll(), put)
                 problems.flush()
-                time.sleep(follower.pause_s(_POLL_S))
+                time.sleep(end.pause_s(_POLL_S))
         except KeyboardInterrupt:
             problems.sum_up()
             raise
     problems.exit(found=found or follow)
 
 
-def _root_meant(root: str | None, *, follow: bool) -> str:
-    path = os.fspath(root_path(root))
-    if follow and not os.path.lexists(path):
-        click.echo(f"Waiting for the trace directory {shown(path)}", err=True)
-        return path
-    return checked_root(root)
+def _store_meant(root: str | None, problems: Problems, *, follow: bool) -> Store:
+    if follow:
+        store = open_store(root, on_damage=problems)
+        if not os.path.lexists(store.name):
+            click.echo(f"Waiting for the trace directory {shown(store.name)}", err=True)
+            return store
+    return opened(root, problems)
 
 
-def _session_meant(given: str, root: str, *, follow: bool) -> str:
+def _session_meant(given: str, store: Store, *, follow: bool) -> str:
     """Return the ID that *given* names; with *follow*, it may be that of a session to come."""
-    if follow and given and not os.path.lexists(root):
+    if follow and given and not os.path.lexists(store.name):
         return given
     try:
-        return session_meant(given, root)[0]
+        return session_meant(given, store)
     except NotFoundError as error:
         if not follow:
             raise
@@ -167,7 +167,7 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
     def put(line: Line) -> None:
         body = looks.log(line.row, full=False, with_service=False)
         moment = (line.time or "-").replace("T", " ")
-        sid = _session_of(line)
+        sid = line.session_id
         if not screen.is_terminal:  # each on a line of its own, for the next program
             level, _ = looks.level(line.row)
             screen.one_line([f"{shown(sid)}  {moment}  {level}  ", *(text for text, _ in body)])
@@ -180,15 +180,3 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
         screen.line(body, [*first, looks.level(line.row), ("  ", "")], [("    ", "")])
 
     return put
-
-
-def _session_of(line: Line) -> str:
-    sid = line.row.get("session_id")
-    if isinstance(sid, str) and sid:
-        return sid
-    from tracectrl.files.names import session_id_of  # noqa: PLC0415 - for foreign lines only
-
-    try:
-        return session_id_of(line.path)
-    except (OSError, ValueError, ImportError):
-        return "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.schema import LOG_KEYS
 from tracectrl_logging.cli.common import shown
 from tracectrl_logging.console import plain_value
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
-    from tracectrl_logging.reader.model import Kind
+    from tracectrl.schema import Kind
 
     Styled: TypeAlias = list[tuple[str, str]]
 
@@ -22,21 +23,7 @@ _LEVEL_STYLES = {
     "ERROR": "red",
     "CRITICAL": "bold red",
 }
-_NO_EXTRAS = frozenset(
-    {
-        "timestamp",
-        "level",
-        "logger",
-        "message",
-        "session_id",
-        "trace_id",
-        "span_id",
-        "trace_flags",
-        "service",
-        "exception",
-        "stack",
-    }
-)
+_NO_EXTRAS = frozenset(LOG_KEYS)
 _US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
 _NEWLINE = "\n"
 _WIDEST_LEVEL = 16

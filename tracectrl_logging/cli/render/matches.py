@@ -9,9 +9,8 @@ import click
 
 from tracectrl_logging.cli.common import shown, write_line
 from tracectrl_logging.cli.render.clock import WIDTH
-from tracectrl_logging.reader.files.lines import parse
-from tracectrl_logging.reader.files.search import Count
-from tracectrl_logging.reader.filters.search import Hit
+from tracectrl_logging.reader.filters.search import Count, Hit
+from tracectrl_logging.reader.parsing import row_of
 
 if TYPE_CHECKING:
     import re
@@ -94,7 +93,7 @@ class Lines:
         if isinstance(result, Count):
             return
         line, looks, screen = result.line, self._looks, self._screen
-        row = line.row or parse(line.raw)[0]
+        row = line.row or row_of(line.kind, line.raw)
         body = looks.log(row, full=False, with_service=False)
         level = looks.level(row)
         time = _local(line.time, self._tz)

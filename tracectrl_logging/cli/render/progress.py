@@ -53,8 +53,9 @@ class Progress:
         self._next_s = time.monotonic() + _SHOWN_AFTER_S
         self._is_wanted = sys.stderr.isatty()
 
-    def __call__(self, steps: float = 1) -> None:
-        """Take note that so many more *steps* are done."""
+    def __call__(self, steps: float = 1, total: int | None = None) -> None:
+        """Take note that so many more *steps* are done, of so many in *total*."""
+        self._total = self._total if total is None else total
         self._done += steps
         if self._is_wanted and time.monotonic() >= self._next_s:
             self._draw()
@@ -81,5 +82,5 @@ class Progress:
             )
             self._task = self._bar.add_task(self._what, total=self._total)
             self._bar.start()
-        self._bar.update(self._task, completed=self._done, refresh=True)
+        self._bar.update(self._task, completed=self._done, total=self._total, refresh=True)
         self._next_s = time.monotonic() + _REDRAWN_AFTER_S

@@ -16,6 +16,7 @@ from tracectrl_logging.cli.render.keys import Keys
 from tracectrl_logging.cli.render.pager import paged
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.render.view import View
+from tracectrl_logging.reader.timeline.tally import Tally
 from tracectrl_logging.reader.timeline.tree import with_context
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ class _Story:
         return found
 
     def _one(self, sid: str, lines: Iterator[Line], *, is_first: bool) -> bool:
-        totals = nested.Totals()
+        totals = Tally()
         held: list[Line] = []
         meant: set[int] = set()
         size_bytes = 0
         for line in lines:
-            totals.add(line)
+            totals.see(line)
             if self._is_meant is None or self._is_meant(line):
                 meant.add(id(line))
             elif line.kind == "log":
@@ -132,7 +133,7 @@ class _Story:
             held = with_context(held, lambda line: id(line) in meant)
         if not is_first:
             self._view.screen.line([])
-        nested.put(sid, held, totals, self._view)
+        nested.put(held, totals.summary(sid), self._view)
         return True
 
     def _too_large(

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render import looks
-from tracectrl_logging.reader.files.lines import time_of
-from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
 from tracectrl_logging.reader.timeline.tree import nest, walk
 
 if TYPE_CHECKING:
     from typing import Final
 
     from tracectrl_logging.cli.render.view import View
-    from tracectrl_logging.reader.model import Kind, Line
+    from tracectrl_logging.reader.model import Line, SessionSummary
 
 _DEEPEST: Final = 12
 _HOUR_S: Final = 3600
-_US: Final = 1_000_000
 
 
-@dataclass(slots=True)
-class Totals:
-    """What a session has, shown or not."""
-
-    lines: dict[Kind, int] = field(default_factory=lambda: {"log": 0, "span": 0})
-    errors: int = 0
-    services: set[str] = field(default_factory=set)
-    first: str = ""
-    """The earliest time of a line, ``""`` for none."""
-    last: str = ""
-    """The latest, ends of spans included."""
-
-    def add(self, line: Line) -> None:
-        """Count *line*."""
-        self.lines[line.kind] += 1
-        row = line.row
-        level, service = row.get("level"), row.get("service")
-        if line.kind == "log" and isinstance(level, str) and level in ERROR_LEVELS:
-            self.errors += 1
-        if isinstance(service, str):
-            self.services.add(service)
-        if not line.time:
-            return
-        end = (time_of(row.get("end_time")) if line.kind == "span" else None) or line.time
-        self.first = min(self.first or line.time, line.time)
-        self.last = max(self.last, line.time, end)
-
-
-def put(sid: str, lines: list[Line], totals: Totals, view: View) -> None:
-    """Print the *lines* of the session *sid*, all of it or a part."""
-    _put_head(sid, lines, totals, view)
-    start = _moment(totals.first)
+def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
+    """Print the *lines* of a session, all of it or a part; *totals* are of all of it."""
+    _put_head(lines, totals, view)
+    start = _moment(totals.first_time)
     many = len(totals.services) > 1
     for depth, line in walk(nest(lines)):
         column, said = view.parts(line, with_service=many)
@@ -66,22 +34,21 @@ def put(sid: str, lines: list[Line], totals: Totals, view: View) -> None:
         view.screen.line(said, first, [(gap + guides + inner, "dim")])
 
 
-def _put_head(sid: str, lines: list[Line], totals: Totals, view: View) -> None:
+def _put_head(lines: list[Line], totals: SessionSummary, view: View) -> None:
     shown_spans = sum(line.kind == "span" for line in lines)
     parts = [
-        _part(len(lines) - shown_spans, totals.lines["log"], "log line"),
-        _part(shown_spans, totals.lines["span"], "span"),
+        _part(len(lines) - shown_spans, totals.logs, "log line"),
+        _part(shown_spans, totals.spans, "span"),
     ]
-    first, last = _moment(totals.first), _moment(totals.last)
-    if first is not None and last is not None:
-        took = last - first
-        took_us = (took.days * 86_400 + took.seconds) * _US + took.microseconds
-        parts[:0] = [view.clock.second(totals.first), looks.duration(took_us * 1000)]
-    view.screen.line([(shown(sid), "bold cyan")])
+    if totals.first_time is not None and totals.duration_ns is not None:
+        parts[:0] = [view.clock.second(totals.first_time), looks.duration(totals.duration_ns)]
+    view.screen.line([(shown(totals.session_id), "bold cyan")])
     body = [(" · ".join(parts), "dim"), (" · ", "dim")]
     body.append((looks.count(totals.errors, "error"), "red" if totals.errors else "dim"))
+    if totals.error_spans:
+        body += [(" · ", "dim"), (looks.count(totals.error_spans, "span") + " in error", "red")]
     if totals.services:
-        body.append((f" · {', '.join(map(shown, sorted(totals.services)))}", "dim"))
+        body.append((f" · {', '.join(map(shown, totals.services))}", "dim"))
     view.screen.line(body)
     view.screen.line([])
 
@@ -93,9 +60,9 @@ def _part(number: int, total: int, name: str) -> str:
     )
 
 
-def _moment(time: str) -> datetime | None:
+def _moment(time: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(time.removesuffix("Z"))
+        return datetime.fromisoformat((time or "").removesuffix("Z"))
     except ValueError:
         return None
 

@@ -8,33 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
-from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl_logging.reader.files.lines import time_of
+from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX, stem_of
+from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
+from tracectrl_logging.reader.files.store import FileStore
 from tracectrl_logging.reader.model import Damage
-from tracectrl_logging.reader.timeline.order import merged
-from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
+from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Kind, Line, Report
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Line, Report
 
 _KINDS: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _CHUNK_BYTES = 256 * 1024
 _FIRST_YEAR, _LAST_YEAR = 1980, 2107  # what ZIP can say
 _PACKED = (".gz", ".zst")
 _FORM = 1
+_FACTS = ("first_time", "last_time", "logs", "spans", "errors", "services")
 
 
 def write_zip(
-    found: SessionFiles,
+    directory: str,
     sid: str,
     file: IO[bytes],
     report: Report,
@@ -42,11 +44,11 @@ def write_zip(
     as_text: Callable[[Line], str],
     as_json: Callable[[Line], bytes],
 ) -> int:
-    """Write the session *sid*, whose files are *found*, into *file* as a ZIP.
+    """Write the session *sid* of a trace directory into *file* as a ZIP.
 
     Args:
-        found: the session's files.
-        sid: its ID.
+        directory: the trace directory; no other store has files.
+        sid: the session's ID.
         file: written from its start to its end, and never asked where that is: it may be a pipe, a
             device, or a file that is appended to.
         report: hears of damage; the manifest names it, too.
@@ -55,6 +57,9 @@ def write_zip(
 
     Returns:
         How many log lines and spans there are.
+
+    Raises:
+        UnknownSessionError: there is no such session.
     """
     damages: list[Damage] = []
 
@@ -63,22 +68,23 @@ def write_zip(
             damages.append(damage)
             report(damage)
 
-    facts = _Facts()
-    for line in merged(found, sid, note):
-        facts.see(line)
+    store = FileStore(directory, on_damage=note)
+    tally = Tally()
+    for line in store.read(sid):
+        tally.see(line)
+    facts = tally.summary(sid)
     with zipfile.ZipFile(_Once(file), "w", zipfile.ZIP_DEFLATED) as archive:
-        packer = _Packer(archive, facts.date())
-        files = [packer.add(name, chunks) for name, chunks in _stored(found, note)]
+        packer = _Packer(archive, _date(facts.last_time or ""))
+        files = [packer.add(name, chunks) for name, chunks in _stored(store, sid, note)]
         texts = (
-            as_text(line).encode("utf-8", "backslashreplace") + b"\n"
-            for line in merged(found, sid, note)
+            as_text(line).encode("utf-8", "backslashreplace") + b"\n" for line in store.read(sid)
         )
         packer.add("timeline.txt", texts)
-        packer.add("timeline.jsonl", (as_json(line) + b"\n" for line in merged(found, sid, note)))
+        packer.add("timeline.jsonl", (as_json(line) + b"\n" for line in store.read(sid)))
         manifest = {
             "form": _FORM,
             "session_id": sid,
-            **facts.as_dict(),
+            **{name: getattr(facts, name) for name in _FACTS},
             "files": files,
             "damage": [
                 str(Damage(os.path.basename(it.path), it.line, it.reason)) for it in damages
@@ -106,48 +112,13 @@ class _Once(io.RawIOBase):
             self._file.flush()
 
 
-class _Facts:
-    """What the manifest says of a session's lines."""
-
-    def __init__(self) -> None:
-        self.logs = self.spans = self.errors = 0
-        self.first: str | None = None
-        self.last: str | None = None
-        self.services: set[str] = set()
-
-    def see(self, line: Line) -> None:
-        if line.kind == "log":
-            self.logs += 1
-            level = line.row.get("level")
-            self.errors += isinstance(level, str) and level in ERROR_LEVELS
-        else:
-            self.spans += 1
-        service = line.row.get("service")
-        if isinstance(service, str):
-            self.services.add(service)
-        times = [time for time in (line.time, time_of(line.row.get("end_time"))) if time]
-        if times:
-            self.first = min(times if self.first is None else [self.first, *times])
-            self.last = max(times if self.last is None else [self.last, *times])
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "first_time": self.first,
-            "last_time": self.last,
-            "logs": self.logs,
-            "spans": self.spans,
-            "errors": self.errors,
-            "services": sorted(self.services),
-        }
-
-    def date(self) -> tuple[int, int, int, int, int, int]:
-        """Return the session's end as ZIP writes it."""
-        last = self.last or ""
-        year = int(last[:4] or 0)
-        if not _FIRST_YEAR <= year <= _LAST_YEAR:
-            return (_FIRST_YEAR, 1, 1, 0, 0, 0)
-        month, day, hour, minute, second = (int(last[at : at + 2]) for at in (5, 8, 11, 14, 17))
-        return (year, month, day, hour, minute, second)
+def _date(last: str) -> tuple[int, int, int, int, int, int]:
+    """Return the time of a session's last line as ZIP writes it."""
+    year = int(last[:4] or 0)
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return (_FIRST_YEAR, 1, 1, 0, 0, 0)
+    month, day, hour, minute, second = (int(last[at : at + 2]) for at in (5, 8, 11, 14, 17))
+    return (year, month, day, hour, minute, second)
 
 
 class _Packer:
@@ -172,23 +143,26 @@ class _Packer:
         return {"name": name, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def _stored(found: SessionFiles, report: Report) -> Iterator[tuple[str, Iterator[bytes]]]:
+def _stored(store: FileStore, sid: str, report: Report) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Yield the session's files, the oldest first: what each is called, and what it holds."""
     for kind, suffix in _KINDS.items():
-        files = open_chain(found, kind, report)
-        try:
-            for file in files:
-                name = os.path.basename(file.path)
-                for packed in _PACKED:
-                    name = name.removesuffix(packed)
-                yield f"files/{name}", _content(file.path, file.stream, report)
-        finally:
-            close_all(files)
-        if found.overflow is not None:
-            lines = _shared(found, kind, report)
-            first = next(lines, None)
-            if first is not None:  # its own lines among those of others
-                yield f"files/{found.stem}.overflow{suffix}", _again(first, lines)
+        for found in store.files_of(sid):
+            if found.stem == OVERFLOW_STEM and sid != OVERFLOW_STEM:
+                shared = session_lines((found,), kind, sid, report)
+                lines = (line.raw + b"\n" for line in shared)
+                first = next(lines, None)
+                if first is not None:  # its own lines among those of others
+                    yield f"files/{stem_of(sid)}.overflow{suffix}", itertools.chain([first], lines)
+                continue
+            files = open_chain(found, kind, report)
+            try:
+                for file in files:
+                    name = os.path.basename(file.path)
+                    for packed in _PACKED:
+                        name = name.removesuffix(packed)
+                    yield f"files/{name}", _content(file.path, file.stream, report)
+            finally:
+                close_all(files)
 
 
 def _content(path: str, stream: IO[bytes], report: Report) -> Iterator[bytes]:
@@ -197,15 +171,3 @@ def _content(path: str, stream: IO[bytes], report: Report) -> Iterator[bytes]:
             yield chunk
     except UNREADABLE as error:
         report(Damage(path, None, f"the file cannot be read to its end: {error}"))
-
-
-def _shared(found: SessionFiles, kind: Kind, report: Report) -> Iterator[bytes]:
-    if found.overflow is not None:
-        for _, stored in found.overflow.sources(found.stem, kind, report):
-            for _, raw, _ in stored:
-                yield raw + b"\n"
-
-
-def _again(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others

@@ -23,8 +23,6 @@ from tracectrl_logging.reader.files.probe import names_in
 from tracectrl_logging.reader.model import Damage, UnknownSessionError
 
 if TYPE_CHECKING:
-    from tracectrl_logging.reader.files.listing import StoredName
-    from tracectrl_logging.reader.files.overflow import Overflow
     from tracectrl_logging.reader.model import Report
 
 _ATTEMPTS = 10
@@ -32,8 +30,6 @@ _ATTEMPTS = 10
 
 def find_all(root: str | os.PathLike[str] | None = None) -> list[SessionFiles]:
     """Return the files of every session under *root*, in no order.
-
-    A session whose lines are all among those of others has no names.
 
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
@@ -52,7 +48,7 @@ def find(sid: str, root: str | os.PathLike[str] | None = None) -> SessionFiles:
         OSError: as :func:`find_all` says.
     """
     stems = [stem_of(sid)] if sid else []
-    if sid.startswith("%~"):  # what stands for a long ID that cannot be read back
+    if sid.startswith("%~") or sid == OVERFLOW_STEM:  # what stands for an ID that is not to be had
         stems.append(sid)
     for stem in stems:
         found = _find_stem(stem, root)
@@ -67,9 +63,7 @@ def id_of(found: SessionFiles, report: Report | None = None) -> str:
     Where no file holds the long ID that the name is a digest of, the stem stands for it, and
     *report* is told.
     """
-    sid = id_of_stem(found.stem)
-    if sid is None and found.overflow is not None:
-        sid = found.overflow.id_of(found.stem)
+    sid = found.stem if found.stem == OVERFLOW_STEM else id_of_stem(found.stem)
     if sid is not None:
         return sid
     names = list(found.names)
@@ -96,18 +90,4 @@ def id_of(found: SessionFiles, report: Report | None = None) -> str:
 def _find_stem(stem: str, root: str | os.PathLike[str] | None) -> SessionFiles | None:
     directory = root_dir(root)
     names = names_in(directory, stem)
-    overflow = _overflow(directory, names_in(directory, OVERFLOW_STEM))
-    if overflow is not None and stem not in overflow.stems:
-        overflow = None
-    if not names and overflow is None:
-        return None
-    return SessionFiles(directory, stem, suffixes_of(stem, names), overflow)
-
-
-def _overflow(directory: str, names: list[StoredName] | None) -> Overflow | None:
-    if not names:
-        return None
-    # Only where there is such a file.
-    from tracectrl_logging.reader.files.overflow import Overflow  # noqa: PLC0415
-
-    return Overflow(SessionFiles(directory, OVERFLOW_STEM, suffixes_of(OVERFLOW_STEM, names)))
+    return SessionFiles(directory, stem, suffixes_of(stem, names)) if names else None

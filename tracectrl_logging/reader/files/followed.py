@@ -13,8 +13,11 @@ import stat
 from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
-from tracectrl_logging.reader.files.lines import CUT_OFF, MAX_LINE_BYTES, NOT_JSON, parse, time_of
+from tracectrl._time import time_of
+from tracectrl.schema import as_own
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.files.opening import FLAGS, UNREADABLE
+from tracectrl_logging.reader.parsing import CUT_OFF, NOT_JSON, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,17 +242,18 @@ class Followed:
 
 
 def parse_whole(line: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return what :func:`~tracectrl_logging.reader.files.lines.parse` does of a line that had its newline.
+    """Return what a log line that had its newline says under our keys, and its bytes.
 
     Raises:
         ValueError: as there.
     """
     try:
-        return parse(line)
+        row, raw = parse(line)
     except ValueError as damage:
         if str(damage) == CUT_OFF:
             raise ValueError(NOT_JSON) from None
         raise
+    return as_own(row), raw
 
 
 def damaged_lines(count: int, what: str) -> str:
@@ -261,7 +265,7 @@ def began_by(head: bytes | None, ctime_ns: int) -> bool:
     """Tell whether a file whose first line is *head* can be one that was there at *ctime_ns*."""
     row: dict[str, Any]
     try:
-        row, _ = parse(head or b"")
+        row = as_own(parse(head or b"")[0])
     except ValueError:
         return True
     time = time_of(row.get("timestamp"))

@@ -17,25 +17,24 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from tracectrl._time import time_of
 from tracectrl.files.names import root_path, stem_of
 from tracectrl_logging.reader.files.followed import damaged_lines, parse_whole
-from tracectrl_logging.reader.files.last_lines import Backlog, MovedError, Wanted
-from tracectrl_logging.reader.files.lines import parse, time_of
+from tracectrl_logging.reader.files.last_lines import Backlog, MovedError, Wanted, log_line
 from tracectrl_logging.reader.files.tracked import QUIET_BACKUP_S, QUIET_S, Tracked
-from tracectrl_logging.reader.model import Damage, DamagedLineWarning, Line
+from tracectrl_logging.reader.model import Damage, DamagedLineWarning
+from tracectrl_logging.reader.parsing import row_of
+from tracectrl_logging.reader.store import DEFAULT_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from tracectrl_logging.reader.files.followed import Followed
     from tracectrl_logging.reader.filters.selection import Selection
-    from tracectrl_logging.reader.model import Report
-
-DEFAULT_COUNT = 10
-"""How many lines there are of what was before."""
+    from tracectrl_logging.reader.model import Line, Report
 
 _time = itemgetter(0)
 _ATTEMPTS = 10
@@ -284,7 +283,7 @@ class Follower:
                     later.append(item)
                 else:
                     # Parsed again: what waits is kept small.
-                    due.append((order, Line("log", parse(raw)[0], raw, moment or order, path, 0)))
+                    due.append((order, log_line(row_of("log", raw), raw, moment or order, path)))
                     file.pending_bytes -= len(raw)
             file.pending = later
         due.sort(key=_time)
@@ -338,3 +337,49 @@ def _warn(damage: Damage) -> None:
     import warnings  # noqa: PLC0415 - for damage only
 
     warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)
+
+
+class FileTail:
+    """The end of sessions in a directory of files, as :class:`~tracectrl_logging.reader.Tail`."""
+
+    def __init__(
+        self,
+        directory: str,
+        sids: Collection[str],
+        selection: Selection,
+        report: Report,
+        *,
+        count: int | None,
+        complete: bool,
+    ) -> None:
+        self._follower = Follower(*sids, root=directory, selection=selection, on_damage=report)
+        self._last = self._follower.begin(count, complete=complete)
+
+    def last(self) -> Iterator[Line]:
+        """Return the last lines."""
+        return self._last
+
+    def poll(self) -> list[Line]:
+        """Return what has come."""
+        return self._follower.poll()
+
+    def pause_s(self, poll_s: float) -> float:
+        """Return how many seconds to wait."""
+        return self._follower.pause_s(poll_s)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._follower.close()
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self.close()

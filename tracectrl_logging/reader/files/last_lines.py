@@ -11,20 +11,23 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl._json import timestamp_ns
-from tracectrl.files.names import OVERFLOW_STEM, stem_of
+from tracectrl._time import time_of
+from tracectrl.files.names import OVERFLOW_STEM, session_id_of, stem_of
+from tracectrl.schema import UNKNOWN
 from tracectrl_logging.reader.files.followed import Followed, damaged_lines, parse_whole
-from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, parse, rows, time_of
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat_rows
 from tracectrl_logging.reader.files.opening import OpenFile
 from tracectrl_logging.reader.model import Damage, Line
+from tracectrl_logging.reader.parsing import row_of
 from tracectrl_logging.reader.timeline.order import in_time_order
-from tracectrl_logging.reader.timeline.shelf import Shelf
+from tracectrl_logging.reader.timeline.spill import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.timeline.shelf import Kept
+    from tracectrl_logging.reader.timeline.spill import Handle
 
     Predicate = Callable[[Mapping[str, Any]], bool]
 
@@ -56,7 +59,7 @@ class Wanted(NamedTuple):
         if self.stems is None or file.parsed.stem != OVERFLOW_STEM:
             return True
         sid = row.get("session_id")
-        return stem_of(sid if isinstance(sid, str) and sid else "unknown") in self.stems
+        return stem_of(sid if isinstance(sid, str) and sid else UNKNOWN) in self.stems
 
 
 class Backlog:
@@ -90,7 +93,7 @@ class Backlog:
             lines = chain.from_iterable(map(self._all_of, files))
             yield from in_time_order(lines, _RUN_BYTES)
             return
-        best: list[tuple[str, int, int, Kept, str]] = []
+        best: list[tuple[str, int, int, Handle, str]] = []
         files = sorted(files, key=lambda file: -file.mtime_ns)
         for turn, file in enumerate(files if count else ()):
             least = best[0][0] if len(best) == count else ""
@@ -106,12 +109,12 @@ class Backlog:
         for reached, _, _, kept, path in best:
             yield _line(self._shelf.get(kept), reached, path)
 
-    def _last_of(self, file: Followed, count: int, least: str) -> list[tuple[str, Kept]]:
+    def _last_of(self, file: Followed, count: int, least: str) -> list[tuple[str, Handle]]:
         """Return the last *count* lines of *file*, fewer where the others are before *least*.
 
         Each has the latest time up to it in the file, so that their order is kept by their times.
         """
-        found: deque[tuple[str, Kept]] = deque(maxlen=count)
+        found: deque[tuple[str, Handle]] = deque(maxlen=count)
         means, keep = self._wanted.means, self._shelf.put
         with self._opened(file) as opened:
             if opened is None:
@@ -150,7 +153,7 @@ class Backlog:
             for raw, row in self._rows(file, opened) if packed else self._forwards(file, opened):
                 if self._wanted.means(file, row):
                     reached = time_of(row.get("timestamp")) or reached
-                    yield Line("log", row, raw, reached, path, 0)
+                    yield log_line(row, raw, reached, path)
                 del raw, row  # it may be long, and so may the next
 
     @contextlib.contextmanager
@@ -176,7 +179,8 @@ class Backlog:
     def _rows(self, file: Followed, opened: Followed) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Yield the lines of a compressed file."""
         if opened.stream is not None:
-            for _, raw, row in rows(OpenFile(self._path(file), opened.stream), self._report):
+            stored = OpenFile(self._path(file), opened.stream)
+            for _, raw, row in flat_rows(stored, "log", UNKNOWN, self._report):
                 yield raw, row
 
     def _backwards(self, file: Followed, fd: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
@@ -244,5 +248,17 @@ class Backlog:
 
 
 def _line(raw: bytes, reached: str, path: str) -> Line:
-    row, raw = parse(raw)
-    return Line("log", row, raw, time_of(row.get("timestamp")) or reached, path, 0)
+    row = row_of("log", raw)
+    return log_line(row, raw, time_of(row.get("timestamp")) or reached, path)
+
+
+def log_line(row: dict[str, Any], raw: bytes, time: str, path: str) -> Line:
+    """Return a log line of the file at *path*, whose session is the one that it names, or its file's."""
+    own = row.get("session_id")
+    sid = own if isinstance(own, str) and own else None
+    if sid is None:
+        try:
+            sid = session_id_of(path)
+        except (OSError, ValueError, ImportError):
+            sid = UNKNOWN
+    return Line("log", row, raw, time, path, 0, sid)

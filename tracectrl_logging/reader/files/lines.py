@@ -7,38 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from tracectrl._time import time_of
+from tracectrl.files.names import OVERFLOW_STEM
+from tracectrl.schema import TIME_KEY, UNKNOWN, as_own
 from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.model import Damage, Line
+from tracectrl_logging.reader.parsing import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
+    from tracectrl.schema import Kind
     from tracectrl_logging.reader.files.listing import SessionFiles
     from tracectrl_logging.reader.files.opening import OpenFile
-    from tracectrl_logging.reader.model import Kind, Report
+    from tracectrl_logging.reader.filters.search import Wanted
+    from tracectrl_logging.reader.model import Report
 
 MAX_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is damage: a file without newlines must not fill the memory."""
 
 _SKIPPED_BYTES = 1024 * 1024
-
-TIME_KEY: dict[Kind, str] = {"log": "timestamp", "span": "start_time"}
-
-OTLP_KEY = "resourceSpans"
-"""What tells a line of OTLP/JSON from a flat span line."""
-
-NOT_JSON = "not JSON"
-CUT_OFF = "cut off: not JSON, and no newline at its end"
-
-_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
-)
 
 
 def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
@@ -83,108 +75,95 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
         yield number, raw.strip(), row
 
 
-def parse(raw: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return what the line *raw* says, and its bytes as strict JSON: *raw* itself almost always.
+def flat_rows(
+    file: OpenFile, kind: Kind, sid: str, report: Report
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Yield the lines of *file* as :func:`rows` does, each under our keys.
 
-    Raises:
-        ValueError: the line is damaged; the text says how.
+    A line of OTLP/JSON becomes the log lines or spans that it holds, all with its number; a line of
+    another writer has our keys for what it says (:mod:`tracectrl.schema`). The bytes are those of
+    the line as it is stored, but for OTLP. *sid* is the session of a span or log record that
+    carries none.
     """
-    try:
-        row = orjson.loads(raw)
-    except ValueError as error:
-        row, raw = _loads_slowly(raw, error)
-    if type(row) is not dict:
-        msg = "not a JSON object"
-        raise ValueError(msg)
-    return row, raw.strip()
+    if kind == "log":
+        for number, raw, row in rows(file, report):
+            if "resourceLogs" in row:
+                yield from _of_otlp(file.path, number, row, (kind, sid), report)
+            else:
+                yield number, raw, as_own(row)
+        return
+    for stored in rows(file, report):
+        if "resourceSpans" in stored[2]:
+            yield from _of_otlp(file.path, stored[0], stored[2], (kind, sid), report)
+        else:
+            yield stored
 
 
-def lines(
-    found: SessionFiles,
+def session_lines(
+    several: Sequence[SessionFiles],
     kind: Kind,
     sid: str,
     report: Report,
-    *,
-    wanted: Callable[[bytes, dict[str, Any]], bool] | None = None,
+    wanted: Wanted | None = None,
 ) -> Iterator[Line]:
     """Yield the lines of one *kind* of the session *sid* in the order they were written.
 
-    A span file may hold OTLP/JSON; each of its spans becomes a line of its own. *wanted* picks log
-    lines and flat span lines by what they say.
+    Args:
+        several: its own files and, where there is one, the file of many sessions' lines, of which
+            its own are meant.
+        kind: log lines or spans.
+        sid: the session; a line that names none is its own, but ``unknown``'s in the shared file.
+        report: called for each line or file that cannot be read.
+        wanted: picks lines by their bytes and by what they say.
     """
-    files = open_chain(found, kind, report)
+    for found in several:
+        if found.stem != OVERFLOW_STEM:
+            yield from lines(found, kind, sid, report, wanted=wanted)
+            continue
+        is_all = sid == OVERFLOW_STEM
+        for line in lines(found, kind, UNKNOWN, report, wanted=wanted):
+            if is_all or line.session_id == sid:
+                yield line
+
+
+def lines(
+    found: SessionFiles, kind: Kind, sid: str, report: Report, *, wanted: Wanted | None = None
+) -> Iterator[Line]:
+    """Yield the lines of one *kind* in the files *found* of the session *sid* as they were written.
+
+    *wanted* picks them by their bytes and by what they say.
+    """
     key = TIME_KEY[kind]
+    files = open_chain(found, kind, report)
     time = ""
     latest: object = None
     try:
-        for path, stored in sources(found, kind, files, report):
-            for number, raw, row in stored:
-                if kind == "span" and OTLP_KEY in row:
-                    from tracectrl._json import encode_line  # noqa: PLC0415 - for OTLP alone
-
-                    for span in spans_of(path, number, row, sid, report):
-                        latest = time = span["start_time"]
-                        yield Line(kind, span, encode_line(span)[:-1], time, path, number)
-                    continue
+        for file in files:
+            path = file.path
+            for number, raw, row in flat_rows(file, kind, sid, report):
                 latest = row.get(key, latest)
                 if wanted is None or wanted(raw, row):
                     time = time_of(latest) or time
-                    yield Line(kind, row, raw, time, path, number)
+                    own = row.get("session_id")
+                    session_id = own if type(own) is str and own else sid
+                    yield Line(kind, row, raw, time, path, number, session_id)
     finally:
         close_all(files)
 
 
-def sources(
-    found: SessionFiles, kind: Kind, files: list[OpenFile], report: Report
-) -> Iterator[tuple[str, Iterator[tuple[int, bytes, dict[str, Any]]]]]:
-    """Yield the paths and the :func:`rows` of the open *files* of a session.
+def _of_otlp(
+    path: str, number: int, row: dict[str, Any], whose: tuple[Kind, str], report: Report
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    from tracectrl._json import encode_line  # noqa: PLC0415 - for OTLP alone
+    from tracectrl_logging.reader.otlp import decode  # noqa: PLC0415 - as above
 
-    Those among the lines of others come last; OTLP/JSON is flat there already.
-    """
-    for file in files:
-        yield file.path, rows(file, report)
-    if found.overflow is not None:
-        yield from found.overflow.sources(found.stem, kind, report)
-
-
-def spans_of(
-    path: str, number: int, row: dict[str, Any], sid: str, report: Report
-) -> list[dict[str, Any]]:
-    """Return the flat span lines of *row*, line *number* of the file at *path*, which is OTLP."""
-    from tracectrl_logging.reader.otlp import decode as otlp  # noqa: PLC0415 - for OTLP files only
-
+    kind, sid = whose
+    flat = decode.flat_logs if kind == "log" else decode.flat_spans
     try:
-        return otlp.flat_spans(row, sid)
-    except otlp.NOT_OTLP:
+        for each in flat(row, sid):
+            yield number, encode_line(each)[:-1], each
+    except decode.NOT_OTLP:
         report(Damage(path, number, "not OTLP/JSON"))
-        return []
-
-
-def time_of(value: object) -> str | None:
-    """Return the time *value* in the form of a log line's ``timestamp``, ``None`` for no time.
-
-    Other writers' forms are understood: other offsets from UTC, more or fewer digits, and no offset
-    at all for UTC.
-    """
-    if not isinstance(value, str):
-        return None
-    if _CANONICAL.fullmatch(value):
-        return value
-    match = _ISO.fullmatch(value)
-    if match is None:
-        return None
-    from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - for foreign lines only
-
-    date, clock, fraction, offset = match.groups()
-    try:
-        moment = datetime.fromisoformat(f"{date}T{clock}+00:00")
-        if offset not in (None, "Z"):
-            minutes = int(offset[1:3]) * 60 + int(offset[3:].lstrip(":") or 0)
-            moment -= timedelta(minutes=-minutes if offset[0] == "-" else minutes)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment.astimezone(timezone.utc)
-    return f"{moment.replace(tzinfo=None).isoformat()}.{(fraction or '')[:6]:0<6}Z"
 
 
 def _before_damage(
@@ -210,46 +189,3 @@ def _skip_line(file: OpenFile, number: int, report: Report) -> bool:
         report(Damage(file.path, number, f"the file cannot be read from here on: {error}"))
         return False
     return True
-
-
-def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
-    r"""Parse what orjson refused with *error*: lone surrogates as ``\udXXX``, NaN and infinities.
-
-    The second result is *raw*, or strict JSON where *raw* is not that.
-
-    Raises:
-        ValueError: the line is damaged; the text says how.
-    """
-    import json  # noqa: PLC0415 - for few lines only
-
-    if b"\0" in raw:
-        msg = "holds NUL bytes"
-        raise ValueError(msg)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        msg = "not UTF-8"
-        raise ValueError(msg) from None
-    constants: list[str] = []
-    try:
-        if "recursion" in str(error).lower():
-            raise RecursionError  # noqa: TRY301 - the two parsers' words for one thing
-        row = json.loads(text, parse_constant=constants.append)
-    except RecursionError:
-        msg = "nested too deeply"
-        raise ValueError(msg) from None
-    except ValueError:
-        msg = NOT_JSON if raw.endswith(b"\n") else CUT_OFF
-        raise ValueError(msg) from None
-    return row, _strict(row) if constants else raw
-
-
-def _strict(row: Any) -> bytes:
-    """Return *row* as strict JSON, its texts spelt as they most likely were."""
-    import json  # noqa: PLC0415 - as above
-
-    compact = (",", ":")
-    try:
-        return json.dumps(row, ensure_ascii=False, separators=compact).encode()
-    except UnicodeEncodeError:  # lone surrogates
-        return json.dumps(row, separators=compact).encode()

@@ -16,8 +16,6 @@ from tracectrl.files.stored import parsed_suffix
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracectrl_logging.reader.files.overflow import Overflow
-
 LISTINGS = 3
 """How often a root is listed that changes all the time."""
 
@@ -38,9 +36,7 @@ class SessionFiles(NamedTuple):
     root: str
     stem: str
     suffixes: tuple[str, ...]
-    """What follows the stem in the names; without any, its lines are all among those of others."""
-    overflow: Overflow | None = None
-    """Where more of its lines may be, among those of others."""
+    """What follows the stem in the names."""
 
     @property
     def names(self) -> list[StoredName]:

@@ -19,8 +19,9 @@ from tracectrl_logging.reader.model import Damage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tracectrl.schema import Kind
     from tracectrl_logging.reader.files.listing import SessionFiles, StoredName
-    from tracectrl_logging.reader.model import Kind, Report
+    from tracectrl_logging.reader.model import Report
 
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a file may raise, a compressed one included."""

@@ -11,30 +11,28 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._json import timestamp_ns
+from tracectrl_logging.reader.files.find import id_of
+from tracectrl_logging.reader.files.lines import flat_rows
+from tracectrl_logging.reader.files.opening import close_all, open_chain
 from tracectrl_logging.reader.files.workers import spread
 from tracectrl_logging.reader.model import Damage, SessionSummary
-from tracectrl_logging.reader.timeline.tally import tallied
+from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Final, TypeAlias
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
 
     from tracectrl.files.stored import StoredSession
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.files.listing import SessionFiles
     from tracectrl_logging.reader.files.root import Stock
     from tracectrl_logging.reader.files.workers import Step
     from tracectrl_logging.reader.filters.conditions import Condition
+    from tracectrl_logging.reader.filters.sessions import SessionQuery
     from tracectrl_logging.reader.model import Report
-
-Sort: TypeAlias = Literal["last", "duration", "errors"]
-
-SORTS: Final = ("last", "duration", "errors")
-
-FIGURES: Final = frozenset({"duration", "duration_ns", "logs", "spans", "errors"})
-"""The keys of conditions that are on a session as a whole."""
 
 _SMALL_SESSIONS: Final = 500
 _SMALL_BYTES: Final = 16 * 1024 * 1024
@@ -42,55 +40,6 @@ _HEAD: Final = 256
 _SECOND_NS: Final = 1_000_000_000
 _TICK_NS: Final = 50_000_000
 _ROUNDED_NS: Final = 2 * _SECOND_NS
-_NO_DIGITS: Final = str.maketrans("", "", "-T:.Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionQuery:
-    """Which sessions are meant, in which order; with nothing given, all, the latest first."""
-
-    since: str | None = None
-    """Sessions that were going on at this moment or later, as a line's time."""
-    until: str | None = None
-    """Sessions that were going on at this moment or earlier."""
-    errors: bool = False
-    """Sessions with an error."""
-    services: frozenset[str] = frozenset()
-    """Sessions with a line of one of these services."""
-    where: tuple[Condition, ...] = ()
-    """Conditions that must all be met: by a line, log or span, each by one of its own, or, where
-    the key is among :data:`FIGURES`, by the session as a whole."""
-    sort: Sort = "last"
-    """Order: the latest, the longest or those with the most errors first."""
-    limit: int | None = None
-    """How many to return at most."""
-
-    def key(self, summary: SessionSummary) -> tuple[Any, ...]:
-        """Return what sessions are sorted by: where two are alike the latest, then by their IDs."""
-        last = -_number(summary.last_time)
-        if self.sort == "errors":
-            return -summary.errors, last, summary.session_id
-        if self.sort == "duration":
-            took = summary.duration_ns
-            return 1 if took is None else -took, last, summary.session_id
-        return last, summary.session_id
-
-    def means(self, summary: SessionSummary) -> bool:
-        """Tell whether all is met but the conditions on lines."""
-        first, last = summary.first_time, summary.last_time
-        if self.since is not None and (last is None or last < self.since):
-            return False
-        if self.until is not None and (first is None or first > self.until):
-            return False
-        if self.errors and not summary.errors:
-            return False
-        if self.services and self.services.isdisjoint(summary.services):
-            return False
-        figures = [condition for condition in self.where if condition.key in FIGURES]
-        if not figures:
-            return True
-        row = _figures(summary)
-        return all(condition(row) for condition in figures)
 
 
 class _Read(NamedTuple):
@@ -142,13 +91,6 @@ def overview(
             return
 
 
-def best(summaries: Iterable[SessionSummary], query: SessionQuery) -> list[SessionSummary]:
-    """Return *summaries* in order, up to the limit."""
-    if query.limit is None:
-        return sorted(summaries, key=query.key)
-    return heapq.nsmallest(query.limit, summaries, key=query.key)
-
-
 class _Bound:
     """Tells when no session that was written earlier can be meant any more."""
 
@@ -181,7 +123,7 @@ class _Bound:
 
 def _outcomes(stock: Stock, query: SessionQuery, workers: int) -> Iterator[_Read | Damage]:
     """Yield what comes of reading each session, and the damage before it."""
-    on_lines = tuple(condition for condition in query.where if condition.key not in FIGURES)
+    on_lines = query.on_lines()
 
     def read(session: StoredSession) -> Iterator[_Read | Damage]:
         found = stock.files(session)
@@ -202,14 +144,37 @@ def _outcomes(stock: Stock, query: SessionQuery, workers: int) -> Iterator[_Read
     yield from spread(read, stock.sessions[_HEAD:], workers=workers)
 
 
-def _figures(summary: SessionSummary) -> dict[str, Any]:
-    took = summary.duration_ns
-    figures: dict[str, Any] = {name: getattr(summary, name) for name in ("logs", "spans", "errors")}
-    if took is not None:
-        figures |= {"duration": took / _SECOND_NS, "duration_ns": took}
-    return figures
+def tallied(
+    found: SessionFiles, report: Report, conditions: Sequence[Condition] = ()
+) -> tuple[SessionSummary, bool]:
+    """Count the lines of the session whose files are *found*.
+
+    Returns:
+        The session in numbers, and whether each of *conditions* is met by a line, log or span.
+    """
+    sid = id_of(found, report)
+    tally = Tally()
+    unmet = list(conditions)
+    logs = _rows(found, "log", sid, report)
+    spans = _rows(found, "span", sid, report)
+    tally.add_logs(_tested(logs, unmet) if unmet else logs)
+    tally.add_spans(_tested(spans, unmet) if unmet else spans)
+    return tally.summary(sid), not unmet
 
 
-def _number(time: str | None) -> int:
-    """Return a number that is greater for a later *time*."""
-    return 0 if time is None else int(time.translate(_NO_DIGITS))
+def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[dict[str, Any]]:
+    """Yield *rows*; take those conditions out of *unmet* that one of them meets."""
+    for row in rows:
+        if unmet:
+            unmet[:] = [condition for condition in unmet if not condition(row)]
+        yield row
+
+
+def _rows(found: SessionFiles, kind: Kind, sid: str, report: Report) -> Iterator[dict[str, Any]]:
+    files = open_chain(found, kind, report)
+    try:
+        for file in files:
+            for _, _, row in flat_rows(file, kind, sid, report):
+                yield row
+    finally:
+        close_all(files)

@@ -17,8 +17,6 @@ from tracectrl_logging.reader.files.workers import MUCH, spread, workers_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracectrl_logging.reader.files.overflow import Overflow
-
 _FEW = 2000
 """Among so few sessions it takes no time to ask for each file's status."""
 
@@ -51,14 +49,9 @@ class Stock:
         self.root = os.fspath(root_path(root))
         self.sessions: list[StoredSession] = []
         """In no order."""
-        self.overflow: Overflow | None = None
-        """Where more lines of sessions are, among those of others."""
         self._at_rest_ns: int | None = None
         with _without_collector():
             found = self._listed()
-            shared = found.pop(OVERFLOW_STEM, None)
-            if shared is not None:
-                self._add_overflow(shared, found)
             self.with_times = with_times or len(found) < _FEW
             stems = list(found.items())
             del found
@@ -67,10 +60,7 @@ class Stock:
 
     def files(self, session: StoredSession) -> SessionFiles:
         """Return the names of the files of *session*."""
-        overflow = self.overflow
-        if overflow is not None and session.stem not in overflow.stems:
-            overflow = None
-        return SessionFiles(self.root, session.stem, session.suffixes, overflow)
+        return SessionFiles(self.root, session.stem, session.suffixes)
 
     def size_bytes(self) -> int:
         """Return how much there is to read."""
@@ -82,8 +72,8 @@ class Stock:
 
     def id_of(self, session: StoredSession) -> str:
         """Return the ID of *session*, or the stem that stands for it."""
-        if self.overflow is not None and session.stem in self.overflow.stems:
-            return self.overflow.id_of(session.stem) or session.stem
+        if session.stem == OVERFLOW_STEM:
+            return OVERFLOW_STEM
         return id_of_stem(session.stem) or sid_of(self.root, session) or session.stem
 
     def sort_by_id(self) -> None:
@@ -111,14 +101,6 @@ class Stock:
                 break
         return found
 
-    def _add_overflow(self, shared: tuple[str, ...], found: dict[str, tuple[str, ...]]) -> None:
-        # Only where there is such a file.
-        from tracectrl_logging.reader.files.overflow import Overflow  # noqa: PLC0415
-
-        self.overflow = Overflow(SessionFiles(self.root, OVERFLOW_STEM, shared))
-        for stem in self.overflow.stems:
-            found.setdefault(stem, ())
-
     def _add_all(self, stems: list[tuple[str, tuple[str, ...]]], workers: int) -> None:
         """Add a session for each of *stems*."""
         if not self.with_times:
@@ -137,7 +119,6 @@ class Stock:
 
     def _statuses(self, stems: list[tuple[str, tuple[str, ...]]]) -> Iterator[int]:
         """Yield three numbers for each of *stems*: the newest time, all bytes, those not packed."""
-        overflow = self.overflow
         for stem, suffixes in stems:
             newest = size = plain = 0
             for suffix in suffixes:
@@ -150,8 +131,6 @@ class Stock:
                 size += status.st_size
                 if parsed_suffix(suffix).packed is None:
                     plain += status.st_size
-            if overflow is not None and stem in overflow.stems:
-                newest = max(newest, time.time_ns())
             yield newest
             yield size
             yield plain

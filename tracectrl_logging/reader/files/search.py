@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import dataclasses
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
 
 from tracectrl._json import timestamp_ns
+from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl_logging.reader.files.find import id_of
+from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.sieve import Sieve
 from tracectrl_logging.reader.files.workers import spread
-from tracectrl_logging.reader.filters.search import Hit, hits
-from tracectrl_logging.reader.model import Damage, Line
+from tracectrl_logging.reader.filters.search import Count, Hit, hits
+from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
     from tracectrl.files.stored import StoredSession
     from tracectrl_logging.reader.files.listing import SessionFiles
     from tracectrl_logging.reader.files.root import Stock
     from tracectrl_logging.reader.files.workers import Step
-    from tracectrl_logging.reader.filters.search import Search
-    from tracectrl_logging.reader.model import Report
+    from tracectrl_logging.reader.filters.search import Search, Wanted
+    from tracectrl_logging.reader.model import Line, Report
+
+R = TypeVar("R")
 
 _ROUNDED_NS: Final = 2_000_000_000  # what file systems round a file's time off by
 _SMALL_BYTES: Final = 16 * 1024 * 1024
-
-
-class Count(NamedTuple):
-    """How many lines of a session match."""
-
-    sid: str
-    lines: int
 
 
 def search_all(
@@ -38,7 +38,6 @@ def search_all(
     stock: Stock,
     report: Report,
     *,
-    counting: bool = False,
     step: Step | None = None,
     parallel: bool = False,
 ) -> Iterator[Hit | Count]:
@@ -48,7 +47,6 @@ def search_all(
         search: which lines are meant.
         stock: the sessions; they are put in the order of their IDs.
         report: called for each line or file that cannot be read and might have matched.
-        counting: yield the number of matches of each session with one, and no lines.
         step: called with the number of sessions that have been searched since the last call.
         parallel: processes may be forked to search much. The lines come without their rows then.
     """
@@ -62,29 +60,70 @@ def search_all(
             damages: list[Damage] = []
             found = stock.files(session)
             sid = id_of(found, damages.append)
-            for result in search_session(search, found, sid, damages.append, counting=counting):
+            for result in search_session(search, (found,), sid, damages.append):
                 yield from damages
                 damages.clear()
                 yield _bare(result) if workers > 1 and isinstance(result, Hit) else result
             yield from damages
 
-    for result in spread(search_one, sessions, workers=workers, step=step):
+    shared = [session for session in sessions if session.stem == OVERFLOW_STEM]
+    own = [session for session in sessions if session.stem != OVERFLOW_STEM]
+    in_shared = itertools.chain.from_iterable(map(search_one, shared))
+    in_own = spread(search_one, own, workers=workers, step=step)
+    found = _added_up(in_shared, in_own) if search.counting else itertools.chain(in_shared, in_own)
+    for result in found:
         if isinstance(result, Damage):
             report(result)
         else:
             yield result
 
 
+def _added_up(in_shared: Iterable[R], in_own: Iterable[R]) -> Iterator[R | Count]:
+    """Yield the results from sessions' own files, with the counts from a shared one added."""
+    counts: Counter[str] = Counter()
+    for result in in_shared:
+        if isinstance(result, Count):
+            counts[result.sid] += result.lines
+        else:
+            yield result
+    for result in in_own:
+        if isinstance(result, Count):
+            yield Count(result.sid, result.lines + counts.pop(result.sid, 0))
+        else:
+            yield result
+    yield from (Count(sid, lines) for sid, lines in sorted(counts.items()))
+
+
 def search_session(
-    search: Search, found: SessionFiles, sid: str, report: Report, *, counting: bool = False
+    search: Search, several: Sequence[SessionFiles], sid: str, report: Report
 ) -> Iterator[Hit | Count]:
-    """Yield what *search* finds in the session *sid*; with *counting* only how much, if anything."""
-    if not counting:
-        yield from hits(search, found, sid, report)
+    """Yield what *search* finds in the session *sid*, whose lines are in the files of *several*."""
+
+    def lines_of(wanted: Wanted | None) -> Iterator[Line]:
+        return session_lines(several, "log", sid, report, wanted)
+
+    if sid == OVERFLOW_STEM:
+        found = _by_line(hits(dataclasses.replace(search, most=None), sid, lines_of), search.most)
+    else:
+        found = hits(search, sid, lines_of)
+    if not search.counting:
+        yield from found
         return
-    lines = sum(hit.is_match for hit in hits(search, found, sid, report))
-    if lines:
-        yield Count(sid, lines)
+    counts: Counter[str] = Counter()
+    for hit in found:
+        counts[hit.sid] += hit.is_match
+    for own, count in sorted(counts.items()):
+        yield Count(own, count)
+
+
+def _by_line(found: Iterator[Hit], most: int | None) -> Iterator[Hit]:
+    """Yield hits in a file of many sessions as their lines' own, of each session *most* at most."""
+    counts: Counter[str] = Counter()
+    for hit in found:
+        sid = hit.line.session_id
+        counts[sid] += hit.is_match
+        if most is None or counts[sid] <= most:
+            yield hit._replace(sid=sid)
 
 
 def _candidates(search: Search, stock: Stock) -> list[StoredSession]:
@@ -103,4 +142,4 @@ def _candidates(search: Search, stock: Stock) -> list[StoredSession]:
 def _bare(hit: Hit) -> Hit:
     """Return *hit* without what its line says, which is quicker parsed than sent."""
     line = hit.line
-    return hit._replace(line=Line(line.kind, {}, line.raw, line.time, line.path, line.number))
+    return hit._replace(line=line._replace(row={}))

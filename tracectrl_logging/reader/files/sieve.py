@@ -46,8 +46,6 @@ class Sieve:
     def lets_through(self, session: StoredSession) -> bool:
         """Tell whether the log lines of *session* have to be looked at one by one."""
         stock = self._stock
-        if stock.overflow is not None and session.stem in stock.overflow.stems:
-            return True
         read: dict[str, tuple[int, int]] = {}
         for suffix in session.suffixes:
             _, kind, _, packed = parsed_suffix(suffix)

@@ -22,6 +22,9 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
+from tracectrl._time import time_of
+from tracectrl.schema import ALIASES, LEVELS, severity, severity_of_name, severity_of_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Final
@@ -39,17 +42,6 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 _SAME: Final = frozenset({"=", "!="})
 _NEGATED: Final = frozenset({"!=", "!~"})
-_SEVERITY: Final = {
-    "NOTSET": 0,
-    "TRACE": 5,
-    "DEBUG": 10,
-    "INFO": 20,
-    "WARN": 30,
-    "WARNING": 30,
-    "ERROR": 40,
-    "FATAL": 50,
-    "CRITICAL": 50,
-}
 _SECOND_NS: Final = 1_000_000_000
 _UNIT_NS: Final = {
     "ns": 1,
@@ -81,7 +73,9 @@ _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASC
 _WORDS: Final = {True: "true", False: "false", None: "null"}
 _EXACT_NS: Final = 2**53
 _MANY_DIGITS: Final = 1000  # int() refuses more than a few thousand
+_NO_LEVEL: Final = frozenset({"NOTSET"})
 MISSING: Final = object()
+"""What :func:`find` returns where a line holds nothing at a key."""
 
 
 class Condition:
@@ -131,21 +125,21 @@ class Condition:
         return self._holds(row)
 
     def _take_level(self, value: str) -> None:
-        severity = _SEVERITY.get(value.upper())
-        if severity is not None:
-            self._value = severity
+        """Compare by severity where *value* is a level; a name of somebody's own equals that name."""
+        rank = severity_of_number(int(value)) if value.isdigit() else severity_of_name(value)
+        if rank or value.upper() in _NO_LEVEL:
+            self._value = rank
             self._holds = self._holds_for_level
         elif self._is_order:
-            known = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-            msg = f"levels in an order are {known}, not {value!r} in {self.text!r}"
+            known = ", ".join(LEVELS[:-1])
+            msg = f"levels in an order must be {known} or {LEVELS[-1]}, or a number, got {value!r} in {self.text!r}"
             raise ValueError(msg)
 
     def _take_time(self, value: str) -> None:
-        from tracectrl_logging.reader.files.lines import time_of  # noqa: PLC0415 - for times alone
         from tracectrl_logging.reader.filters.moments import moment  # noqa: PLC0415 - as above
 
         try:
-            self._value = moment(value), time_of
+            self._value = moment(value)
         except ValueError as error:
             # Foreign lines may count seconds; and nothing equals what is no time.
             if self._is_order and _NUMBER.fullmatch(value) is None:
@@ -178,14 +172,16 @@ class Condition:
         return not self._is_order and self._compare(_text(found), value)
 
     def _holds_for_level(self, row: Mapping[str, Any]) -> bool:
-        found = find(row, self.key)
-        severity = _SEVERITY.get(found.upper()) if isinstance(found, str) else None
-        return self._negated if severity is None else self._compare(severity, self._value)
+        rank = severity(row)
+        if not rank:
+            named = row.get("level")
+            if not isinstance(named, str) or named.upper() not in _NO_LEVEL:
+                return self._negated
+        return self._compare(rank, self._value)
 
     def _holds_for_time(self, row: Mapping[str, Any]) -> bool:
-        wanted, time_of = self._value
         time = time_of(find(row, self.key))
-        return self._negated if time is None else self._compare(time, wanted)
+        return self._negated if time is None else self._compare(time, self._value)
 
     def _holds_for_duration(self, row: Mapping[str, Any]) -> bool:
         value, wanted_ns = self._value
@@ -208,6 +204,8 @@ def find(row: Mapping[str, Any], key: str) -> Any:
     attributes = row.get("attributes")
     if isinstance(attributes, dict) and key in attributes:
         return attributes[key]
+    if key in ALIASES and ALIASES[key] in row:  # what another writer calls it
+        return row[ALIASES[key]]
     if "." not in key:
         return MISSING
     # The longest first name that is there, since names hold dots, too.

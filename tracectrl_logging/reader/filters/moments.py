@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
 
+from tracectrl._time import canonical
+
 _AGO = re.compile(r"-?\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)(?:\s+ago)?", re.ASCII)
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _FULL = re.compile(
@@ -47,13 +49,6 @@ def moment(text: str, *, tz: tzinfo = timezone.utc, now: datetime | None = None)
     except OverflowError as error:
         msg = f"a time is in one of the years 1 to 9999 of UTC, and {text!r} is not"
         raise ValueError(msg) from error
-
-
-def canonical(found: datetime) -> str:
-    """Return the moment *found*, which knows its time zone, as lines write it."""
-    return (
-        f"{found.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-    )
 
 
 def _moment(text: str, tz: tzinfo, now: datetime) -> datetime | None:

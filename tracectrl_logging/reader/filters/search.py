@@ -7,15 +7,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracectrl_logging.reader.files.lines import lines
 from tracectrl_logging.reader.filters.needle import needle_for
 from tracectrl_logging.reader.filters.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Line, Report
+    from tracectrl_logging.reader.model import Line
+
+    Wanted: TypeAlias = Callable[[bytes, dict[str, Any]], bool]
 
 
 class Query:
@@ -71,8 +72,10 @@ class Search:
     after: int = 0
     most: int | None = None
     """The search of a session ends with so many matches."""
+    counting: bool = False
+    """Only how many lines of each session match is asked for."""
 
-    def wanted(self) -> Callable[[bytes, dict[str, Any]], bool]:
+    def wanted(self) -> Wanted:
         """Return what tells whether a line is meant."""
         matches, is_selected = self.query.matches, self.selection.predicate("log")
         if is_selected is None:
@@ -90,12 +93,24 @@ class Hit(NamedTuple):
     """It follows the hit before in the session."""
 
 
-def hits(search: Search, found: SessionFiles, sid: str, report: Report) -> Iterator[Hit]:
-    """Yield the log lines of the session *sid* that *search* means, in the order of writing."""
+class Count(NamedTuple):
+    """How many lines of a session match."""
+
+    sid: str
+    lines: int
+
+
+def hits(
+    search: Search, sid: str, lines: Callable[[Wanted | None], Iterator[Line]]
+) -> Iterator[Hit]:
+    """Yield the log lines of the session *sid* that *search* means, in the order of writing.
+
+    *lines* returns its log lines: those that a predicate on the bytes and the row picks, or all.
+    """
     wanted, most = search.wanted(), search.most
     matches = 0
     if not search.before and not search.after:
-        for line in lines(found, "log", sid, report, wanted=wanted):
+        for line in lines(wanted):
             matches += 1
             yield Hit(sid, line, is_match=True, is_next=False)
             if matches == most:
@@ -103,7 +118,7 @@ def hits(search: Search, found: SessionFiles, sid: str, report: Report) -> Itera
         return
     earlier: deque[Line] = deque(maxlen=search.before)
     left, last, at = 0, -1, -1
-    for at, line in enumerate(lines(found, "log", sid, report)):
+    for at, line in enumerate(lines(None)):
         if matches != most and wanted(line.raw, line.row):
             matches += 1
             for place, one in enumerate(earlier, at - len(earlier)):

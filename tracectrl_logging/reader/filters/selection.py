@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.reader.files.lines import TIME_KEY, time_of
+from tracectrl._time import time_of
+from tracectrl.schema import TIME_KEY
 from tracectrl_logging.reader.filters.conditions import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tracectrl_logging.reader.model import Kind
+    from tracectrl.schema import Kind
 
     Predicate = Callable[[Mapping[str, Any]], bool]
 
@@ -92,3 +93,7 @@ def _within(key: str, since: str, until: str) -> Predicate:
         return time is not None and since <= time <= until
 
     return is_within
+
+
+ALL = Selection()
+"""Every line."""

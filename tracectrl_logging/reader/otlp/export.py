@@ -7,7 +7,6 @@ OpenTelemetry's own; what is stored is made into the SDK's objects for it.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
 from typing import IO, TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -20,55 +19,27 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, T
 from opentelemetry.trace.status import Status, StatusCode
 
 from tracectrl._json import encode_line, for_terminal
+from tracectrl._time import ns_of
 from tracectrl.errors import MissingExtraError
-from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
-from tracectrl_logging.reader.files.lines import time_of
-from tracectrl_logging.reader.timeline.order import merged
+from tracectrl.schema import LOG_KEYS, UNKNOWN, severity
+from tracectrl.session import SESSION_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Kind, Line, Report
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Line
 
 BATCH_LINES: Final = 500
 BATCH_BYTES: Final = 256 * 1024
 """A batch ends at whichever comes first: the Collector's default is to cut lines of 1 MiB."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_US = timedelta(microseconds=1)
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 _MAX_NS = 2**64 - 1
 _MAX_DEPTH = 24  # OTLP takes three messages for one level, and many readers take 100 in all
-_SEVERITY: Final = {
-    "TRACE": SeverityNumber.TRACE,
-    "DEBUG": SeverityNumber.DEBUG,
-    "INFO": SeverityNumber.INFO,
-    "NOTICE": SeverityNumber.INFO2,
-    "WARN": SeverityNumber.WARN,
-    "WARNING": SeverityNumber.WARN,
-    "ERROR": SeverityNumber.ERROR,
-    "CRITICAL": SeverityNumber.FATAL,
-    "FATAL": SeverityNumber.FATAL,
-}
-# The line's own keys, which have places of their own in a log record.
-_PLACED: Final = frozenset(
-    {
-        "timestamp",
-        "level",
-        "logger",
-        "message",
-        "session_id",
-        "trace_id",
-        "span_id",
-        "trace_flags",
-        "service",
-        "exception",
-        "stack",
-    }
-)
+_PLACED: Final = frozenset(LOG_KEYS)
 _EXCEPTION: Final = {
     "type": "exception.type",
     "message": "exception.message",
@@ -76,8 +47,8 @@ _EXCEPTION: Final = {
 }
 
 
-def write_otlp(found: SessionFiles, sid: str, file: IO[bytes], report: Report) -> int:
-    """Write the session *sid*, whose files are *found*, into *file*; return how many lines it has.
+def write_otlp(lines: Iterable[Line], sid: str, file: IO[bytes]) -> int:
+    """Write *lines*, which are the session *sid*, into *file*; return how many they are.
 
     Raises:
         MissingExtraError: OpenTelemetry's encoder is not installed.
@@ -93,7 +64,7 @@ def write_otlp(found: SessionFiles, sid: str, file: IO[bytes], report: Report) -
             waiting[kind] = []
             sizes[kind] = 0
 
-    for line in merged(found, sid, report):
+    for line in lines:
         count += 1
         kind = line.kind
         if sizes[kind] + len(line.raw) > BATCH_BYTES:
@@ -140,7 +111,7 @@ def log_record(row: Mapping[str, Any], time: str, sid: str) -> ReadableLogRecord
                 NonRecordingSpan(_context(row) or trace.INVALID_SPAN_CONTEXT)
             ),
             severity_text=text,
-            severity_number=_SEVERITY.get((text or "").upper()),
+            severity_number=SeverityNumber(rank) if (rank := severity(row)) else None,
             body=_value(row.get("message")),
             attributes=_values(attributes),
         ),
@@ -257,11 +228,7 @@ def _start_and_end(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _ns(time: Any) -> int:
-    canonical = time_of(time)
-    if canonical is None:
-        return 0
-    moment = datetime.fromisoformat(f"{canonical[:-1]}+00:00")
-    return max((moment - _EPOCH) // _US * 1000, 0)
+    return max(ns_of(time) or 0, 0)
 
 
 def _context(row: Mapping[str, Any]) -> SpanContext | None:

@@ -14,7 +14,8 @@ from tracectrl_logging.reader.sql.feed import Feed
 from tracectrl_logging.reader.sql.rows import QueryError
 
 if TYPE_CHECKING:
-    from tracectrl_logging.reader.model import Damage, Kind
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Damage
 
 _SLACK_BYTES = 1024 * 1024 + 65536  # a block, and the names in front of a line
 _MOST_THREADS = 4

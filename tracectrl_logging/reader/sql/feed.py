@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from tracectrl._json import encode_line, well_formed
+from tracectrl._json import well_formed
 from tracectrl.files.names import (
     LOG_SUFFIX,
     SPAN_SUFFIX,
     parse_name,
 )
 from tracectrl.files.stored import is_stem
-from tracectrl_logging.reader.files.lines import OTLP_KEY, rows, spans_of
+from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.listing import SessionFiles, StoredName, suffixes_of
 from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
 from tracectrl_logging.reader.files.probe import names_in
@@ -41,7 +41,8 @@ from tracectrl_logging.reader.sql.passing import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracectrl_logging.reader.model import Kind, Report
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Report
 
 SEPARATOR = b"\x01"
 """Stands between the columns: no JSON holds it."""
@@ -261,7 +262,7 @@ class Feed:
         for sign in _UNUSUAL:
             if sign in block:
                 raise NeedsCareError
-        if self._kind == "span" and OTLP_KEY.encode() in block:
+        if self._kind == "span" and b'"resourceSpans"' in block:
             first = last - block.count(b"\n")
             yield from self._parsed(OpenFile(path, io.BytesIO(block)), stem, first)
             return
@@ -277,11 +278,7 @@ class Feed:
             line = None if damage.line is None else damage.line + before
             self._report(Damage(damage.path, line, damage.reason))
 
-        for number, raw, row in rows(file, report):
-            if self._kind == "span" and OTLP_KEY in row:
-                for span in spans_of(path, number + before, row, sid_of(path, stem), report):
-                    yield from self._short(path, number, acceptable(encode_line(span)[:-1], span))
-                continue
+        for number, raw, row in flat_rows(file, self._kind, sid_of(path, stem), report):
             yield from self._short(path, number, acceptable(raw, row))
 
     def _short(self, path: str, number: int, line: bytes) -> Iterator[bytes]:

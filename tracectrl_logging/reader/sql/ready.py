@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
+from tracectrl.schema import ERROR_NAMES
 
 if TYPE_CHECKING:
     from typing import Final
@@ -17,7 +17,7 @@ class Ready(NamedTuple):
     about: str
 
 
-_LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_LEVELS))
+_LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_NAMES))
 
 READY: Final[dict[str, Ready]] = {
     "errors": Ready(

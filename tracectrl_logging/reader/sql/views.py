@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.schema import ERROR_NAMES
 from tracectrl_logging.reader.sql.feed import SEPARATOR
-from tracectrl_logging.reader.timeline.tally import ERROR_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from tracectrl_logging.reader.model import Kind
+    from tracectrl.schema import Kind
 
 _TIME: Final = "TIMESTAMP WITH TIME ZONE"
 _EXCEPTION: Final = 'STRUCT("type" VARCHAR, message VARCHAR, stacktrace VARCHAR)'
@@ -72,7 +72,7 @@ _MIB: Final = 1024 * 1024
 _NO_TEXT: Final = r"[\[{].*|true|false|[-+.0-9eE]+"
 """What a list, an object, a boolean or a number looks like as text."""
 
-_LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_LEVELS))
+_LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_NAMES))
 SESSIONS: Final = f"""
 CREATE VIEW sessions AS SELECT
   session_id,

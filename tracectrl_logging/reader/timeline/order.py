@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 from operator import attrgetter, itemgetter
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.reader.files.lines import lines, parse
 from tracectrl_logging.reader.model import Line
+from tracectrl_logging.reader.parsing import row_of
+from tracectrl_logging.reader.timeline.spill import SpillFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Kind, Report
+    from tracectrl.schema import Kind
 
     # A line's time, the number of its file, its number there, and its bytes or where they are.
     _Entry = tuple[str, int, int, bytes | tuple[int, int]]
@@ -36,15 +35,11 @@ _PLACE_BYTES = 250
 # Of what was sorted, each run has a piece in memory. Long lines wait in the file.
 _LONG_BYTES = 32 * 1024
 _LEAST_CHUNK_BYTES = 2 * _LONG_BYTES
+_WRITE_BYTES = 256 * 1024
 
 _NO_ROW: dict[str, Any] = {}
 
 _time = attrgetter("time")
-
-
-def merged(found: SessionFiles, sid: str, report: Report) -> Iterator[Line]:
-    """Yield the spans and log lines of the session *sid* in time order."""
-    return merge(in_time_order(lines(found, kind, sid, report)) for kind in ("span", "log"))
 
 
 def merge(streams: Iterable[Iterable[Line]]) -> Iterator[Line]:
@@ -65,25 +60,21 @@ def in_time_order(unordered: Iterable[Line], run_bytes: int | None = None) -> It
     if following is None:
         yield from map(_with_row, run) if any(line.row is _NO_ROW for line in run) else run
         return
-    import tempfile  # noqa: PLC0415 - for large sessions only
-
-    with tempfile.TemporaryFile(prefix="tracectrl-logs-") as spilled:
-        paths: dict[str, int] = {}
-        kind = run[0].kind
-        runs = [_spill(run, spilled, paths)]
-        run[:] = [_without_row(following)]
-        del following
-        bare = map(_without_row, stream)
-        while run:
-            _fill(run, bare, _PLACE_BYTES, run_bytes)
-            runs.append(_spill(run, spilled, paths))
-            run.clear()  # before the next is read
-            run.extend(itertools.islice(bare, 1))
-        spilled.flush()
-        fd = spilled.fileno()
-        chunk_bytes = max(_LEAST_CHUNK_BYTES, run_bytes // len(runs))
-        entries = (_entries(fd, start, end, chunk_bytes) for start, end in runs)
-        yield from _lines(fd, kind, list(paths), heapq.merge(*entries, key=itemgetter(0)))
+    spilled = SpillFile()
+    places: dict[tuple[str, str], int] = {}
+    kind = run[0].kind
+    runs = [_spill(run, spilled, places)]
+    run[:] = [_without_row(following)]
+    del following
+    bare = map(_without_row, stream)
+    while run:
+        _fill(run, bare, _PLACE_BYTES, run_bytes)
+        runs.append(_spill(run, spilled, places))
+        run.clear()  # before the next is read
+        run.extend(itertools.islice(bare, 1))
+    chunk_bytes = max(_LEAST_CHUNK_BYTES, run_bytes // len(runs))
+    entries = (_entries(spilled, start, end, chunk_bytes) for start, end in runs)
+    yield from _lines(spilled, kind, list(places), heapq.merge(*entries, key=itemgetter(0)))
 
 
 def _fill(run: list[Line], stream: Iterator[Line], each_bytes: int, run_bytes: int) -> None:
@@ -107,24 +98,33 @@ def _without_row(line: Line) -> Line:
 
 
 def _with_row(line: Line) -> Line:
-    return line._replace(row=parse(line.raw)[0]) if line.row is _NO_ROW else line
+    return line._replace(row=row_of(line.kind, line.raw)) if line.row is _NO_ROW else line
 
 
-def _spill(run: list[Line], spilled: IO[bytes], paths: dict[str, int]) -> tuple[int, int]:
+def _spill(
+    run: list[Line], spilled: SpillFile, places: dict[tuple[str, str], int]
+) -> tuple[int, int]:
     """Write *run* at the end of *spilled*; return where it starts and ends."""
-    start = spilled.tell()
+    start = spilled.size
+    waiting: list[bytes] = []
+    waiting_bytes = 0
     for line in run:
-        place = paths.setdefault(line.path, len(paths))
+        place = places.setdefault((line.path, line.session_id), len(places))
         head = (line.time, place, line.number, len(line.raw))
-        spilled.write(b"%s\n" % "\t".join(map(str, head)).encode())
-        spilled.write(line.raw)
-    return start, spilled.tell()
+        waiting += (b"%s\n" % "\t".join(map(str, head)).encode(), line.raw)
+        waiting_bytes += len(line.raw)
+        if waiting_bytes >= _WRITE_BYTES:
+            spilled.append(*([b"".join(waiting)] if len(line.raw) < _LONG_BYTES else waiting))
+            waiting.clear()
+            waiting_bytes = 0
+    spilled.append(b"".join(waiting))
+    return start, spilled.size
 
 
-def _entries(fd: int, start: int, end: int, chunk_bytes: int) -> Iterator[_Entry]:
+def _entries(spilled: SpillFile, start: int, end: int, chunk_bytes: int) -> Iterator[_Entry]:
     """Yield what was spilled from *start* to *end*, the bytes of long lines left where they are."""
     while start < end:
-        chunk = os.pread(fd, min(chunk_bytes, end - start), start)
+        chunk = spilled.read(start, min(chunk_bytes, end - start))
         at = 0
         while (newline := chunk.find(b"\n", at)) >= 0:
             time, place, number, size = chunk[at:newline].decode().split("\t")
@@ -140,16 +140,11 @@ def _entries(fd: int, start: int, end: int, chunk_bytes: int) -> Iterator[_Entry
         start += at
 
 
-def _lines(fd: int, kind: Kind, paths: list[str], entries: Iterable[_Entry]) -> Iterator[Line]:
+def _lines(
+    spilled: SpillFile, kind: Kind, places: list[tuple[str, str]], entries: Iterable[_Entry]
+) -> Iterator[Line]:
     for time, place, number, stored in entries:
-        raw = stored if isinstance(stored, bytes) else _read(fd, *stored)
-        yield Line(kind, parse(raw)[0], raw, time, paths[place], number)
+        raw = stored if isinstance(stored, bytes) else spilled.read(*stored)
+        path, sid = places[place]
+        yield Line(kind, row_of(kind, raw), raw, time, path, number, sid)
         del raw, stored  # it may be long, and so may the next
-
-
-def _read(fd: int, start: int, size: int) -> bytes:
-    parts = []
-    while size:
-        parts.append(os.pread(fd, size, start))
-        start, size = start + len(parts[-1]), size - len(parts[-1])
-    return b"".join(parts)

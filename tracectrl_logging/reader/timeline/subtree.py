@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.reader.files.lines import lines
-from tracectrl_logging.reader.timeline.order import in_time_order
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.model import Damage, Kind
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Line
 
     Key = tuple[object, str]
 
@@ -38,7 +35,7 @@ class Subtree:
     same. Memory is for the IDs of the spans below.
 
     Args:
-        sessions: the files of the sessions by their IDs.
+        lines: returns the lines of the sessions, each time anew.
         start: the ID or its first digits, in lower case.
 
     Raises:
@@ -46,8 +43,8 @@ class Subtree:
         AmbiguousSpanError: there are several.
     """
 
-    def __init__(self, sessions: Mapping[str, SessionFiles], start: str) -> None:
-        self._sessions = sessions
+    def __init__(self, lines: Callable[[], Iterable[Line]], start: str) -> None:
+        self._lines = lines
         self._keys = self._top(start)
         # A parent starts before its children, so one pass finds them all, unless clocks differ.
         while self._grow():
@@ -59,9 +56,9 @@ class Subtree:
 
     def _top(self, start: str) -> set[Key]:
         keys: dict[str, set[Key]] = {}
-        for kind, row in self._rows("span", "log"):
-            for name in _ID_KEYS[kind]:
-                key = _key(row, name)
+        for line in self._lines():
+            for name in _ID_KEYS[line.kind]:
+                key = _key(line.row, name)
                 if key is not None and key[1].startswith(start) and len(keys) < _MANY:
                     keys.setdefault(key[1], set()).add(key)
         if start in keys:
@@ -74,18 +71,11 @@ class Subtree:
 
     def _grow(self) -> bool:
         before = len(self._keys)
-        for _, row in self._rows("span"):
-            key = _key(row, "span_id")
-            if key is not None and _key(row, "parent_span_id") in self._keys:
+        for line in self._lines():
+            key = _key(line.row, "span_id") if line.kind == "span" else None
+            if key is not None and _key(line.row, "parent_span_id") in self._keys:
                 self._keys.add(key)
         return len(self._keys) > before
-
-    def _rows(self, *kinds: Kind) -> Iterator[tuple[Kind, dict[str, Any]]]:
-        for sid, files in self._sessions.items():
-            for kind in kinds:
-                stored = lines(files, kind, sid, _ignored)
-                for line in in_time_order(stored) if kind == "span" else stored:
-                    yield kind, line.row
 
 
 def _key(row: Mapping[str, Any], name: str) -> Key | None:
@@ -93,7 +83,3 @@ def _key(row: Mapping[str, Any], name: str) -> Key | None:
     if not isinstance(span_id, str):
         return None
     return (trace_id if isinstance(trace_id, str) else None), span_id
-
-
-def _ignored(damage: Damage) -> None:
-    """Take no note of *damage*; whoever shows the lines does."""

@@ -46,6 +46,7 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
         "services",
         "duration_ns",
         "first_message",
+        "error_spans",
     ] == list(row)
     assert {"session_id": "s", "logs": 1, "spans": 1, "errors": 1, "services": ["api"]} == {
         key: row[key] for key in ("session_id", "logs", "spans", "errors", "services")

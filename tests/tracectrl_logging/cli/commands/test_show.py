@@ -109,7 +109,7 @@ def test_text(command: Command, write: Write) -> None:
     )
     assert [
         "s",
-        "2025-01-01 00:00:00 UTC · 4.00 s · 3 log lines · 2 spans · 1 error · api",
+        "2025-01-01 00:00:00 UTC · 4.00 s · 3 log lines · 2 spans · 1 error · 1 span in error · api",
         "",
         "    0.000  INFO      app: begins  user=ann  n=1",
         "    1.000  SPAN      GET /  1.50 ms  server  OK",

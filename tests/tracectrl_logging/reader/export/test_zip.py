@@ -16,7 +16,6 @@ from tracectrl.files.retention.compress import compress
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader.export.zip import write_zip
-from tracectrl_logging.reader.files.find import find
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ def exported(sid: str, root: Path, damages: list[str] | None = None) -> bytes:
     """Return the ZIP of the session *sid*."""
     file = io.BytesIO()
     write_zip(
-        find(sid, root),
+        str(root),
         sid,
         file,
         lambda it: damages.append(str(it)) if damages is not None else pytest.fail(str(it)),
@@ -116,7 +115,7 @@ def test_file_that_is_appended_to(root: Path, tmp_path: Path) -> None:
     target.write_bytes(b"before")
     with target.open("ab") as file:
         write_zip(
-            find("s", root),
+            str(root),
             "s",
             file,
             lambda it: pytest.fail(str(it)),

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl._time import time_of
 from tracectrl.files.packed import FORMATS, packing
 from tracectrl_logging.reader import Damage, Line
 from tracectrl_logging.reader.files import find
 from tracectrl_logging.reader.files import lines as lines_module
-from tracectrl_logging.reader.files.lines import lines, parse, time_of
+from tracectrl_logging.reader.files.lines import lines
+from tracectrl_logging.reader.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +174,20 @@ def test_big_integers() -> None:
         ("2025-13-01T00:00:00", None),
         ("yesterday", None),
         ("", None),
-        (1735787045.5, None),
+        (1735787045.5, "2025-01-02T03:04:05.500000Z"),
+        (1735787045123, "2025-01-02T03:04:05.123000Z"),
+        (1735787045123456789, "2025-01-02T03:04:05.123456Z"),
+        ("1735787045", "2025-01-02T03:04:05.000000Z"),
+        ("2025-01-02 03:04:05,123", "2025-01-02T03:04:05.123000Z"),
+        ("2025-01-02t03:04z", "2025-01-02T03:04:00.000000Z"),
+        ("2025-01-02 03:04:05 UTC", "2025-01-02T03:04:05.000000Z"),
+        ("2025-01-02T23:59:60Z", "2025-01-03T00:00:00.000000Z"),
+        ("Thu Jan  2 03:04:05 2025", "2025-01-02T03:04:05.000000Z"),
+        ("2025-01-02T23:59:61Z", None),
+        (5, None),
+        (True, None),
+        (float("nan"), None),
+        (10**30, None),
         (None, None),
         (["2025"], None),
     ],

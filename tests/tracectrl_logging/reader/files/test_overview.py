@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl._time import canonical
 from tracectrl_logging.reader import sessions
 from tracectrl_logging.reader.files import overview as module
-from tracectrl_logging.reader.files.overview import SessionQuery, best, overview
+from tracectrl_logging.reader.files.overview import overview
 from tracectrl_logging.reader.files.root import Stock
 from tracectrl_logging.reader.filters.conditions import Condition
-from tracectrl_logging.reader.filters.moments import canonical
+from tracectrl_logging.reader.filters.sessions import SessionQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def found(root: Path, **options: object) -> tuple[list[str], int]:
     """Return the IDs of the sessions that are meant, and how many were read for it."""
     read: list[int] = []
     query = SessionQuery(**options)  # type: ignore[arg-type]
-    summaries = best(overview(Stock(root), query, print, step=read.append), query)
+    summaries = list(query.in_order(overview(Stock(root), query, print, step=read.append)))
     return [summary.session_id for summary in summaries], sum(read)
 
 
@@ -136,7 +137,8 @@ def test_wrong_use(options: dict[str, object], said: str, root: Path) -> None:
 PROGRAM = """
 import sys
 from tracectrl_logging.reader.files import overview as module, workers
-from tracectrl_logging.reader.files.overview import SessionQuery, best, overview
+from tracectrl_logging.reader.files.overview import overview
+from tracectrl_logging.reader.filters.sessions import SessionQuery
 from tracectrl_logging.reader.files.root import Stock
 workers.MUCH = module._SMALL_SESSIONS = module._SMALL_BYTES = 0
 module._HEAD = 5
@@ -145,7 +147,7 @@ for parallel in (False, True):
     for query in (SessionQuery(), SessionQuery(limit=30), SessionQuery(sort="errors")):
         damages, steps = [], []
         options = {"parallel": parallel, "step": steps.append}
-        found = best(overview(Stock(sys.argv[1]), query, damages.append, **options), query)
+        found = list(query.in_order(overview(Stock(sys.argv[1]), query, damages.append, **options)))
         results.append((found, sorted(map(str, damages)), sum(steps) if query.limit else 0))
 assert results[:3] == results[3:]
 assert [200, 30, 200] == [len(found) for found, *_ in results[:3]]

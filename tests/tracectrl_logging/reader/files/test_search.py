@@ -12,8 +12,8 @@ import pytest
 
 from tracectrl_logging.reader.files import search as module
 from tracectrl_logging.reader.files.root import Stock
-from tracectrl_logging.reader.files.search import Count, search_all
-from tracectrl_logging.reader.filters.search import Hit, Query, Search
+from tracectrl_logging.reader.files.search import search_all
+from tracectrl_logging.reader.filters.search import Count, Hit, Query, Search
 from tracectrl_logging.reader.filters.selection import Selection
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def test_counting(write: Write, root: Path) -> None:
     write("b.logs.jsonl", b'{"message":"word"}', b'{"message":"word"}', b"{}")
     write("a.logs.jsonl", b'{"message":"a word"}')
     write("c.logs.jsonl", b'{"message":"none"}')
-    search = Search(query=Query("word"), before=1)
+    search = Search(query=Query("word"), before=1, counting=True)
     stepped: list[int] = []
-    found = list(search_all(search, Stock(root), print, counting=True, step=stepped.append))
+    found = list(search_all(search, Stock(root), print, step=stepped.append))
     assert [Count("a", 1), Count("b", 2)] == found
     assert 3 == sum(stepped)
 
@@ -62,11 +62,11 @@ for options in ({"before": 1}, {"most": 1}, {}):
         results = []
         for parallel in (False, True):
             damages = []
-            search = Search(query=Query("word [0-9]"), **options)
+            search = Search(query=Query("word [0-9]"), counting=counting, **options)
             results.append([
                 (it.sid, it.line.raw, it.is_match) if isinstance(it, Hit) else it
                 for it in search_all(
-                    search, Stock(sys.argv[1]), damages.append, counting=counting, parallel=parallel
+                    search, Stock(sys.argv[1]), damages.append, parallel=parallel
                 )
             ])
             assert 1 == len(damages), damages

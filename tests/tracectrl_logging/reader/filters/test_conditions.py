@@ -91,11 +91,38 @@ def test_levels(text: str, *, expected: bool) -> None:
 
 
 def test_a_level_of_its_own_is_compared_as_text() -> None:
-    """A custom level has a name and no place among the others."""
-    row = {"level": "NOTICE"}
-    assert Condition("level=NOTICE")(row)
+    """A level that only somebody's program knows has a name and no place among the others."""
+    row = {"level": "LOUD"}
+    assert Condition("level=LOUD")(row)
     assert Condition("level!=INFO")(row)
     assert not Condition("level>=DEBUG")(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"level": "AUDIT", "severity_number": 20}, True),
+        ({"level": "NOTICE"}, False),
+        ({"level": "warn"}, True),
+        ({"level": 45}, True),
+        ({"level": "Fatal"}, True),
+        ({"level": 20}, False),
+    ],
+)
+def test_a_level_has_a_rank(row: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a table
+    """Levels are ordered by the number of their severity, in any spelling."""
+    assert expected is Condition("level>=WARNING")(row)
+    assert expected is Condition("level>=warn")(row)
+    assert expected is Condition("level>=30")(row)
+    assert expected is not Condition("level<WARNING")(row)
+
+
+def test_names_of_others() -> None:
+    """What another library calls a key is understood where the line has ours for it."""
+    row = {"level": "ERROR", "message": "boom", "logger": "a", "timestamp": "t"}
+    assert Condition("event=boom")(row)
+    assert Condition("name=a")(row)
+    assert Condition("msg=other")({**row, "msg": "other"})
 
 
 @pytest.mark.parametrize(
@@ -271,5 +298,5 @@ def test_a_bad_pattern_and_an_unknown_level_are_named() -> None:
     """Both errors hold the condition."""
     with pytest.raises(ValueError, match=r"no regular expression in 'tool~\('"):
         Condition("tool~(")
-    with pytest.raises(ValueError, match=r"levels in an order are DEBUG, .* not 'LOUD'"):
+    with pytest.raises(ValueError, match=r"levels in an order must be DEBUG, .* got 'LOUD'"):
         Condition("level>=LOUD")

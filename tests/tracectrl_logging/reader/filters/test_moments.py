@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tracectrl_logging.reader.files.lines import time_of
+from tracectrl._time import time_of
 from tracectrl_logging.reader.filters.moments import moment
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 250_000, tzinfo=timezone.utc)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tracectrl_logging.reader.files.lines import parse
 from tracectrl_logging.reader.filters.needle import Needle, needle_for
 from tracectrl_logging.reader.filters.search import Query
+from tracectrl_logging.reader.parsing import parse
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.session import session
-from tracectrl_logging.reader.files import find
-from tracectrl_logging.reader.filters.search import Query, Search, hits
+from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader.filters.search import Hit, Query, Search
 
 if TYPE_CHECKING:
     import logging
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def found(root: Path, pattern: str, **options: bool) -> list[str]:
     """Return the messages of the lines of the session ``s`` that match."""
     search = Search(query=Query(pattern, **options))
-    return [hit.line.row["message"] for hit in hits(search, find.find("s", root), "s", print)]
+    found = open_store(root).search(search, ["s"])
+    return [hit.line.row["message"] for hit in found if isinstance(hit, Hit)]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from tracectrl._json import timestamp_ns
 from tracectrl.files import log_path, span_path
 from tracectrl.session import session
 from tracectrl_logging import reader
-from tracectrl_logging.reader.files.find import find
 from tracectrl_logging.reader.otlp import export as export_otlp
 from tracectrl_logging.reader.otlp.decode import flat_spans
 
@@ -37,7 +36,8 @@ _IDS = ("traceId", "spanId", "parentSpanId")
 def exported(sid: str, root: Path) -> list[dict[str, Any]]:
     """Return the batches of the session *sid*; each is checked against the protocol's definition."""
     file = io.BytesIO()
-    export_otlp.write_otlp(find(sid, root), sid, file, lambda it: pytest.fail(str(it)))
+    lines = reader.read(sid, root, on_damage=lambda it: pytest.fail(str(it)))
+    export_otlp.write_otlp(lines, sid, file)
     batches = [json.loads(line) for line in file.getvalue().splitlines()]
     for batch in batches:
         ((name, message),) = ((key, _MESSAGES[key]) for key in batch)
@@ -203,7 +203,7 @@ def test_terminals(root: Path) -> None:
     root.mkdir()
     log_path("s", root).write_text('{"message":"\x9b1m\u202e\x7f"}\n', encoding="utf-8")
     file = io.BytesIO()
-    export_otlp.write_otlp(find("s", root), "s", file, lambda it: pytest.fail(str(it)))
+    export_otlp.write_otlp(reader.read("s", root), "s", file)
     assert file.getvalue().isascii()
     (record,) = records_of([json.loads(file.getvalue())])
     assert "\x9b1m\u202e\x7f" == record["body"]["stringValue"]

@@ -56,6 +56,7 @@ OUTSIDE = [
     "SELECT * FROM read_csv('http://127.0.0.1:{port}/x.csv')",
     "SELECT * FROM 'https://127.0.0.1:{port}/x.parquet'",
     "SELECT * FROM 's3://bucket/x.parquet'",
+    "FROM enable_logging(storage='file', storage_path='{target}')",
     "FROM enable_profiling(save_location='{target}')",
     "CALL enable_logging()",
     "COPY (SELECT 1) TO '{target}'",
@@ -171,16 +172,6 @@ def test_every_function(locked: Any, secret: Path, tmp_path: Path) -> None:
                     said = str(error)
                 assert WORD not in said, sql
     assert {"secret.csv", "spill"} == {path.name for path in tmp_path.iterdir()}
-
-
-def test_log_of_the_database(root: Path, write: Write, tmp_path: Path) -> None:
-    """DuckDB's own log goes into no file, though some versions let themselves be told so."""
-    write("s.logs.jsonl", LINE)
-    place = tmp_path / "log"
-    sql = f"SELECT write_log('x') FROM logs, enable_logging(storage='file', storage_path='{place}')"  # noqa: S608
-    with contextlib.suppress(QueryError), reader.query(sql, root) as rows:
-        list(rows)
-    assert not place.exists()
 
 
 def test_every_setting(locked: Any) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl_logging.reader import read
-from tracectrl_logging.reader.files import find
 from tracectrl_logging.reader.timeline.subtree import AmbiguousSpanError, Subtree, UnknownSpanError
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def log(message: str, span_id: Any = None, trace_id: Any = "t") -> bytes:
 
 def held(root: Path, start: str, *sids: str) -> list[Any]:
     """Return what the subtree of the span *start* holds, by names and messages, sorted."""
-    sessions = {sid: find.find(sid, root) for sid in sids or ("s",)}
-    below = Subtree(sessions, start)
+    sessions = sids or ("s",)
+    below = Subtree(lambda: (line for sid in sessions for line in read(sid, root)), start)
     rows = [line.row for sid in sessions for line in read(sid, root) if below.holds(line.row)]
     return sorted(str(row.get("message", row.get("name"))) for row in rows)
 

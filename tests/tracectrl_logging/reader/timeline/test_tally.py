@@ -68,7 +68,7 @@ def test_strange_values(write: Write, root: Path) -> None:
             last_time="2025-01-01T23:00:00.000000Z",
             logs=5,
             spans=0,
-            errors=2,
+            errors=3,
             services=("a", "b"),
             duration_ns=3600 * 1_000_000_000,
             first_message=None,

@@ -1,0 +1,157 @@
+"""The commands know no store: a second one, in memory, gives the same rows as files."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl.session import session
+from tracectrl_logging import reader
+from tracectrl_logging.reader.filters.search import Count, hits
+from tracectrl_logging.reader.filters.selection import ALL
+from tracectrl_logging.reader.timeline.tally import Tally
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+    from opentelemetry import trace
+    from typing_extensions import Self
+
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader import Line, SessionSummary
+    from tracectrl_logging.reader.filters.search import Hit, Search, Wanted
+    from tracectrl_logging.reader.filters.selection import Selection
+    from tracectrl_logging.reader.filters.sessions import SessionQuery
+
+
+class MemoryStore:
+    """Sessions in memory: their lines in time order, and those of each kind as they were written."""
+
+    name = "memory"
+    read_lines: dict[str, list[Line]] = {}  # noqa: RUF012 - what each store of a test holds
+
+    def __init__(self, root: object = None, **options: object) -> None:
+        del root, options
+
+    def ids(self, prefix: str = "", *, limit: int | None = None) -> Iterator[str]:
+        """Yield the IDs in order."""
+        found = (sid for sid in sorted(self.read_lines) if sid.startswith(prefix))
+        return itertools.islice(found, limit)
+
+    def sessions(self, query: SessionQuery) -> Any:
+        """Return the sessions in numbers."""
+        return query.in_order(filter(query.means, self._summaries(query)))
+
+    def _summaries(self, query: SessionQuery) -> Iterator[SessionSummary]:
+        for sid, lines in self.read_lines.items():
+            tally = Tally()
+            for line in lines:
+                tally.see(line)
+            if all(any(map(it, (line.row for line in lines))) for it in query.on_lines()):
+                yield tally.summary(sid)
+
+    def read(self, sid: str, selection: Selection = ALL) -> Iterator[Line]:
+        """Return the lines of a session."""
+        if sid not in self.read_lines:
+            raise reader.UnknownSessionError(sid)
+        kinds: tuple[Kind, ...] = ("log", "span")
+        tests = {kind: selection.predicate(kind) for kind in kinds}
+        lines = self.read_lines[sid]
+        return (it for it in lines if (test := tests[it.kind]) is None or test(it.row))
+
+    def search(self, search: Search, sids: Collection[str] = ()) -> Iterator[Hit | Count]:
+        """Yield what is found."""
+        for sid in sorted(sids or self.read_lines):
+            found = hits(search, sid, lambda wanted, sid=sid: self._logs(sid, wanted))  # type: ignore[misc]
+            if not search.counting:
+                yield from found
+            elif count := sum(hit.is_match for hit in found):
+                yield Count(sid, count)
+
+    def _logs(self, sid: str, wanted: Wanted | None) -> Iterator[Line]:
+        logs = (line for line in self.read(sid) if line.kind == "log")
+        return (line for line in logs if wanted is None or wanted(line.raw, line.row))
+
+    def tail(
+        self, sids: Collection[str] = (), selection: Selection = ALL, **options: Any
+    ) -> MemoryTail:
+        """Return the last log lines."""
+        several = [self.read(sid, selection) for sid in sids or self.read_lines]
+        merged = heapq.merge(*several, key=lambda line: line.time)
+        logs = [line for line in merged if line.kind == "log"]
+        count = options["count"]
+        return MemoryTail(logs[-count:] if count else [] if count == 0 else logs)
+
+
+class MemoryTail:
+    """The last lines of sessions in memory."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.last = lambda: iter(lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+@pytest.fixture
+def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
+    for number in range(3):
+        with session(f"order-{number}"), file_tracer.start_as_current_span("checkout") as span:
+            logger.info("begun", extra={"n": number})
+            with session("other"):
+                logger.warning("aside %d", number)
+            if number:
+                logger.error("refused: %d", number, extra={"tool": "pay"})
+            span.set_attribute("n", number)
+
+
+@pytest.mark.usefixtures("_sessions")
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("sessions",),
+        ("sessions", "--errors", "--sort", "errors", "--limit", "1"),
+        ("sessions", "--where", "tool=pay", "--where", "errors>0", "--service", "api"),
+        ("show", "order-1"),
+        ("show", "order-1", "other", "--level", "WARNING"),
+        ("show", "order-0", "--span", "{span}"),
+        ("grep", "refused"),
+        ("grep", "-v", "refused", "level>=INFO", "--session", "order-2"),
+        ("grep", "-c", "aside"),
+        ("grep", "-l", "begun"),
+        ("tail", "-n", "4"),
+        ("tail", "order-2", "--where", "n=2"),
+        ("export", "order-1", "--format", "otlp", "-o", "-"),
+        ("show", "order"),
+        ("show", "nobody"),
+    ],
+)
+def test_same_rows(
+    args: tuple[str, ...],
+    command: Callable[..., Result],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each reading command gives the same rows, and the same exit status, from either store."""
+    store = reader.open_store(root)
+    (span,) = [it.row["span_id"] for it in store.read("order-0") if it.kind == "span"]
+    asked = [it.format(span=span) for it in args]
+    if args[0] != "export":
+        asked.append("--json")
+    files = command(*asked)
+    lines = {sid: list(store.read(sid)) for sid in store.ids()}
+    monkeypatch.setattr(MemoryStore, "read_lines", lines)
+    monkeypatch.setattr("tracectrl_logging.reader.files.store.FileStore", MemoryStore)
+    memory = command(*asked)
+    assert (files.exit_code, files.stdout) == (memory.exit_code, memory.stdout)
+    assert files.stdout or files.exit_code
+    assert files.stderr.replace(str(root), "memory") == memory.stderr

@@ -1,0 +1,318 @@
+"""The shape of a line: its keys, its severities, and what other writers call them.
+
+Whoever writes a line and whoever reads one asks here, so that one line means one thing everywhere.
+Severities are OpenTelemetry's, 1 to 24, in which a level that somebody has named keeps its rank:
+https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal
+
+from tracectrl._time import time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final, TypeAlias
+
+Kind: TypeAlias = Literal["log", "span"]
+"""What a line is of."""
+
+UNKNOWN: Final = "unknown"
+"""The session ID of lines that were written outside any session."""
+
+STAMP_KEYS: Final = ("session_id", "trace_id", "span_id", "trace_flags")
+"""The keys that correlate a line: its session's, and its span's three."""
+
+LOG_KEYS: Final = (
+    "timestamp",
+    "level",
+    "severity_number",
+    "logger",
+    "message",
+    *STAMP_KEYS,
+    "service",
+    "exception",
+    "stack",
+)
+"""The keys of a log line, in order; its extras follow."""
+
+SPAN_KEYS: Final = (
+    "name",
+    "kind",
+    *STAMP_KEYS,
+    "parent_span_id",
+    "start_time",
+    "end_time",
+    "duration_ns",
+    "status",
+    "status_message",
+    "service",
+    "scope",
+    "attributes",
+    "events",
+    "links",
+    "resource",
+)
+"""The keys of a span line, in order."""
+
+TIME_KEY: Final[dict[Kind, str]] = {"log": "timestamp", "span": "start_time"}
+"""The key of the time that a line is sorted by."""
+
+# --- severities -----------------------------------------------------------------------------------
+
+ERROR: Final = 17
+"""The severity from which on a line counts as an error."""
+
+_SEVERITY_OF_LEVEL: Final = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}
+
+LEVELS: Final = tuple(_SEVERITY_OF_LEVEL)
+"""The names of the five levels, the least severe first."""
+
+LEVEL_OF_NUMBER: Final = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+"""The five by the standard library's numbers, whatever these have been renamed to."""
+
+# How others spell the five: structlog, loguru, zap, Go's slog, log4j, syslog (RFC 5424), ECS,
+# Google Cloud, Java's and JavaScript's loggers.
+_SPELLINGS: Final = {
+    **{name: name for name in LEVELS},
+    "DBG": "DEBUG",
+    "FINE": "DEBUG",
+    "INFORMATION": "INFO",
+    "INFORMATIONAL": "INFO",
+    "INF": "INFO",
+    "WARN": "WARNING",
+    "WRN": "WARNING",
+    "ERR": "ERROR",
+    "EXCEPTION": "ERROR",
+    "SEVERE": "ERROR",
+    "CRIT": "CRITICAL",
+    "FATAL": "CRITICAL",
+    "FTL": "CRITICAL",
+    "FAILURE": "CRITICAL",
+    "PANIC": "CRITICAL",
+    "DPANIC": "CRITICAL",
+}
+# Names that are none of the five, and have a rank of their own.
+_RANKS: Final = {
+    "TRACE": 1,
+    "TRC": 1,
+    "FINEST": 1,
+    "FINER": 3,
+    "VERBOSE": 3,
+    "SILLY": 1,
+    "CONFIG": 6,
+    "NOTICE": 10,
+    "SUCCESS": 12,
+    "ALERT": 22,
+    "EMERG": 24,
+    "EMERGENCY": 24,
+    **{
+        f"{name}{number}": severity + number - 1
+        for name, severity in {
+            "TRACE": 1,
+            "DEBUG": 5,
+            "INFO": 9,
+            "WARN": 13,
+            "ERROR": 17,
+            "FATAL": 21,
+        }.items()
+        for number in (2, 3, 4)
+    },
+}
+_MOST_SEVERE: Final = 24
+# https://www.rfc-editor.org/rfc/rfc5424#section-6.2.1
+_SYSLOG: Final = (24, 22, 21, 17, 13, 10, 9, 5)
+_PER_LEVEL: Final = 4
+_STEP: Final = 10
+
+
+ERROR_NAMES: Final = frozenset(
+    {name for name, level in _SPELLINGS.items() if _SEVERITY_OF_LEVEL[level] >= ERROR}
+    | {name for name, rank in _RANKS.items() if rank >= ERROR}
+)
+"""The names at ERROR or above in every spelling, in upper case."""
+
+
+def severity_of_number(number: int) -> int:
+    """Return the severity of a level of the standard library's, by its *number*; 0 for ``NOTSET``.
+
+    Numbers between two of the five count up from the lower one, by three steps at most, as in
+    OpenTelemetry's own handler for logging.
+    """
+    if number <= 0:
+        return 0
+    level, above = divmod(min(number, 5 * _STEP + _PER_LEVEL), _STEP)
+    if not level:  # TRACE is 5 where it is used
+        return 1 + min(max(above - 5, 0), _PER_LEVEL - 1)
+    return level * _PER_LEVEL + 1 + min(above, _PER_LEVEL - 1)
+
+
+def level_keys(number: int, name: str) -> dict[str, Any]:
+    """Return the keys that say the level of a record, by its *number* and the *name* it goes by."""
+    level = LEVEL_OF_NUMBER.get(number)
+    if level is not None:
+        return {"level": level}
+    known = severity_of_number(number)
+    return {"level": name, "severity_number": known} if known else {"level": name}
+
+
+def severity_of_name(name: str) -> int:
+    """Return the severity of a level by its *name* in any spelling, 0 for a name of nobody's."""
+    known = _SEVERITY_OF_LEVEL.get(name)
+    if known is not None:
+        return known
+    upper = name.strip().upper()
+    spelt = _SPELLINGS.get(upper)
+    return _RANKS.get(upper, 0) if spelt is None else _SEVERITY_OF_LEVEL[spelt]
+
+
+def severity(row: Mapping[str, Any]) -> int:
+    """Return the severity of the log line *row*, 1 to 24; 0 where nothing says it.
+
+    The level says it where it is one of the five, else ``severity_number``, else the level in any
+    spelling.
+    """
+    level: Any = row.get("level")
+    try:
+        known = _SEVERITY_OF_LEVEL.get(level)
+    except TypeError:  # a list, or an object
+        known = None
+    if known is not None:
+        return known
+    number = row.get("severity_number")
+    if type(number) is int and 0 < number <= _MOST_SEVERE:
+        return number
+    if isinstance(level, str):
+        return severity_of_name(level)
+    if isinstance(level, (int, float)) and not isinstance(level, bool):
+        return _severity_of_any_number(level)
+    return 0
+
+
+def is_error(row: Mapping[str, Any]) -> bool:
+    """Tell whether the log line *row* is at ERROR or above."""
+    return severity(row) >= ERROR
+
+
+def text_of_severity(number: int) -> str:
+    """Return OpenTelemetry's short name for a severity of 1 to 24, such as ``WARN2``."""
+    name = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")[(number - 1) // _PER_LEVEL]
+    rank = (number - 1) % _PER_LEVEL
+    return f"{name}{rank + 1}" if rank else name
+
+
+def _severity_of_any_number(number: float) -> int:
+    """Return the severity of a level that is a number: syslog's 0 to 7, else the standard library's."""
+    if 0 <= number < len(_SYSLOG) and number == int(number):
+        return _SYSLOG[int(number)]
+    return severity_of_number(int(number)) if 0 <= number < 2**31 else 0
+
+
+# --- lines of others ------------------------------------------------------------------------------
+
+# What others call our keys, the likeliest first: structlog, python-json-logger, logstash, ECS,
+# Google Cloud, bunyan and pino, zap, GELF, OpenTelemetry. A path is one into an object.
+ALIASES: Final[dict[str, str]] = {
+    "event": "message",
+    "msg": "message",
+    "short_message": "message",
+    "body": "message",
+    "levelname": "level",
+    "severity": "level",
+    "log.level": "level",
+    "severity_text": "level",
+    "severityText": "level",
+    "level_name": "level",
+    "lvl": "level",
+    "time": "timestamp",
+    "@timestamp": "timestamp",
+    "asctime": "timestamp",
+    "ts": "timestamp",
+    "datetime": "timestamp",
+    "name": "logger",
+    "log.logger": "logger",
+    "logger_name": "logger",
+}
+"""Our key for each name that another writer gives to what it holds."""
+
+_own = itemgetter("timestamp", "level", "message", "logger")
+_BUNYAN_KEYS: Final = frozenset({"msg", "time"})
+_BUNYAN: Final = {10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARNING", 50: "ERROR", 60: "CRITICAL"}
+
+
+def as_own(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the log line *row* under our keys: itself where it has them, else a copy.
+
+    A name of somebody else's is taken for ours only where ours is missing, and only where it holds
+    what ours would. Each of the five levels gets its own name; what else is on the line stays.
+    """
+    try:
+        _, level, _, _ = _own(row)
+        if level in _SEVERITY_OF_LEVEL:
+            return row
+    except (KeyError, TypeError):
+        row = _renamed(row)
+    level = row.get("level")
+    named = _level_name(level, row)
+    return row if named is level else {**row, "level": named}
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return *row* with our keys for those of others, whose places are taken."""
+    found: dict[str, Any] = {}
+    gone = set()
+    for alias, key in _candidates(tuple(row)):
+        if key not in found:
+            value = _at(row, alias)
+            if _may_be(key, value):
+                found[key] = value
+                gone.add(alias)
+    if not found:
+        return row
+    level: Any = found.get("level", row.get("level"))
+    if gone >= _BUNYAN_KEYS and type(level) is int:
+        found["level"] = _BUNYAN.get(level, level)
+    return {**{key: value for key, value in row.items() if key not in gone}, **found}
+
+
+@lru_cache(maxsize=1024)
+def _candidates(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of others among *keys* that may stand for one of ours, and for which."""
+    there = {*keys, *(f"{key}." for key in keys)}
+    return tuple(
+        (alias, key)
+        for alias, key in ALIASES.items()
+        if key not in there
+        and (alias in there or f"{alias.partition('.')[0]}." in there)
+        # structlog calls no logger so, but many call so what they log about.
+        and (alias != "name" or "event" not in there or "message" in there)
+    )
+
+
+def _at(row: dict[str, Any], path: str) -> Any:
+    if path in row:
+        return row[path]
+    first, dot, rest = path.partition(".")
+    inner = row.get(first) if dot else None
+    return inner.get(rest) if isinstance(inner, dict) else None
+
+
+def _may_be(key: str, value: object) -> bool:
+    """Tell whether *value* is what our *key* holds: a time, a level, or else a text."""
+    if key == "timestamp":
+        return time_of(value) is not None
+    if key == "level":
+        return severity({"level": value}) > 0
+    return isinstance(value, str)
+
+
+def _level_name(level: Any, row: dict[str, Any]) -> Any:
+    """Return the name that a *level* has here; itself where it is none of the five."""
+    if isinstance(level, str):
+        return _SPELLINGS.get(level.strip().upper(), level)
+    if type(level) is int and "severity_number" not in row:
+        return LEVEL_OF_NUMBER.get(level, level)
+    return level

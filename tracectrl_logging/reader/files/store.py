@@ -1,0 +1,240 @@
+"""The store of files: sessions in a trace directory."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+from tracectrl.files.names import OVERFLOW_STEM, id_of_stem, root_dir, stem_of
+from tracectrl_logging.reader.files.lines import session_lines
+from tracectrl_logging.reader.files.listing import SessionFiles, suffixes_of
+from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.filters.selection import ALL
+from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError
+from tracectrl_logging.reader.store import DEFAULT_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.files.follower import FileTail
+    from tracectrl_logging.reader.files.workers import Step
+    from tracectrl_logging.reader.filters.search import Count, Hit, Search
+    from tracectrl_logging.reader.filters.selection import Selection
+    from tracectrl_logging.reader.filters.sessions import SessionQuery
+    from tracectrl_logging.reader.model import Damage, Line, Report, SessionSummary
+    from tracectrl_logging.reader.sql import Rows
+    from tracectrl_logging.reader.store import OnProgress, Params
+
+_KINDS: tuple[Kind, ...] = ("span", "log")  # at equal times in this order
+
+
+class FileStore:
+    """Sessions in a directory of files.
+
+    The arguments are those of :func:`tracectrl_logging.reader.open_store`.
+
+    New sessions past a limit have their lines in one file together. It counts as one session, named
+    :data:`~tracectrl.files.names.OVERFLOW_STEM`; a session's own lines among them are found where
+    that session is asked for.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        on_damage: Report | None = None,
+        on_progress: OnProgress | None = None,
+        parallel: bool = False,
+    ) -> None:
+        self.directory = root_dir(root)
+        self._report = on_damage or _warn
+        self._on_progress = on_progress
+        self._parallel = parallel
+
+    @property
+    def name(self) -> str:
+        """The directory."""
+        return self.directory
+
+    def ids(self, prefix: str = "", *, limit: int | None = None) -> Iterator[str]:
+        """Yield IDs as :meth:`Store.ids` says; of many names the first are looked at first."""
+        return itertools.islice(self._ids(prefix), limit)
+
+    def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
+        """Return what :meth:`Store.sessions` says; of many the latest few without reading all."""
+        from tracectrl_logging.reader.files.overview import overview  # noqa: PLC0415 - this alone
+        from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415 - as above
+
+        stock = Stock(self.directory, parallel=self._parallel)
+        step = self._step(len(stock.sessions))
+        found = overview(stock, query, self._report, step=step, parallel=self._parallel)
+        return query.in_order(found)
+
+    def read(self, sid: str, selection: Selection = ALL) -> Iterator[Line]:
+        """Return lines as :meth:`Store.read` says."""
+        from tracectrl_logging.reader.timeline.order import in_time_order, merge  # noqa: PLC0415
+
+        several = self.files_of(sid)
+        own = sid if several[0].stem == OVERFLOW_STEM else self._id_of(several[0], sid)
+
+        def of_kind(kind: Kind) -> Iterator[Line]:
+            test = selection.predicate(kind)
+            wanted = None if test is None else lambda _, row: test(row)
+            return in_time_order(session_lines(several, kind, own, self._report, wanted))
+
+        return merge([of_kind(kind) for kind in _KINDS])
+
+    def search(self, search: Search, sids: Collection[str] = ()) -> Iterator[Hit | Count]:
+        """Return results as :meth:`Store.search` says; files that cannot match are not parsed."""
+        from tracectrl_logging.reader.files.search import (  # noqa: PLC0415 - this alone
+            search_all,
+            search_session,
+        )
+
+        if sids:
+            meant = {sid: self.files_of(sid) for sid in sorted(sids)}
+            return itertools.chain.from_iterable(
+                search_session(search, files, sid, self._report) for sid, files in meant.items()
+            )
+        from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415 - as above
+
+        with_times = search.selection.since is not None
+        stock = Stock(self.directory, with_times=with_times, parallel=self._parallel)
+        step = self._step(len(stock.sessions))
+        return search_all(search, stock, self._report, step=step, parallel=self._parallel)
+
+    def tail(
+        self,
+        sids: Collection[str] = (),
+        selection: Selection = ALL,
+        *,
+        count: int | None = DEFAULT_COUNT,
+        complete: bool = True,
+    ) -> FileTail:
+        """Return the end of sessions as :meth:`Store.tail` says."""
+        from tracectrl_logging.reader.files.follower import FileTail  # noqa: PLC0415 - this alone
+
+        return FileTail(
+            self.directory, sids, selection, self._report, count=count, complete=complete
+        )
+
+    def query(self, sql: str, *, params: Params = None, memory_mb: int = 100) -> Rows:
+        """Return the rows as :meth:`Store.query` says, by DuckDB."""
+        from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
+
+        return database.query(
+            sql, self.directory, params=params, memory_mb=memory_mb, on_damage=self._report
+        )
+
+    def files_of(self, sid: str) -> tuple[SessionFiles, ...]:
+        """Return where the lines of the session *sid* are: its files, the file of many sessions.
+
+        Raises:
+            UnknownSessionError: there are none.
+            OSError: the directory does not exist, is none or may not be listed.
+        """
+        stems = [sid] if _is_stem(sid) else []
+        stems += [stem_of(sid)] if sid else []
+        shared = self._named(OVERFLOW_STEM)
+        for stem in stems:
+            own = self._named(stem)
+            if own is not None:
+                has_more = shared is not None and stem != OVERFLOW_STEM
+                return (own, shared) if has_more and shared is not None else (own,)
+        if shared is not None and self._is_in(shared, sid):
+            return (shared,)
+        raise UnknownSessionError(sid)
+
+    def _named(self, stem: str) -> SessionFiles | None:
+        names = names_in(self.directory, stem)
+        if not names:
+            return None
+        return SessionFiles(self.directory, stem, suffixes_of(stem, names))
+
+    def _is_in(self, shared: SessionFiles, sid: str) -> bool:
+        """Tell whether a line of the session *sid* is in the file of many sessions."""
+        return any(
+            next(session_lines((shared,), kind, sid, _unheard), None) is not None for kind in _KINDS
+        )
+
+    def _id_of(self, found: SessionFiles, sid: str) -> str:
+        from tracectrl_logging.reader.files.find import id_of  # noqa: PLC0415 - not for each command
+
+        return id_of(found, self._report) if _is_stem(sid) else sid
+
+    def _ids(self, prefix: str) -> Iterator[str]:
+        seen: set[str] = set()
+        if prefix and self._named(stem_of(prefix)) is not None:
+            seen.add(prefix)
+            yield prefix
+        has_shared = False
+        stems: set[str] = set()
+        for stem in self._stems():
+            has_shared |= stem == OVERFLOW_STEM
+            if stem in stems:
+                continue
+            stems.add(stem)
+            sid = self._id_of_stem(stem)
+            if sid is not None and sid.startswith(prefix) and sid not in seen:
+                seen.add(sid)
+                yield sid
+        if has_shared:
+            yield from self._ids_in_shared(prefix, seen)
+
+    def _ids_in_shared(self, prefix: str, seen: set[str]) -> Iterator[str]:
+        shared = self._named(OVERFLOW_STEM)
+        for kind in _KINDS if shared is not None else ():
+            for line in session_lines((shared,), kind, OVERFLOW_STEM, _unheard):  # type: ignore[arg-type]
+                sid = line.session_id
+                if sid.startswith(prefix) and sid not in seen:
+                    seen.add(sid)
+                    yield sid
+
+    def _stems(self) -> Iterator[str]:
+        """Yield the stems of the session files, some of them repeatedly."""
+        from tracectrl.files.names import LOG_SUFFIX, parse_name  # noqa: PLC0415 - here alone
+
+        with os.scandir(self.directory) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith(LOG_SUFFIX):
+                    yield name[: -len(LOG_SUFFIX)]
+                elif ".jsonl" in name and (parsed := parse_name(name)) is not None:
+                    yield parsed.stem
+
+    def _id_of_stem(self, stem: str) -> str | None:
+        """Return the ID that *stem* stands for, ``None`` where nobody's is named so."""
+        if "%" not in stem or stem == OVERFLOW_STEM:
+            return stem
+        try:
+            sid = id_of_stem(stem)
+        except ValueError:  # somebody else's file
+            return None
+        if sid is None and (found := self._named(stem)) is not None:
+            from tracectrl_logging.reader.files.find import id_of  # noqa: PLC0415 - few have such
+
+            sid = id_of(found)
+        return sid
+
+    def _step(self, total: int) -> Step | None:
+        on_progress = self._on_progress
+        if on_progress is None:
+            return None
+        return lambda steps: on_progress(steps, total)
+
+
+def _is_stem(sid: str) -> bool:
+    """Tell whether *sid* is a stem that stands for an ID which is not to be had."""
+    return sid == OVERFLOW_STEM or sid.startswith("%~")
+
+
+def _unheard(damage: Damage) -> None:
+    """Take no note of *damage*; whoever reads the lines does."""
+
+
+def _warn(damage: Damage) -> None:
+    import warnings  # noqa: PLC0415 - where there is damage
+
+    warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)

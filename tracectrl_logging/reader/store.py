@@ -1,0 +1,134 @@
+"""Where sessions are read from: a directory, or whatever else answers the same questions.
+
+The commands, the public functions of :mod:`tracectrl_logging.reader` and whoever shows sessions know
+this module, the questions (:mod:`tracectrl_logging.reader.filters`) and the answers
+(:mod:`tracectrl_logging.reader.model`); none of them knows where a session lies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any, TypeAlias
+
+    from typing_extensions import Self
+
+    from tracectrl_logging.reader.filters.search import Count, Hit, Search
+    from tracectrl_logging.reader.filters.selection import Selection
+    from tracectrl_logging.reader.filters.sessions import SessionQuery
+    from tracectrl_logging.reader.model import Line, SessionSummary
+    from tracectrl_logging.reader.sql import Rows
+
+    Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+    OnProgress: TypeAlias = Callable[[int, int | None], object]
+
+DEFAULT_COUNT = 10
+"""How many lines of what was before :meth:`Store.tail` gives."""
+
+
+class Store(Protocol):
+    """Where sessions are read from.
+
+    What can be long is an iterator, and memory is bounded. Damaged lines never hide the others; a
+    store reports them to whoever opened it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it: a directory, or an address without a password."""
+
+    def ids(self, prefix: str = "", *, limit: int | None = None) -> Iterator[str]:
+        """Yield the IDs of sessions that start with *prefix*, in no order, each once.
+
+        The one that is *prefix* itself comes first. *limit* is how many at most.
+        """
+
+    def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
+        """Return the sessions that *query* means, in its order and up to its limit.
+
+        Raises:
+            OSError: the store cannot be read.
+        """
+
+    def read(self, sid: str, selection: Selection = ...) -> Iterator[Line]:
+        """Return the lines of the session *sid* that *selection* means, as an iterator.
+
+        They are in the order of their times: a span where it starts, before log lines of the same
+        microsecond; lines of one kind and time in the order of writing.
+
+        Raises:
+            UnknownSessionError: there is no such session.
+            OSError: the store cannot be read.
+        """
+
+    def search(self, search: Search, sids: Collection[str] = ()) -> Iterator[Hit | Count]:
+        """Return what *search* finds, by the IDs of sessions, in each in the order of writing.
+
+        *sids* are the sessions to search; none for all. Where the search counts, there is one
+        :class:`~tracectrl_logging.reader.filters.search.Count` for each session with a match.
+
+        Raises:
+            UnknownSessionError: one of *sids* is no session.
+            OSError: the store cannot be read.
+        """
+
+    def tail(
+        self,
+        sids: Collection[str] = (),
+        selection: Selection = ...,
+        *,
+        count: int | None = DEFAULT_COUNT,
+        complete: bool = True,
+    ) -> Tail:
+        """Return the last lines of sessions, and a way to those that come.
+
+        Args:
+            sids: the sessions; none for all, also those that begin later. They need not exist yet.
+            selection: which lines are meant.
+            count: how many of the lines that are there; ``None`` for all.
+            complete: leave a last line whose newline is not there yet to :meth:`Tail.poll`.
+
+        Raises:
+            ValueError: *count* is negative.
+            OSError: the store cannot be read.
+        """
+
+    def query(self, sql: str, *, params: Params = None, memory_mb: int = ...) -> Rows:
+        """Run *sql* over the views ``logs``, ``spans`` and ``sessions``; return the rows, streamed.
+
+        *params* are the values of its parameters.
+
+        Raises:
+            QueryError: the SQL is wrong, or needs more memory.
+            OSError: the store cannot be read.
+        """
+
+
+class Tail(Protocol):
+    """The end of sessions: what is there, and what comes. A context manager that closes it."""
+
+    def last(self) -> Iterator[Line]:
+        """Return the last lines that were there, in time order, as an iterator; once."""
+
+    def poll(self) -> list[Line]:
+        """Return what has come since, in time order; each line once. It never waits."""
+
+    def pause_s(self, poll_s: float) -> float:
+        """Return how many seconds to wait before the next :meth:`poll`: *poll_s* where it is quiet."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def __enter__(self) -> Self:
+        """Return it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
