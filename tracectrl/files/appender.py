@@ -8,10 +8,10 @@ Locks. Each open file has its own, held for the length of one write, so that nob
 descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits
 for either while holding the other, and nothing is imported under one. A file leaves the table only
 under its own lock: while one thread writes, no other has a second descriptor of the same file. All
-are reentrant: a signal handler may log, and so may garbage, in the middle of anything. Two threads in the
-middle of a write, each of which wants the file of the other for such a line, would wait for ever: so
-who is in the middle of one opens a file of its own for the line, as another process would, and waits
-for the lock of no other file. A file that is opened for a single
+are reentrant: a signal handler may log, and so may garbage, in the middle of anything. Two threads that
+have a lock each, and want the other's for such a line, would wait for ever: so who has a writer's lock,
+whichever writer's it is (:mod:`tracectrl.files.within`), takes no other. For such a line a file is
+opened of its own, as another process would. A file that is opened for a single
 line (:mod:`tracectrl.files.once`) is in no table, but what stands in for it is, with a lock. A fork
 copies locks that threads of the parent hold, and those threads are not there to let go: a child has a
 table, and so locks and descriptors, of its own.
@@ -41,8 +41,9 @@ from tracectrl.files.openfile import AT_ONCE, File, Table
 from tracectrl.files.position import held_seek
 from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.root import make_root
-from tracectrl.files.rotation import LOOK_EVERY_S, is_at, rotate
+from tracectrl.files.rotation import LOOK_EVERY_S, has_left, rotate
 from tracectrl.files.torn import is_torn, whole_at
+from tracectrl.files.within import locked
 
 if TYPE_CHECKING:
     from typing import Final
@@ -223,7 +224,7 @@ class Appender:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
         now = time.monotonic()  # before it is looked at: see LOOK_EVERY_S
         status = file.status()
-        if status is None or not is_at(file.path, status):
+        if status is None or has_left(file.path, status):
             return False
         present = status.st_size
         if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
@@ -309,7 +310,7 @@ class Appender:
         fresh.turn = table.turn
         file = fresh
         surplus: list[File] = []
-        with table.lock:
+        with locked(table.lock, table.writing):
             try:
                 idle_since = fresh.check_at - _IDLE_S
                 if closed is not self._closed:  # another opened it, wrote, and closed it meanwhile
@@ -331,16 +332,19 @@ class Appender:
 
     def _admits(self, table: Table, sid: str) -> bool:
         """Tell whether the session *sid* may have a new file of its own, and count it once."""
-        with table.lock:
-            new = self._new
-            if sid in new:  # another thread is making it
-                return True
-            now = time.monotonic()
-            _forget_older(new, now - _MINUTE_S)
+        if get_ident() in table.writing:
+            return self._admits_now(sid)
+        with locked(table.lock, table.writing):
+            _forget_older(self._new, time.monotonic() - _MINUTE_S)
+            return self._admits_now(sid)
+
+    def _admits_now(self, sid: str) -> bool:
+        new = self._new
+        if sid not in new:  # else another thread is making it
             if len(new) >= self.max_sessions_per_minute:
                 return False
-            new[sid] = now
-            return True
+            new[sid] = time.monotonic()
+        return True
 
     def _path(self, stem: str) -> str:
         return f"{self._prefix}{stem}{self._suffix}"

@@ -5,12 +5,13 @@ writes for itself: nobody is sure to come after it. A thread that cannot be star
 died, is no loss either: whoever has a line then writes it.
 
 Locks. A signal handler, or what the garbage collector finalizes, may log, flush and close in the
-middle of anything, on a thread that has a lock of the writer's: the one of a state, of the sink, of the
-table of open files, of a file. So who is in the middle of this module's code never waits for another
-thread to write: neither for room in the queue (it holds one more line then), nor for a flush, nor for
-the thread's end. Nobody waits for the lock of a state, of the sink or of the table while holding
-another one, and nothing is waited for under it. Under the lock of a file there are the write, the
-look at its path and the rotation, which waits for other processes for a second at most.
+middle of anything, on a thread that has a lock of a writer's: the one of a state, of the sink, of the
+table of open files, of a file. Such a thread takes no other lock, and never waits for another thread
+to write: neither for room in the queue (it holds one more line then), nor for a flush, nor for the
+thread's end (see :mod:`tracectrl.files.within`). Besides that, nobody waits for the lock of a state, of
+the sink or of the table while holding another one, and nothing is waited for under it. Under the lock
+of a file there are the write, the look at its path and the rotation, which waits for other processes
+for a second at most.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.appender import whole_number
 from tracectrl.files.here import here
 from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.within import locked, threads_within
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -85,6 +87,7 @@ class _State:
         "retired",
         "say_at",
         "thread",
+        "within",
         "writes_itself",
     )
 
@@ -93,6 +96,7 @@ class _State:
         self.here = here()
         self.lock = ReentrantLock()
         self.inside: set[int] = set()  # threads in the middle of our code
+        self.within = threads_within()
         self.items = _Items()
         self.thread: threading.Thread | None = None
         self.retired: list[tuple[threading.Thread, _Items]] = []  # told to end, not ended yet
@@ -142,9 +146,7 @@ class Background:
     @property
     def lost(self) -> int:
         """How many lines were dropped or could not be written."""
-        state = self._own()
-        with _inside(state):
-            return state.dropped + self._sink.lost
+        return self._own().dropped + self._sink.lost
 
     @property
     def missed(self) -> list[None]:
@@ -185,7 +187,7 @@ class Background:
         state = self._own()
         if _is_inside(state):
             return
-        with _inside(state), state.lock:
+        with _inside(state), locked(state.lock, state.within):
             waiting = list(state.retired)
             if state.thread is not None:
                 waiting.append((state.thread, state.items))
@@ -210,8 +212,10 @@ class Background:
         In the middle of this module's code the thread is told to end, and is not waited for.
         """
         state = self._own()
+        if threading.get_ident() in state.within:
+            return
         is_outermost = not _is_inside(state)
-        with _inside(state), state.lock:
+        with _inside(state), locked(state.lock, state.within):
             thread, items = state.thread, state.items
             if thread is not None:
                 # First, so that a signal handler that ends the process here does not lose it.
@@ -225,7 +229,11 @@ class Background:
                 with contextlib.suppress(RuntimeError):  # it is just being started
                     thread.join()
                 self._drain(state, items)
-                with _inside(state), state.lock, contextlib.suppress(ValueError):
+                with (
+                    _inside(state),
+                    locked(state.lock, state.within),
+                    contextlib.suppress(ValueError),
+                ):
                     state.retired.remove(entry)
             if state.thread is None:  # it could not be started
                 self._drain(state, state.items)
@@ -256,10 +264,12 @@ class Background:
 
         None is started in the middle of our code, which may be starting one.
         """
+        if threading.get_ident() in state.within:
+            return state.thread is not None
         is_outermost = not _is_inside(state)
         thread = None
         with _inside(state):
-            with state.lock:
+            with locked(state.lock, state.within):
                 if state.thread is None and is_outermost and not state.writes_itself:
                     thread = threading.Thread(
                         target=self._write,
@@ -274,7 +284,7 @@ class Background:
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is at its end
-                with state.lock:
+                with locked(state.lock, state.within):
                     if state.thread is thread:
                         state.thread = None
                 return False
@@ -297,7 +307,8 @@ class Background:
             else:
                 items.put(oldest)  # somebody waits for it
             return True
-        if _is_inside(state):
+        writer = state.thread  # which may be at its very beginning or end, where garbage logs, too
+        if _is_inside(state) or (writer is not None and writer.ident == threading.get_ident()):
             return True
         # Who has waited for those in front of it has its turn, whoever has come meanwhile.
         turn = items.taken + items.qsize() - self._size
@@ -312,14 +323,17 @@ class Background:
         return self._make(line)[0] if sid is None else sid
 
     def _drop(self, state: _State, sid: str) -> None:
-        with _inside(state), state.lock:
+        if threading.get_ident() in state.within:
+            self._sink.lose(1, sid)
+            return
+        with locked(state.lock, state.within):
             state.dropped += 1
             state.dropped_of = sid
 
     def _tell(self, state: _State) -> None:
         """Hand what was dropped to the sink, which counts it and says so in a line."""
         with _inside(state):
-            with state.lock:
+            with locked(state.lock, state.within):
                 dropped, state.dropped = state.dropped, 0
             self._sink.lose(dropped, state.dropped_of)
             state.say_at = time.monotonic() + _SAY_EVERY_S
@@ -377,13 +391,14 @@ class Background:
 
 def _is_inside(state: _State) -> bool:
     """Tell whether this thread is in the middle of our code: it may have locks that others need."""
-    return threading.get_ident() in state.inside
+    thread = threading.get_ident()
+    return thread in state.inside or thread in state.within
 
 
 @contextlib.contextmanager
 def _inside(state: _State) -> Iterator[None]:
     """Have this thread known as being in the middle of our code."""
-    was_inside = _is_inside(state)
+    was_inside = threading.get_ident() in state.inside
     try:
         state.inside.add(threading.get_ident())
         yield

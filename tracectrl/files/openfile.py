@@ -10,6 +10,7 @@ from tracectrl.files.here import here
 from tracectrl.files.hold import FLAGS
 from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.torn import is_swallowed
+from tracectrl.files.within import locked, threads_within
 
 if TYPE_CHECKING:
     from typing import Final
@@ -126,7 +127,7 @@ class Table:
         self.spare_locks: list[ReentrantLock] = []  # see Appender._open
         self._stand_ins: list[File] = []
         self.turn = 0
-        self.writing: set[int] = set()  # threads that have the lock of a file, or wait for one
+        self.writing = threads_within()  # threads that have a writer's lock, or wait for one
 
     def forget(self, file: File) -> None:
         """Take *file* out, whoever else does so, too; its lock is the caller's."""
@@ -160,7 +161,7 @@ class Table:
         except IndexError:
             file = File(key, "", ReentrantLock())
         file.key, file.turn, file.check_at = key, self.turn, check_at
-        with self.lock:
+        with locked(self.lock, self.writing):
             if self.files.setdefault(key, file) is file:
                 return file
         self.take_back(file)

@@ -117,3 +117,17 @@ def is_at(path: str, status: os.stat_result) -> bool:
         return os.path.samestat(status, os.lstat(path))
     except OSError:
         return False
+
+
+def has_left(path: str, status: os.stat_result) -> bool:
+    """Tell whether the file whose *status* this is is at *path* no more.
+
+    Where nobody can look, for the directory is closed to this process for one, it has not been seen to
+    leave.
+    """
+    try:
+        return not os.path.samestat(status, os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import time
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.within import locked, threads_within
 from tracectrl.session import UNKNOWN
 
 if TYPE_CHECKING:
@@ -93,11 +95,14 @@ class Sink:
     def lost(self) -> int:
         """How many lines were lost so far, in this process."""
         self.lose(0)
-        return self._lost
+        return self._lost + len(self.missed)
 
     def lose(self, count: int, sid: str | None = None) -> None:
         """Count *count* lines, the last of them of the session *sid*, as lost."""
-        with self._own_lock():
+        if _is_within():
+            self.missed.extend(ONE * count)
+            return
+        with locked(self._own_lock(), threads_within()):
             missed = len(self.missed)
             del self.missed[:missed]
             count += missed
@@ -117,16 +122,20 @@ class Sink:
 
     def _may_report(self) -> bool:
         """Tell whether a failure may be reported now, once a minute, and take the turn."""
+        if _is_within():
+            return False
         now = time.monotonic()
-        with self._own_lock():
+        with locked(self._own_lock(), threads_within()):
             if now < self._quiet_until:
                 return False
             self._quiet_until = now + _REPORT_EVERY_S
         return True
 
     def _make_up(self, sid: str) -> None:
+        if _is_within():
+            return
         self.lose(0)
-        with self._own_lock():
+        with locked(self._own_lock(), threads_within()):
             lost, self._unsaid = self._unsaid, 0
         if not lost:
             return
@@ -141,7 +150,7 @@ class Sink:
             }
             self._losses.append(sid, encode_line(row))
         except Exception:  # noqa: BLE001 - to be said later, then
-            with self._own_lock():
+            with locked(self._own_lock(), threads_within()):
                 self._unsaid += lost
         if self._losses is not self._appender:
             self._losses.close()
@@ -155,3 +164,8 @@ class Sink:
             self.missed.clear()
             self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock
+
+
+def _is_within() -> bool:
+    """Tell whether this thread has a writer's lock: a signal handler logs, or garbage."""
+    return get_ident() in threads_within()

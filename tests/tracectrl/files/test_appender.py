@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,6 @@ from tracectrl.files.rotation import LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SUFFIX = ".logs.jsonl"
 DEADLINE_S = 10.0
@@ -1525,6 +1525,34 @@ class TestMovedFiles:
         appender.append("s", line("after"))
 
         assert ["after"] == content(root, "s")
+
+    @pytest.mark.parametrize("options", [{}, {"max_bytes": 60, "backup_count": 2}])
+    def test_a_root_that_cannot_be_entered_for_a_moment(self, options: dict[str, int]) -> None:
+        """What is open is written to; what moved meanwhile is noticed when the root can be entered."""
+        with tempfile.TemporaryDirectory() as name:
+            os.chmod(name, 0o777)  # noqa: S103 - another user makes the root
+
+            def work() -> None:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                root = Path(name, "traces")
+                appender = Appender(root, SUFFIX, **options)
+                appender.append("s", line("before"))
+                root.chmod(0)
+                for text in ("1", "2"):
+                    appender._table.files["s"].check_at = 0.0  # half a second later
+                    appender.append("s", line(text))
+                    appender.append("s", line("x" * 60))
+                with pytest.raises(PermissionError):
+                    appender.append("new", line("1"))
+                root.chmod(0o700)
+                assert ["before", "1", "x" * 60, "2", "x" * 60] == content(root, "s")
+                log_path("s", root).rename(root / "old")
+                appender._table.files["s"].check_at = 0.0
+                appender.append("s", line("after"))
+                assert ["after"] == content(root, "s")
+
+            wait_for(in_child(work))
 
     def test_files_at_rest_are_closed_when_another_is_opened(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
