@@ -13,7 +13,8 @@ from opentelemetry.trace import Link
 from tracectrl._flat import plain_attributes
 from tracectrl._json import encode_line, exact, well_formed
 from tracectrl.errors import MissingExtraError
-from tracectrl.session import SESSION_ATTRIBUTE, UNKNOWN
+from tracectrl.schema import UNKNOWN
+from tracectrl.session import SESSION_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

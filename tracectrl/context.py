@@ -16,6 +16,7 @@ from opentelemetry import propagate
 from tracectrl import session as _session
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import TRACE_CONTEXT, normalised, read, remote_session
+from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -49,7 +50,7 @@ def set(session_id: str) -> None:  # noqa: A001 - used as context.set()
 
 def get() -> str:
     """Return the current session ID, ``"unknown"`` outside a session."""
-    return _session.current_session_id() or _session.UNKNOWN
+    return _session.current_session_id() or UNKNOWN
 
 
 def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function

@@ -15,7 +15,7 @@ from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
     import os

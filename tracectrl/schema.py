@@ -23,10 +23,10 @@ Kind: TypeAlias = Literal["log", "span"]
 UNKNOWN: Final = "unknown"
 """The session ID of lines that were written outside any session."""
 
-STAMP_KEYS: Final = ("session_id", "trace_id", "span_id", "trace_flags")
+STAMP_KEYS: Final[tuple[str, ...]] = ("session_id", "trace_id", "span_id", "trace_flags")
 """The keys that correlate a line: its session's, and its span's three."""
 
-LOG_KEYS: Final = (
+LOG_KEYS: Final[tuple[str, ...]] = (
     "timestamp",
     "level",
     "severity_number",
@@ -39,7 +39,7 @@ LOG_KEYS: Final = (
 )
 """The keys of a log line, in order; its extras follow."""
 
-SPAN_KEYS: Final = (
+SPAN_KEYS: Final[tuple[str, ...]] = (
     "name",
     "kind",
     *STAMP_KEYS,
@@ -73,6 +73,9 @@ LEVELS: Final = tuple(_SEVERITY_OF_LEVEL)
 
 LEVEL_OF_NUMBER: Final = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 """The five by the standard library's numbers, whatever these have been renamed to."""
+
+NUMBER_OF_LEVEL: Final = {level: number for number, level in LEVEL_OF_NUMBER.items()}
+"""The standard library's numbers of the five."""
 
 # How others spell the five: structlog, loguru, zap, Go's slog, log4j, syslog (RFC 5424), ECS,
 # Google Cloud, Java's and JavaScript's loggers.
@@ -150,13 +153,28 @@ def severity_of_number(number: int) -> int:
     return level * _PER_LEVEL + 1 + min(above, _PER_LEVEL - 1)
 
 
-def level_keys(number: int, name: str) -> dict[str, Any]:
-    """Return the keys that say the level of a record, by its *number* and the *name* it goes by."""
-    level = LEVEL_OF_NUMBER.get(number)
-    if level is not None:
-        return {"level": level}
-    known = severity_of_number(number)
-    return {"level": name, "severity_number": known} if known else {"level": name}
+def level_and_rank(number: object, name: Any) -> tuple[Any, int]:
+    """Return the name of a record's level in a line, and its severity where that name is none of the five.
+
+    Args:
+        number: the standard library's number of the level.
+        name: the name that it goes by: the program's own, for a number that is not of the five.
+    """
+    if type(number) is int:
+        level = LEVEL_OF_NUMBER.get(number)
+        if level is not None:
+            return level, 0
+        rank = severity_of_number(number)
+        if rank:
+            return name, rank
+    if not isinstance(name, str) or name in _SEVERITY_OF_LEVEL:
+        return name, 0
+    return name, severity_of_name(name)
+
+
+def level_keys(level: Any, rank: int) -> dict[str, Any]:
+    """Return the keys of a line that say its level; *rank* is its severity, 0 for what goes without."""
+    return {"level": level, "severity_number": rank} if rank else {"level": level}
 
 
 def severity_of_name(name: str) -> int:
@@ -237,6 +255,14 @@ ALIASES: Final[dict[str, str]] = {
     "logger_name": "logger",
 }
 """Our key for each name that another writer gives to what it holds."""
+
+LEVEL_OF_METHOD: Final = {
+    **{name.lower(): level for name, level in _SPELLINGS.items()},
+    "notset": "NOTSET",
+    "msg": "INFO",
+    "log": "INFO",
+}
+"""The level of the lines that a logger's method makes, by the method's name."""
 
 _own = itemgetter("timestamp", "level", "message", "logger")
 _BUNYAN_KEYS: Final = frozenset({"msg", "time"})

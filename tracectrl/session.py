@@ -40,9 +40,6 @@ SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
 WHOLE_PROGRAM_ENV = "TRACECTRL_CAPTURE"
 """Set where the session of :data:`SESSION_ID_ENV` is that of a program as a whole, by ``run``."""
 
-UNKNOWN = "unknown"
-"""What stands in the place of the ID outside any session."""
-
 SESSION_KEY = otel_context.create_key("tracectrl-session-id")
 """Where an extracted session ID lives in an OpenTelemetry ``Context``."""
 

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import LOG_KEYS, UNKNOWN
 from tracectrl_logging import stderr
-from tracectrl_logging.line import LINE_KEYS, Rows
+from tracectrl_logging.line import Rows
 
 if TYPE_CHECKING:
     from tracectrl.redaction import Redact
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_KEYS = frozenset(LINE_KEYS)
+_KEYS = frozenset(LOG_KEYS)
 _SHOWN_ID = 8
 
 

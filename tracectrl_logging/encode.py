@@ -18,11 +18,25 @@ import orjson
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp, timestamp_ns
 from tracectrl.redaction import LEAVES
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import (
+    LEVEL_OF_NUMBER,
+    LOG_KEYS,
+    STAMP_KEYS,
+    UNKNOWN,
+    level_and_rank,
+    level_keys,
+)
 from tracectrl_logging.event_record import KEPT, STAMP
 from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST, stamp_at
-from tracectrl_logging.line import LINE_KEYS, SPECIAL_KEYS, Rows, level_of, logger_name
-from tracectrl_logging.stamp import STAMP_KEYS, Stamp, stamp
+from tracectrl_logging.line import (
+    SPECIAL_KEYS,
+    Rows,
+    level_of,
+    logger_name,
+    number_of,
+    rank_of,
+)
+from tracectrl_logging.stamp import Stamp, stamp
 
 if TYPE_CHECKING:
     from tracectrl.redaction import Redact
@@ -35,12 +49,19 @@ _get_message = _Record.getMessage
 
 # What an extra cannot be called, on a record that goes the short way; and what is none, since it
 # says what the record says otherwise.
-_TAKEN = (RECORD_ATTRIBUTES | {*LINE_KEYS, STAMP, KEPT}) - {*STAMP_KEYS, "message", "asctime"}
+_TAKEN = (RECORD_ATTRIBUTES | {*LOG_KEYS, STAMP, KEPT}) - {*STAMP_KEYS, "message", "asctime"}
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
 _NOBODY = object()
 
-Parts: TypeAlias = "tuple[float, str, str, str, Stamp, dict[str, Any]]"
+Level: TypeAlias = "tuple[str, int]"
+"""A level's name, and its severity where that is none of the five."""
+
+Parts: TypeAlias = "tuple[float, Level, str, str, Stamp, dict[str, Any]]"
 """What makes a plain line: seconds since the epoch, level, logger, message, stamp, extras."""
+
+# Each made once: they are the keys of what is encoded once.
+_LEVELS: dict[int, Level] = {number: (level, 0) for number, level in LEVEL_OF_NUMBER.items()}
+_LEVELS_BY_NAME = {level[0]: level for level in _LEVELS.values()}
 
 
 class Encoder:
@@ -57,7 +78,7 @@ class Encoder:
         self._known: set[str] = set()  # extras that were looked at, and are no secrets
         # One tuple, so that a thread never sees a mixed pair.
         self._second: tuple[int | None, bytes] = (None, b"")
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._heads: dict[tuple[Level, str], bytes] = {}
         service = self.rows.service
         self._service = b"," + encode_line(service)[1:-2] if service else b""
 
@@ -129,7 +150,10 @@ class Encoder:
                 if lasting or redact is None:
                     return None
                 extras = redact(extras)
-            return fields["created"], fields["levelname"], fields["name"], message, ids, extras
+            level = _LEVELS.get(fields["levelno"]) or level_and_rank(
+                fields["levelno"], fields["levelname"]
+            )
+            return fields["created"], level, fields["name"], message, ids, extras
         except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
             return None
 
@@ -149,8 +173,11 @@ class Encoder:
                     del extras["event"]
                     if self._redact is not None:
                         extras = self._redact(extras)
-                    level, name = level_of(method), logger_name(logger)
-                    return self.line((time.time(), level, name, message, ids, extras))
+                    name = level_of(method)
+                    level = _LEVELS_BY_NAME.get(name) or rank_of(name)
+                    return self.line(
+                        (time.time(), level, logger_name(logger), message, ids, extras)
+                    )
         row = self.rows.of_event(logger, method, event)
         return row["session_id"], encode_line(row)
 
@@ -176,7 +203,7 @@ class Encoder:
         except Exception:  # noqa: BLE001 - values that the encoder refuses, a time of no calendar
             row = {
                 "timestamp": timestamp(seconds),
-                "level": level,
+                **level_keys(*level),
                 "logger": name,
                 "message": message,
                 "session_id": UNKNOWN,
@@ -196,9 +223,10 @@ class Encoder:
         self._second = (second, start)
         return start
 
-    def _head(self, level: str, name: str) -> bytes:
-        head = b'Z","level":%b,"logger":%b,"message":' % (_dumps(level), _dumps(name))
-        if type(level) is str and type(name) is str:  # else True would stand for 1
+    def _head(self, level: Level, name: str) -> bytes:
+        keys = _dumps(level_keys(*level))[1:-1]
+        head = b'Z",%b,"logger":%b,"message":' % (keys, _dumps(name))
+        if type(level[0]) is str and type(name) is str:  # else True would stand for 1
             if len(self._heads) >= _MAX_KEPT:
                 self._heads.clear()
             self._heads[level, name] = head
@@ -208,7 +236,7 @@ class Encoder:
 def made_anew(parts: Parts) -> logging.LogRecord:
     """Return a record that says what the one did that *parts* were taken from, less where it was."""
     seconds, level, name, message, ids, extras = parts
-    own = {"created": seconds, "levelname": level, "levelno": logging.getLevelName(level)}
+    own = {"created": seconds, "levelname": level[0], "levelno": number_of(level[0]) or 0}
     return logging.makeLogRecord({**own, "name": name, "msg": message, **ids, **extras})
 
 

@@ -6,7 +6,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.stamp import STAMP_KEYS, stamp
+from tracectrl.schema import STAMP_KEYS
+from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

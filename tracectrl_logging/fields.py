@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import safe_repr
+from tracectrl.schema import STAMP_KEYS
 from tracectrl_logging.event_record import STAMP, kept_names
 from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import SPAN_KEYS, STAMP_KEYS, Stamp, stamp
+from tracectrl_logging.stamp import Stamp, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,14 +88,14 @@ def stamp_of(fields: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]
         own["session_id"] = given if isinstance(given, str) else safe_repr(given)
     ids = {
         key: fields[key]
-        for key in SPAN_KEYS
+        for key in STAMP_KEYS[1:]
         if fields.get(key) is not None and not _is_absent(fields[key], fields)
     }
     strange = {key: ids.pop(key) for key in list(ids) if not _is_id(key, ids[key])}
     if "trace_id" in ids:
         own.update(ids)
     elif "trace_id" not in fields or "trace_id" in strange:
-        own.update((key, present[key]) for key in SPAN_KEYS if key in present)
+        own.update((key, present[key]) for key in STAMP_KEYS[1:] if key in present)
     return own, strange
 
 

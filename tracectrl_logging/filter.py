@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.schema import STAMP_KEYS
 from tracectrl_logging.event_record import STAMP, keep_event
-from tracectrl_logging.stamp import STAMP_KEYS, stamp
+from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

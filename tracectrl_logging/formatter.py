@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
 from tracectrl._json import encode_line, for_terminal
+from tracectrl.schema import LOG_KEYS
 from tracectrl_logging.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line import LINE_KEYS, Rows
+from tracectrl_logging.line import Rows
 
 if TYPE_CHECKING:
     import logging
@@ -77,7 +78,7 @@ class SessionJsonFormatter(BaseJsonFormatter):
         self._wanted = [
             name
             for name in self._required_fields
-            if name not in _ALREADY_SAID and name not in LINE_KEYS
+            if name not in _ALREADY_SAID and name not in LOG_KEYS
         ]
         if datefmt is not None and "asctime" in self._required_fields:
             self._wanted.append("asctime")
@@ -108,7 +109,7 @@ class SessionJsonFormatter(BaseJsonFormatter):
             row["exception"]["stacktrace"] = row["exception"]["stacktrace"].splitlines()
         if self.stack_info_as_array and "stack" in row:
             row["stack"] = row["stack"].splitlines()
-        fields = {key: row.pop(key) for key in LINE_KEYS if key in row}
+        fields = {key: row.pop(key) for key in LOG_KEYS if key in row}
         wanted = {name: record.__dict__.get(name) for name in self._wanted}
         if self._rows.redact is not None:
             wanted = self._rows.redact(wanted)

@@ -10,7 +10,7 @@ from tracectrl._json import encode_line
 from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import UNKNOWN
 from tracectrl_logging.encode import Encoder, made_anew
 from tracectrl_logging.event_record import restored
 from tracectrl_logging.fields import stamp_of

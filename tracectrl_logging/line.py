@@ -16,45 +16,32 @@ from typing import TYPE_CHECKING, Any, cast
 from tracectrl._json import encode_line, safe_repr, timestamp
 from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import (
+    LEVEL_OF_METHOD,
+    LEVELS,
+    LOG_KEYS,
+    NUMBER_OF_LEVEL,
+    STAMP_KEYS,
+    UNKNOWN,
+    level_and_rank,
+    level_keys,
+)
 from tracectrl_logging import exceptions
 from tracectrl_logging.event_record import KEPT, restored, unfolded
 from tracectrl_logging.fields import extras_of, stamp_at, stamp_of
 from tracectrl_logging.filter import ABSENT
 from tracectrl_logging.rendered import json_object
-from tracectrl_logging.stamp import STAMP_KEYS, is_stamped, stamp
+from tracectrl_logging.stamp import is_stamped, stamp
 
 if TYPE_CHECKING:
     from tracectrl.redaction import Redact
 
-LINE_KEYS = (
-    "timestamp",
-    "level",
-    "logger",
-    "message",
-    *STAMP_KEYS,
-    "service",
-    "exception",
-    "stack",
-)
-"""The keys of a line, in order; the extras follow."""
-
-_KEYS = frozenset(LINE_KEYS)
+_KEYS = frozenset(LOG_KEYS)
 
 SPECIAL_KEYS = _KEYS | {ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
 """What an event may hold that does not go into the line as it is, beside its text."""
 
-_LEVELS = frozenset({"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"})
-_LEVEL_OF_METHOD = {
-    **{level.lower(): level for level in _LEVELS},
-    "warn": "WARNING",
-    "exception": "ERROR",
-    "err": "ERROR",
-    "failure": "CRITICAL",
-    "fatal": "CRITICAL",
-    "msg": "INFO",
-    "log": "INFO",
-}
+_LEVELS = frozenset({*LEVELS, "NOTSET"})
 _LEVEL_NAMES = ("level", "levelname", "severity", "log.level")
 _SAID_BY_ROW = (
     ("logger", "logger"),
@@ -149,7 +136,7 @@ class Rows:
         ids, strange = stamp_of(own) if own else (stamp(), None)
         row = {
             "timestamp": timestamp(time.time()),
-            "level": level_of(method),
+            **level_keys(*rank_of(level_of(method))),
             "logger": logger_name(logger),
             "message": text if type(text) is str else self.text(text),
             "session_id": UNKNOWN,
@@ -190,7 +177,7 @@ class Rows:
         fields = record.__dict__
         return {
             "timestamp": timestamp(record.created),
-            "level": record.levelname,
+            **level_keys(*level_and_rank(record.levelno, record.levelname)),
             "logger": record.name,
             "message": message,
             "session_id": UNKNOWN,
@@ -292,15 +279,16 @@ class Rows:
             extras = extras_of(record)
             text, folded = unfolded(text, fields)
         time_text = event_time(event)
-        level, name = _event_level(event, method), _event_logger(event, logger)
+        level, name = rank_of(_event_level(event, method)), _event_logger(event, logger)
         if record is not None:  # it knows better
-            time_text, level, name = timestamp(record.created), record.levelname, record.name
+            time_text, name = timestamp(record.created), record.name
+            level = level_and_rank(record.levelno, record.levelname)
         elif time_text is None:
             time_text = timestamp(time.time())
         ids, strange = stamp_of(own)
         row: dict[str, Any] = {
             "timestamp": time_text,
-            "level": level,
+            **level_keys(*level),
             "logger": name,
             "message": text,
             "session_id": UNKNOWN,
@@ -352,7 +340,18 @@ def _is_flag(exc_info: object) -> bool:
 
 def level_of(method: str) -> str:
     """Return the level of the lines that the logger's *method* makes."""
-    return _LEVEL_OF_METHOD.get(method) or method.upper()
+    return LEVEL_OF_METHOD.get(method) or method.upper()
+
+
+def number_of(level: str) -> int | None:
+    """Return the standard library's number of a level, ``None`` for a name that it does not know."""
+    number = NUMBER_OF_LEVEL.get(level) or logging.getLevelName(level)
+    return number if isinstance(number, int) else None
+
+
+def rank_of(level: str) -> tuple[str, int]:
+    """Return the name of an event's *level* in a line, and its severity where it is none of the five."""
+    return (level, 0) if level in NUMBER_OF_LEVEL else level_and_rank(number_of(level), level)
 
 
 def logger_name(logger: object) -> str:

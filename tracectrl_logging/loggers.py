@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import UNKNOWN
 from tracectrl_logging import stderr
 from tracectrl_logging.line import Rows
 from tracectrl_logging.rendered import as_line

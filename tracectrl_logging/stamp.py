@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from tracectrl.schema import STAMP_KEYS
 from tracectrl.session import _collecting, _session_id, is_finalizing, session_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
-
-SPAN_KEYS = ("trace_id", "span_id", "trace_flags")
-STAMP_KEYS = ("session_id", *SPAN_KEYS)
 
 
 class Stamp(dict[str, str]):

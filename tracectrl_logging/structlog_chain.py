@@ -24,7 +24,7 @@ from tracectrl._json import safe_repr
 from tracectrl_logging import exceptions
 from tracectrl_logging.event_record import KEPT, STAMP, attributes
 from tracectrl_logging.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line import Rows, event_time, level_of, logger_name
+from tracectrl_logging.line import Rows, event_time, level_of, logger_name, number_of
 from tracectrl_logging.loggers import SessionFileLoggerFactory
 from tracectrl_logging.rendered import json_object
 from tracectrl_logging.renderer import SessionJSONRenderer
@@ -157,7 +157,9 @@ class RecordMaker:
             structlog.DropEvent: always, since nothing is left to be done.
         """
         target, adapters = _target(logger)
-        number = _number_of(method_name) or logging.INFO  # of a wrapper class of the user's own
+        number = (
+            number_of(level_of(method_name)) or logging.INFO
+        )  # of a wrapper class of the user's own
         if target.isEnabledFor(number):
             self._log(target, adapters, number, event_dict)
         raise structlog.DropEvent
@@ -250,16 +252,11 @@ def _target(logger: Any) -> tuple[logging.Logger, list[logging.LoggerAdapter[Any
     return logging.getLogger(logger_name(logger)), adapters
 
 
-def _number_of(method: str) -> int | None:
-    number = logging.getLevelName(level_of(method))
-    return number if isinstance(number, int) else None
-
-
 def _leave_out_what_the_record_says(event: dict[Any, Any], number: int, name: str) -> None:
     """Take from *event* what processors such as ``add_log_level`` and ``TimeStamper`` put there."""
     event_time(event)
     level = event.get("level")
-    if isinstance(level, str) and _number_of(level.lower()) == number:
+    if isinstance(level, str) and number_of(level_of(level.lower())) == number:
         del event["level"]
     if event.get("logger") == name:
         del event["logger"]

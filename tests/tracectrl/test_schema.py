@@ -68,9 +68,28 @@ def test_numbers() -> None:
     assert sorted(ranks) == ranks
     assert (0, 24) == (ranks[0], ranks[-1])
     assert 12 == schema.severity_of_number(25)
-    assert {"level": "ERROR"} == schema.level_keys(40, "anything")
-    assert {"level": "AUDIT", "severity_number": 20} == schema.level_keys(45, "AUDIT")
-    assert {"level": "NOTSET"} == schema.level_keys(0, "NOTSET")
+    assert {"level": "ERROR"} == schema.level_keys(*schema.level_and_rank(40, "anything"))
+    assert {"level": "AUDIT", "severity_number": 20} == schema.level_keys(
+        *schema.level_and_rank(45, "AUDIT")
+    )
+    assert {"level": "NOTSET"} == schema.level_keys(*schema.level_and_rank(0, "NOTSET"))
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "expected"),
+    [
+        (40, "\x1b[31mERROR\x1b[0m", ("ERROR", 0)),
+        (25, "SUCCESS", ("SUCCESS", 12)),
+        (0, "INFO", ("INFO", 0)),
+        (0, "NOTICE", ("NOTICE", 10)),
+        (None, "warn", ("warn", 13)),
+        ([], "mine", ("mine", 0)),
+        (True, None, (None, 0)),
+    ],
+)
+def test_levels_of_records(number: object, name: object, expected: tuple[object, int]) -> None:
+    """A renamed standard level is still that level; a level of a name of its own keeps its rank."""
+    assert expected == schema.level_and_rank(number, name)
 
 
 def test_texts() -> None:

@@ -70,7 +70,7 @@ def test_nothing_but_the_message_takes_several_lines() -> None:
     """A value from outside cannot look like a line of its own."""
     forged = "x\n2026-01-01 CRITICAL app [-] forged\t!"
     with session("s\nid"):
-        text = formatted(levelname="LV\n", name="a\nb", user=forged, **{"k\n": 1})
+        text = formatted(levelno=25, levelname="LV\n", name="a\nb", user=forged, **{"k\n": 1})
     assert text.endswith(
         "Z LV\\n      a\\nb [s\\nid] hello user=x\\n2026-01-01 CRITICAL app [-] forged\\t! k\\n=1"
     )

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from tracectrl._json import encode_line
 from tracectrl.files import log_path
+from tracectrl.schema import LOG_KEYS, STAMP_KEYS
 from tracectrl.session import session
 from tracectrl_logging import SessionContextFilter, SessionFileHandler, add_session_context
 from tracectrl_logging import encode as module
 from tracectrl_logging.encode import Encoder
-from tracectrl_logging.line import LINE_KEYS, Rows
-from tracectrl_logging.stamp import STAMP_KEYS
+from tracectrl_logging.line import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ values = st.recursive(
     max_leaves=6,
 )
 names = st.one_of(
-    st.sampled_from([*LINE_KEYS, "color_message", "_private", "extra_level", "tool", "attempt"]),
+    st.sampled_from([*LOG_KEYS, "color_message", "_private", "extra_level", "tool", "attempt"]),
     st.text(min_size=1, max_size=5),
 )
 extras = st.dictionaries(names, values, max_size=4)

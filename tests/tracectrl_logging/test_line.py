@@ -129,6 +129,38 @@ def test_custom_level(logger: logging.Logger, lines: Callable[..., list[Row]]) -
     logger.log(25, "hello")
     logger.log(26, "hello")
     assert ["NOTICE", "Level 26"] == [row["level"] for row in lines()]
+    assert [12, 12] == [row["severity_number"] for row in lines()]
+
+
+def test_renamed_level(logger: logging.Logger, lines: Callable[..., list[Row]]) -> None:
+    """A standard level that was renamed, or coloured, is still that level."""
+    logging.addLevelName(logging.ERROR, "\x1b[31mERROR\x1b[0m")
+    try:
+        logger.error("broken")
+        logger.error("broken", exc_info=ValueError("x"))
+        logger.error({"message": "broken"})
+    finally:
+        logging.addLevelName(logging.ERROR, "ERROR")
+    assert [("ERROR", False)] * 3 == [(it["level"], "severity_number" in it) for it in lines()]
+
+
+def test_ranks(world: World) -> None:
+    """A level that is none of the five names is followed by the number of its severity."""
+    row = world("hello", method="error")
+    assert "severity_number" not in row
+    assert ["timestamp", "level", "logger"] == list(row)[:3]
+
+
+@pytest.mark.parametrize("way", ["parts", "row"])
+def test_custom_levels_in_order(
+    way: str, logger: logging.Logger, lines: Callable[..., list[Row]]
+) -> None:
+    """The number stands behind the level, whichever way the line is made."""
+    logging.addLevelName(45, "AUDIT")
+    logger.log(45, "who", exc_info=ValueError("x") if way == "row" else None)
+    (row,) = lines()
+    assert ["timestamp", "level", "severity_number", "logger", "message"] == list(row)[:5]
+    assert ("AUDIT", 20) == (row["level"], row["severity_number"])
 
 
 def test_message_with_arguments(world: World) -> None:

@@ -15,8 +15,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from tracectrl.processor import stamp_span
 from tracectrl.propagation import SessionPropagator
+from tracectrl.schema import STAMP_KEYS
 from tracectrl.session import detached, session, set_session_id
-from tracectrl_logging.stamp import STAMP_KEYS, stamp
+from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.within import locked, threads_within
-from tracectrl.session import UNKNOWN
+from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

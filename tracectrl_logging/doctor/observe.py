@@ -15,7 +15,8 @@ from logging.handlers import QueueHandler
 from typing import Any
 
 from tracectrl.files.background import Background
-from tracectrl.session import UNKNOWN, current_session_id
+from tracectrl.schema import UNKNOWN
+from tracectrl.session import current_session_id
 from tracectrl_logging.handler import SessionFileHandler
 from tracectrl_logging.program.patches import Patches
 

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.appender import Appender
+from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor import telemetry
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 from tracectrl_logging.doctor.observe import SEEN
@@ -102,7 +103,7 @@ def unknown_only() -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             check="unknown-session",
-            subject="unknown",
+            subject=UNKNOWN,
             message=f"all {SEEN.records} records were made outside of any session",
             mend="add SessionMiddleware, or work inside `with tracectrl.session.session():`",
             count=SEEN.records,

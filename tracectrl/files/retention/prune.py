@@ -19,6 +19,7 @@ from tracectrl.files.retention.exclusive import (
     take_all_away,
 )
 from tracectrl.files.stored import scan, sid_of
+from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Reason: TypeAlias = Literal["older_than", "max_total", "keep"]
 
-_UNCOUNTED: Final = frozenset({"unknown", OVERFLOW_STEM})
+_UNCOUNTED: Final = frozenset({UNKNOWN, OVERFLOW_STEM})
 """Files of lines without a session and of many: *keep* speaks of sessions."""
 
 
