@@ -36,6 +36,8 @@ DEFAULT_ROOT = "traces"
 
 LOG_SUFFIX = ".logs.jsonl"
 SPAN_SUFFIX = ".spans.jsonl"
+LIVE_SUFFIXES = (LOG_SUFFIX, SPAN_SUFFIX)
+"""The ends of the names of the files that are being written."""
 
 OVERFLOW_STEM = "%overflow"
 """The stem of the file that takes the lines of new sessions past a limit; no session's own."""
@@ -148,6 +150,25 @@ def parse_name(path: str | os.PathLike[str]) -> ParsedName | None:
     return ParsedName(match["stem"], match["kind"], int(match["backup"] or 0), match["packed"])
 
 
+@functools.lru_cache(maxsize=4096)
+def parsed_suffix(suffix: str) -> ParsedName:
+    """Return the meaning of *suffix*, the end of a session file's name behind its stem.
+
+    Raises:
+        ValueError: no session's file ends so.
+    """
+    parsed = parse_name(f"x{suffix}")
+    if parsed is None:
+        msg = f"not the end of a session file's name: {suffix!r}"
+        raise ValueError(msg)
+    return parsed
+
+
+def live_suffix(suffix: str) -> str:
+    """Return the suffix of the file being written of which *suffix* is a backup's."""
+    return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
+
+
 def stem_of(sid: str) -> str:
     """Return the file stem for *sid*: ASCII letters, digits and ``._-%~`` only."""
     if not isinstance(sid, str):
@@ -216,6 +237,17 @@ def id_of_stem(stem: str) -> str | None:
     raise ValueError(msg)
 
 
+def is_stem(stem: str) -> bool:
+    """Tell whether *stem* is that of a session's files, or of the file of many sessions' lines."""
+    if stem == OVERFLOW_STEM:
+        return True
+    try:
+        id_of_stem(stem)
+    except ValueError:
+        return False
+    return True
+
+
 def _percent(sid: str) -> str:
     quote, _, _ = encoders()
     encoded = quote(sid, safe="", errors="surrogatepass").replace("~", "%7E")
@@ -278,7 +310,7 @@ def _open_lines(path: str | os.PathLike[str], packed: str | None, dir_fd: int | 
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))  # noqa: TRY301 - closed below
         if packed is None:
             return raw
-        from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for a compressed file
+        from tracectrl.files.compression import unpacked  # noqa: PLC0415 - only for a compressed file
 
         return unpacked(raw, packed)
     except BaseException:

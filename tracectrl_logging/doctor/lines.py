@@ -12,15 +12,15 @@ from tracectrl._time import time_of
 from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
-from tracectrl_logging.reader.files.find import find_all, id_of
 from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import close_all, open_chain
+from tracectrl_logging.reader.files.root import Listing, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracectrl.files.listing import StoredSession
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.files.listing import SessionFiles
     from tracectrl_logging.reader.model import Damage
 
 _WORDS = r"(?:redacted|filtered|masked|scrubbed|hidden|removed|secret)"
@@ -81,7 +81,7 @@ def read_all(directory: str) -> Facts:
         place = damage.path if damage.line is None else f"{damage.path}:{damage.line}"
         where.setdefault(damage.reason, Places()).add(place)
 
-    for found in find_all(directory):
+    for found in Listing(directory, with_times=False).sessions:
         sid = id_of(found, report)
         facts.sessions += 1
         spans: dict[str, tuple[str, str, str]] = {}
@@ -95,7 +95,7 @@ def read_all(directory: str) -> Facts:
 
 
 def _rows(
-    found: SessionFiles, kind: Kind, sid: str, report: Callable[[Damage], None]
+    found: StoredSession, kind: Kind, sid: str, report: Callable[[Damage], None]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     files = open_chain(found, kind, report)
     try:

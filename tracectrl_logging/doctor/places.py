@@ -8,8 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import parse_name
-from tracectrl.files.stored import TEMPORARY_PREFIX, is_stem
+from tracectrl.files.listing import TEMPORARY_PREFIX
+from tracectrl.files.names import is_stem, parse_name
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 
 if TYPE_CHECKING:

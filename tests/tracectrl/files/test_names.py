@@ -22,8 +22,8 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
 from tracectrl.files.appender import Appender
+from tracectrl.files.compression import packing
 from tracectrl.files.names import LOG_SUFFIX, parse_name, stem_of
-from tracectrl.files.packed import packing
 
 ROOT = Path("/r")
 PLAIN = string.ascii_letters + string.digits + "._-"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.packed import packing
+from tracectrl.files.compression import packing
 from tracectrl.session import session
 
 if TYPE_CHECKING:

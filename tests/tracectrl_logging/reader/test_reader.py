@@ -10,7 +10,7 @@ import pytest
 from tracectrl.session import session
 from tracectrl_logging import reader
 from tracectrl_logging.reader.files.overview import overview
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 from tracectrl_logging.reader.filters.sessions import SessionQuery
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def test_a_session_that_was_removed(write: Write, root: Path) -> None:
     """A session that was removed after the root was listed is not listed; an empty file is."""
     write("gone.logs.jsonl", b"{}")
     write("empty.logs.jsonl")
-    stock = Stock(root)
+    listing = Listing(root)
     (root / "gone.logs.jsonl").unlink()
     query = SessionQuery()
-    found = list(query.in_order(overview(stock, query, print)))
+    found = list(query.in_order(overview(listing, query, print)))
     assert ["empty"] == [summary.session_id for summary in found]
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from tracectrl.files.compression import DEFAULT_LEVEL, LEVELS, Format, require
 from tracectrl.files.directory import Directory
-from tracectrl.files.names import root_path
-from tracectrl.files.packed import DEFAULT_LEVEL, LEVELS, Format, require
+from tracectrl.files.listing import id_of, scan
+from tracectrl.files.names import OVERFLOW_STEM, live_suffix, parsed_suffix, root_path
 from tracectrl.files.retention.exclusive import (
     SETTLED_AFTER_S,
     BeingWrittenError,
@@ -22,13 +23,12 @@ from tracectrl.files.retention.exclusive import (
     remove_stale,
 )
 from tracectrl.files.retention.replacement import pack, refuse_linked
-from tracectrl.files.stored import live_suffix, parsed_suffix, scan, sid_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from tracectrl.files.stored import StoredSession
+    from tracectrl.files.listing import StoredSession
 
     Report: TypeAlias = Callable[["Compressed"], object]
 
@@ -206,9 +206,10 @@ class _Run:
         self.totals.size_bytes += size_bytes
         self.totals.packed_bytes += packed_bytes or 0
         if self._report is not None:
+            is_shared = session.stem == OVERFLOW_STEM
             self._report(
                 Compressed(
-                    session_id=sid_of(self._directory.root, session, dir_fd=self._directory.fd),
+                    session_id=None if is_shared else id_of(session, self._directory),
                     files=files,
                     size_bytes=size_bytes,
                     packed_bytes=packed_bytes,

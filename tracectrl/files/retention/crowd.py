@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from tracectrl.files.stored import StoredSession
+    from tracectrl.files.listing import StoredSession
 
 PART: Final = 10
 """An hour's share is one in so many of those that are to be kept..."""

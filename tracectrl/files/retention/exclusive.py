@@ -23,15 +23,15 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracectrl.files.names import LIVE_SUFFIXES, live_suffix, parsed_suffix
 from tracectrl.files.rotation import PACKED
-from tracectrl.files.stored import LIVE_SUFFIXES, live_suffix, parsed_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
 
     from tracectrl.files.directory import Directory
-    from tracectrl.files.stored import StoredSession
+    from tracectrl.files.listing import StoredSession
 
 FORGOTTEN_AFTER_S: Final = 3600.0
 """An open file that was not written for so long does not keep its session."""

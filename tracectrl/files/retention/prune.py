@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tracectrl.files.directory import Directory
+from tracectrl.files.listing import id_of, scan
 from tracectrl.files.names import OVERFLOW_STEM, root_path
 from tracectrl.files.retention.crowd import order
 from tracectrl.files.retention.exclusive import (
@@ -18,7 +19,6 @@ from tracectrl.files.retention.exclusive import (
     remove_stale,
     take_all_away,
 )
-from tracectrl.files.stored import scan, sid_of
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from tracectrl.files.stored import StoredSession
+    from tracectrl.files.listing import StoredSession
 
     Report: TypeAlias = Callable[["Pruned"], object]
 
@@ -165,7 +165,7 @@ class _Run:
 
     def deal_with(self, session: StoredSession, reason: Reason) -> None:
         """Remove *session*, or move it aside, or leave it."""
-        sid = sid_of(self._directory.root, session, dir_fd=self._directory.fd)
+        sid = None if session.stem == OVERFLOW_STEM else id_of(session, self._directory)
         try:
             with gripped(self._directory, session) as grip:
                 if not self._dry_run and not grip.forgotten:

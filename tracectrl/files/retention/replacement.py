@@ -19,10 +19,10 @@ import time
 import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from tracectrl.files.compression import FORMATS, packing, unpacked
 from tracectrl.files.hold import hold
-from tracectrl.files.packed import FORMATS, packing, unpacked
+from tracectrl.files.listing import TEMPORARY_PREFIX
 from tracectrl.files.retention.exclusive import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
-from tracectrl.files.stored import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracectrl.errors import MissingExtraError
-from tracectrl.files.packed import DEFAULT_LEVEL, FORMATS, LEVELS
+from tracectrl.files.compression import DEFAULT_LEVEL, FORMATS, LEVELS
 from tracectrl.files.retention.compress import compress as run
 from tracectrl_logging.cli.common import (
     UnusableError,
@@ -20,7 +20,7 @@ from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.outcome import Outcome, time_of
 
 if TYPE_CHECKING:
-    from tracectrl.files.packed import Format
+    from tracectrl.files.compression import Format
     from tracectrl.files.retention.compress import Compressed
 
 

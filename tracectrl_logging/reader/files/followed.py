@@ -230,7 +230,7 @@ class Followed:
         return began_by(self.head, self.ctime_ns)
 
     def _unpack(self, packed: str) -> None:
-        from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
+        from tracectrl.files.compression import unpacked  # noqa: PLC0415 - only for such a file
 
         raw = open(self.fd, "rb")  # noqa: SIM115 - closed with the stream
         try:

@@ -21,8 +21,8 @@ from tracectrl_logging.reader.parsing import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tracectrl.files.listing import StoredSession
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.files.listing import SessionFiles
     from tracectrl_logging.reader.files.opening import OpenFile
     from tracectrl_logging.reader.filters.search import Wanted
     from tracectrl_logging.reader.model import Report
@@ -100,7 +100,7 @@ def flat_rows(
 
 
 def session_lines(
-    several: Sequence[SessionFiles],
+    several: Sequence[StoredSession],
     kind: Kind,
     sid: str,
     report: Report,
@@ -127,7 +127,7 @@ def session_lines(
 
 
 def lines(
-    found: SessionFiles, kind: Kind, sid: str, report: Report, *, wanted: Wanted | None = None
+    found: StoredSession, kind: Kind, sid: str, report: Report, *, wanted: Wanted | None = None
 ) -> Iterator[Line]:
     """Yield the lines of one *kind* in the files *found* of the session *sid* as they were written.
 

@@ -13,14 +13,14 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.files.root import session_named
 from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tracectrl.files.listing import StoredName, StoredSession
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.files.listing import SessionFiles, StoredName
     from tracectrl_logging.reader.model import Report
 
 UNREADABLE = (OSError, EOFError, zlib.error)
@@ -55,7 +55,7 @@ class OpenFile(NamedTuple):
     """
 
 
-def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile]:
+def open_chain(found: StoredSession, kind: Kind, report: Report) -> list[OpenFile]:
     """Open the files of one *kind*, the oldest first; the caller closes them.
 
     A file that is gone, and for good, is not missed.
@@ -66,7 +66,8 @@ def open_chain(found: SessionFiles, kind: Kind, report: Report) -> list[OpenFile
     for attempt in range(_ATTEMPTS):
         if attempt:
             close_all(files)
-            names = _of_kind(names_in(found.root, found.stem), kind)
+            now = session_named(found.root, found.stem)
+            names = [] if now is None else _of_kind(now.names, kind)
         damages.clear()
         files, are_as_named = _open_all(found.root, names, damages)
         if are_as_named and not _is_rotated(found, kind, names):
@@ -82,7 +83,7 @@ def close_all(files: list[OpenFile]) -> None:
         file.stream.close()
 
 
-def is_as_named(found: SessionFiles, kind: Kind, read: dict[str, tuple[int, int]]) -> bool:
+def is_as_named(found: StoredSession, kind: Kind, read: dict[str, tuple[int, int]]) -> bool:
     """Tell whether the files of one *kind* that were *read* are still all there are.
 
     Args:
@@ -98,7 +99,7 @@ def _of_kind(names: Iterable[StoredName], kind: Kind) -> list[StoredName]:
     return [name for name in names if _KIND[name.parsed.kind] == kind]
 
 
-def _is_rotated(found: SessionFiles, kind: Kind, names: list[StoredName]) -> bool:
+def _is_rotated(found: StoredSession, kind: Kind, names: list[StoredName]) -> bool:
     """Tell whether there is a backup at the first free number: all before were moved up by one."""
     if not names:
         return False
@@ -163,7 +164,7 @@ def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
             msg = "not a regular file"
             raise ValueError(msg)  # noqa: TRY301 - closed below
         if packed is not None:
-            from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
+            from tracectrl.files.compression import unpacked  # noqa: PLC0415 - only for such a file
 
             stream = unpacked(raw, packed)
     except BaseException:

@@ -14,9 +14,9 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._json import timestamp_ns
-from tracectrl_logging.reader.files.find import id_of
 from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import close_all, open_chain
+from tracectrl_logging.reader.files.root import id_of
 from tracectrl_logging.reader.files.workers import spread
 from tracectrl_logging.reader.model import Damage, SessionSummary
 from tracectrl_logging.reader.timeline.tally import Tally
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
-    from tracectrl.files.stored import StoredSession
+    from tracectrl.files.listing import StoredSession
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.files.root import Stock
+    from tracectrl_logging.reader.files.root import Listing
     from tracectrl_logging.reader.files.workers import Step
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.sessions import SessionQuery
@@ -52,32 +51,32 @@ class _Read(NamedTuple):
 
 
 def overview(
-    stock: Stock,
+    listing: Listing,
     query: SessionQuery,
     report: Report,
     *,
     step: Step | None = None,
     parallel: bool = False,
 ) -> Iterator[SessionSummary]:
-    """Yield sessions of *stock* that *query* means, in no order.
+    """Yield sessions of *listing* that *query* means, in no order.
 
     Where there is a limit they may be more than that; the right ones are among them.
 
     Args:
-        stock: the sessions under a root; they are put in the order of their times.
+        listing: the sessions under a root; they are put in the order of their times.
         query: which are meant.
         report: called for each line or file that cannot be read.
         step: called with the number of sessions that have been read since the last call.
         parallel: processes may be forked to read many sessions.
     """
-    sessions = stock.sessions
+    sessions = listing.sessions
     sessions.sort(key=lambda session: session.last_write_ns, reverse=True)
-    size_bytes = stock.size_bytes()
+    size_bytes = listing.size_bytes()
     is_small = len(sessions) <= _SMALL_SESSIONS and size_bytes <= _SMALL_BYTES
     bound = _Bound(query, is_trusted=not is_small)
-    workers = stock.workers() if parallel else 1
+    workers = listing.workers() if parallel else 1
     at = 0
-    for result in _outcomes(stock, query, workers):
+    for result in _outcomes(listing, query, workers):
         if isinstance(result, Damage):
             report(result)
             continue
@@ -121,31 +120,30 @@ class _Bound:
         return bool(least) and timestamp_ns(session.last_write_ns + self._allowed_ns) < least
 
 
-def _outcomes(stock: Stock, query: SessionQuery, workers: int) -> Iterator[_Read | Damage]:
+def _outcomes(listing: Listing, query: SessionQuery, workers: int) -> Iterator[_Read | Damage]:
     """Yield what comes of reading each session, and the damage before it."""
     on_lines = query.on_lines()
 
     def read(session: StoredSession) -> Iterator[_Read | Damage]:
-        found = stock.files(session)
         damages: list[Damage] = []
-        summary, is_met = tallied(found, damages.append, on_lines)
+        summary, is_met = tallied(session, damages.append, on_lines)
         yield from damages
         last = summary.last_time
         late_ns = 0
         for allowed_ns in (_TICK_NS, _ROUNDED_NS):
             if last is not None and last > timestamp_ns(session.last_write_ns + allowed_ns):
                 late_ns = allowed_ns
-        is_there = summary.logs or summary.spans or not found.is_gone()
+        is_there = summary.logs or summary.spans or not session.is_gone()
         is_meant = is_met and is_there and query.means(summary)
         yield _Read(summary if is_meant else None, late_ns)
 
     # The first few often are enough.
-    yield from itertools.chain.from_iterable(map(read, stock.sessions[:_HEAD]))
-    yield from spread(read, stock.sessions[_HEAD:], workers=workers)
+    yield from itertools.chain.from_iterable(map(read, listing.sessions[:_HEAD]))
+    yield from spread(read, listing.sessions[_HEAD:], workers=workers)
 
 
 def tallied(
-    found: SessionFiles, report: Report, conditions: Sequence[Condition] = ()
+    found: StoredSession, report: Report, conditions: Sequence[Condition] = ()
 ) -> tuple[SessionSummary, bool]:
     """Count the lines of the session whose files are *found*.
 
@@ -170,7 +168,7 @@ def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[
         yield row
 
 
-def _rows(found: SessionFiles, kind: Kind, sid: str, report: Report) -> Iterator[dict[str, Any]]:
+def _rows(found: StoredSession, kind: Kind, sid: str, report: Report) -> Iterator[dict[str, Any]]:
     files = open_chain(found, kind, report)
     try:
         for file in files:

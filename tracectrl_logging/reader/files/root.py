@@ -1,4 +1,8 @@
-"""All sessions under a root, in little memory."""
+"""The sessions under a root, for readers: while files are renamed, and in little memory.
+
+A listing may miss a file that is renamed meanwhile, under either name; then the next one is asked as
+well. The status of many files is asked for by several processes.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +13,34 @@ import time
 from array import array
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import OVERFLOW_STEM, id_of_stem, root_path
-from tracectrl.files.stored import StoredSession, parsed_suffix, scan_names, sid_of
-from tracectrl_logging.reader.files.listing import LISTINGS, TICK_NS, SessionFiles
-from tracectrl_logging.reader.files.workers import MUCH, spread, workers_for
+from tracectrl.files import listing
+from tracectrl.files.listing import StoredSession, joined, probed, scan_names
+from tracectrl.files.names import parsed_suffix, root_dir
+from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tracectrl_logging.reader.model import Report
+
+LISTINGS = 3
+"""How often a root is listed that changes all the time."""
+
+TICK_NS = 20_000_000
+"""Two changes of a directory within one tick of the kernel's clock have one time."""
+
+_SMALL_BYTES = 128 * 1024
+"""A directory of this size (not of what is in it) has a thousand names or two."""
 
 _FEW = 2000
 """Among so few sessions it takes no time to ask for each file's status."""
 
 _SLICE = 32
+_ATTEMPTS = 10
 
 
-class Stock:
+class Listing:
     """The sessions under *root* as they were when it was listed.
-
-    A listing may miss a file that is renamed meanwhile, under either name; then the next one is
-    asked as well.
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
@@ -46,21 +59,16 @@ class Stock:
         with_times: bool = True,
         parallel: bool = False,
     ) -> None:
-        self.root = os.fspath(root_path(root))
-        self.sessions: list[StoredSession] = []
+        self.root = root_dir(root)
+        self.sessions: list[StoredSession]
         """In no order."""
-        self._at_rest_ns: int | None = None
         with _without_collector():
-            found = self._listed()
-            self.with_times = with_times or len(found) < _FEW
-            stems = list(found.items())
+            found, self._at_rest_ns = _names(self.root)
+            self.sessions = [StoredSession(self.root, *item) for item in found.items()]
             del found
-            workers = workers_for(MUCH) if parallel and len(stems) >= _FEW else 1
-            self._add_all(stems, workers)
-
-    def files(self, session: StoredSession) -> SessionFiles:
-        """Return the names of the files of *session*."""
-        return SessionFiles(self.root, session.stem, session.suffixes)
+            self.with_times = with_times or len(self.sessions) < _FEW
+            if self.with_times:
+                self._add_times(parallel=parallel and len(self.sessions) >= _FEW)
 
     def size_bytes(self) -> int:
         """Return how much there is to read."""
@@ -68,72 +76,127 @@ class Stock:
 
     def workers(self) -> int:
         """Return how many processes are worth their start to read all of it."""
-        return workers_for(self.size_bytes() if self.with_times else MUCH)
+        from tracectrl_logging.reader.files.workers import (  # noqa: PLC0415 - not for one session
+            MUCH,
+            workers_for,
+        )
 
-    def id_of(self, session: StoredSession) -> str:
-        """Return the ID of *session*, or the stem that stands for it."""
-        if session.stem == OVERFLOW_STEM:
-            return OVERFLOW_STEM
-        return id_of_stem(session.stem) or sid_of(self.root, session) or session.stem
+        return workers_for(self.size_bytes() if self.with_times else MUCH)
 
     def sort_by_id(self) -> None:
         """Put the sessions into the order of their IDs."""
-        self.sessions.sort(key=self.id_of)
+        self.sessions.sort(key=listing.id_of)
 
     def is_at_rest(self) -> bool:
         """Tell whether no file was made, renamed or removed since the root was listed."""
         return self._at_rest_ns == os.stat(self.root).st_mtime_ns
 
-    def _listed(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for _ in range(LISTINGS):
-            before_ns = os.stat(self.root).st_mtime_ns
-            was_quiet = time.time_ns() - before_ns > TICK_NS
-            listed = scan_names(self.root)
-            for stem, suffixes in found.items():
-                now = listed.get(stem, ())
-                if now != suffixes:
-                    more = tuple(suffix for suffix in suffixes if suffix not in now)
-                    listed[stem] = now + more
-            found = listed
-            if was_quiet and os.stat(self.root).st_mtime_ns == before_ns:
-                self._at_rest_ns = before_ns
-                break
-        return found
+    def _add_times(self, *, parallel: bool) -> None:
+        """Find out about the times and sizes of the sessions' files."""
+        from tracectrl_logging.reader.files.workers import (  # noqa: PLC0415 - not for one session
+            MUCH,
+            spread,
+            workers_for,
+        )
 
-    def _add_all(self, stems: list[tuple[str, tuple[str, ...]]], workers: int) -> None:
-        """Add a session for each of *stems*."""
-        if not self.with_times:
-            self.sessions.extend(StoredSession(*item, 0, 0, 0) for item in stems)
-            return
-        parts = range(0, len(stems), _SLICE)
+        sessions = self.sessions
+        starts = range(0, len(sessions), _SLICE)
         at = 0
 
         def look_at(start: int) -> Iterator[array[int]]:
-            yield array("q", self._statuses(stems[start : start + _SLICE]))
+            yield array("q", _statuses(sessions[start : start + _SLICE]))
 
-        for statuses in spread(look_at, parts, workers=workers):
-            for last_write_ns, size, plain in zip(*[iter(statuses)] * 3, strict=True):
-                self.sessions.append(StoredSession(*stems[at], last_write_ns, size, plain))
+        for statuses in spread(look_at, starts, workers=workers_for(MUCH) if parallel else 1):
+            for numbers in zip(*[iter(statuses)] * 3, strict=True):
+                root, stem, suffixes, *_ = sessions[at]
+                sessions[at] = StoredSession(root, stem, suffixes, *numbers)
                 at += 1
 
-    def _statuses(self, stems: list[tuple[str, tuple[str, ...]]]) -> Iterator[int]:
-        """Yield three numbers for each of *stems*: the newest time, all bytes, those not packed."""
-        for stem, suffixes in stems:
-            newest = size = plain = 0
-            for suffix in suffixes:
-                try:
-                    status = os.lstat(f"{self.root}/{stem}{suffix}")
-                except OSError:  # renamed since, or removed
-                    newest = max(newest, time.time_ns())
-                    continue
-                newest = max(newest, status.st_mtime_ns)
-                size += status.st_size
-                if parsed_suffix(suffix).packed is None:
-                    plain += status.st_size
-            yield newest
-            yield size
-            yield plain
+
+def session_named(root: str, stem: str) -> StoredSession | None:
+    """Return the session whose files' stem is *stem*, ``None`` where there is none.
+
+    Under a root with many names each name that the session can have is asked for; in a small root
+    a listing is as quick, and finds a backup past any gap in the numbers, too.
+
+    Raises:
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    if os.stat(root).st_size <= _SMALL_BYTES:
+        suffixes = _names(root, (f"{stem}.",))[0].get(stem, ())
+    else:
+        suffixes = probed(root, stem)
+    return StoredSession(root, stem, suffixes) if suffixes else None
+
+
+def id_of(session: StoredSession, report: Report | None = None) -> str:
+    """Return the ID of *session*, whose files may have been renamed since.
+
+    Where no file holds the long ID that the name is a digest of, the stem stands for it, and
+    *report* is told.
+    """
+    stem = session.stem
+    sid = listing.id_of(session)
+    if sid != stem or not stem.startswith("%~"):
+        return sid
+    now: StoredSession | None = session
+    for _ in range(_ATTEMPTS):
+        before, now = now, session_named(session.root, stem)
+        if now is None or now == before:
+            break
+        sid = listing.id_of(now)
+        if sid != stem:
+            return sid
+    if now is not None and report is not None:
+        path = os.path.join(now.root, now.names[0].name)
+        report(Damage(path, None, "holds no line with the session ID its name abbreviates"))
+    return stem
+
+
+def _names(
+    root: str, starts: tuple[str, ...] = ("",)
+) -> tuple[dict[str, tuple[str, ...]], int | None]:
+    """Return what :func:`scan_names` does of a root whose files may be renamed meanwhile.
+
+    Returns:
+        The names, and the directory's time of modification where it was at rest.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for _ in range(LISTINGS):
+        before_ns = os.stat(root).st_mtime_ns
+        was_quiet = time.time_ns() - before_ns > TICK_NS
+        listed = scan_names(root, starts)
+        for stem, suffixes in found.items():
+            now = listed.get(stem, ())
+            if now != suffixes:
+                for suffix in suffixes:
+                    if suffix not in now:
+                        now = joined(now, suffix)
+                listed[stem] = now
+        found = listed
+        if was_quiet and os.stat(root).st_mtime_ns == before_ns:
+            return found, before_ns
+    return found, None
+
+
+def _statuses(sessions: list[StoredSession]) -> Iterator[int]:
+    """Yield three numbers for each of *sessions*: the newest time, all bytes, those not packed."""
+    for session in sessions:
+        start = f"{session.root}/{session.stem}"
+        newest = size = plain = 0
+        for suffix in session.suffixes:
+            try:
+                status = os.lstat(start + suffix)
+            except OSError:  # renamed since, or removed
+                newest = max(newest, time.time_ns())
+                continue
+            newest = max(newest, status.st_mtime_ns)
+            size += status.st_size
+            if parsed_suffix(suffix).packed is None:
+                plain += status.st_size
+        yield newest
+        yield size
+        yield plain
 
 
 @contextlib.contextmanager

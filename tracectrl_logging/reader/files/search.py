@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tracectrl._json import timestamp_ns
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl_logging.reader.files.find import id_of
 from tracectrl_logging.reader.files.lines import session_lines
+from tracectrl_logging.reader.files.root import id_of
 from tracectrl_logging.reader.files.sieve import Sieve
 from tracectrl_logging.reader.files.workers import spread
 from tracectrl_logging.reader.filters.search import Count, Hit, hits
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
-    from tracectrl.files.stored import StoredSession
-    from tracectrl_logging.reader.files.listing import SessionFiles
-    from tracectrl_logging.reader.files.root import Stock
+    from tracectrl.files.listing import StoredSession
+    from tracectrl_logging.reader.files.root import Listing
     from tracectrl_logging.reader.files.workers import Step
     from tracectrl_logging.reader.filters.search import Search, Wanted
     from tracectrl_logging.reader.model import Line, Report
@@ -35,32 +34,31 @@ _SMALL_BYTES: Final = 16 * 1024 * 1024
 
 def search_all(
     search: Search,
-    stock: Stock,
+    listing: Listing,
     report: Report,
     *,
     step: Step | None = None,
     parallel: bool = False,
 ) -> Iterator[Hit | Count]:
-    """Yield what *search* finds in the sessions of *stock*, by their IDs.
+    """Yield what *search* finds in the sessions of *listing*, by their IDs.
 
     Args:
         search: which lines are meant.
-        stock: the sessions; they are put in the order of their IDs.
+        listing: the sessions; they are put in the order of their IDs.
         report: called for each line or file that cannot be read and might have matched.
         step: called with the number of sessions that have been searched since the last call.
         parallel: processes may be forked to search much. The lines come without their rows then.
     """
-    sessions = _candidates(search, stock)
-    workers = stock.workers() if parallel else 1
+    sessions = _candidates(search, listing)
+    workers = listing.workers() if parallel else 1
     needle = search.query.needle
-    sieve = None if needle is None else Sieve(stock, needle)
+    sieve = None if needle is None else Sieve(listing, needle)
 
     def search_one(session: StoredSession) -> Iterator[Hit | Count | Damage]:
         if sieve is None or sieve.lets_through(session):
             damages: list[Damage] = []
-            found = stock.files(session)
-            sid = id_of(found, damages.append)
-            for result in search_session(search, (found,), sid, damages.append):
+            sid = id_of(session, damages.append)
+            for result in search_session(search, (session,), sid, damages.append):
                 yield from damages
                 damages.clear()
                 yield _bare(result) if workers > 1 and isinstance(result, Hit) else result
@@ -95,7 +93,7 @@ def _added_up(in_shared: Iterable[R], in_own: Iterable[R]) -> Iterator[R | Count
 
 
 def search_session(
-    search: Search, several: Sequence[SessionFiles], sid: str, report: Report
+    search: Search, several: Sequence[StoredSession], sid: str, report: Report
 ) -> Iterator[Hit | Count]:
     """Yield what *search* finds in the session *sid*, whose lines are in the files of *several*."""
 
@@ -126,17 +124,17 @@ def _by_line(found: Iterator[Hit], most: int | None) -> Iterator[Hit]:
             yield hit._replace(sid=sid)
 
 
-def _candidates(search: Search, stock: Stock) -> list[StoredSession]:
-    """Return the sessions of *stock* that may have lines in the time that is asked for, by ID.
+def _candidates(search: Search, listing: Listing) -> list[StoredSession]:
+    """Return the sessions of *listing* that may have lines in the time that is asked for, by ID.
 
     A file's time of modification is taken to be no earlier than its last line; not under a small
     root, where nothing is gained by it.
     """
-    stock.sort_by_id()
+    listing.sort_by_id()
     since = search.selection.since
-    if since is None or not stock.with_times or stock.size_bytes() <= _SMALL_BYTES:
-        return stock.sessions
-    return [it for it in stock.sessions if timestamp_ns(it.last_write_ns + _ROUNDED_NS) >= since]
+    if since is None or not listing.with_times or listing.size_bytes() <= _SMALL_BYTES:
+        return listing.sessions
+    return [it for it in listing.sessions if timestamp_ns(it.last_write_ns + _ROUNDED_NS) >= since]
 
 
 def _bare(hit: Hit) -> Hit:

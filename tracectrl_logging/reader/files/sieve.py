@@ -13,15 +13,15 @@ import zlib
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from tracectrl.files.stored import parsed_suffix
+from tracectrl.files.names import parsed_suffix
 from tracectrl_logging.reader.files.opening import FLAGS, UNREADABLE, is_as_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from tracectrl.files.stored import StoredSession
-    from tracectrl_logging.reader.files.root import Stock
+    from tracectrl.files.listing import StoredSession
+    from tracectrl_logging.reader.files.root import Listing
     from tracectrl_logging.reader.filters.needle import Needle
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
@@ -37,23 +37,23 @@ _last = itemgetter(-1)
 
 
 class Sieve:
-    """Tells which sessions of *stock* may have a log line with *needle*."""
+    """Tells which sessions of *listing* may have a log line with *needle*."""
 
-    def __init__(self, stock: Stock, needle: Needle) -> None:
-        self._stock = stock
+    def __init__(self, listing: Listing, needle: Needle) -> None:
+        self._listing = listing
         self._needle = needle
 
     def lets_through(self, session: StoredSession) -> bool:
         """Tell whether the log lines of *session* have to be looked at one by one."""
-        stock = self._stock
+        listing = self._listing
         read: dict[str, tuple[int, int]] = {}
         for suffix in session.suffixes:
             _, kind, _, packed = parsed_suffix(suffix)
             if kind == "logs":
-                path = f"{stock.root}/{session.stem}{suffix}"
+                path = f"{listing.root}/{session.stem}{suffix}"
                 if self._may_match(path, packed, read):
                     return True
-        return not (stock.is_at_rest() or is_as_named(stock.files(session), "log", read))
+        return not (listing.is_at_rest() or is_as_named(session, "log", read))
 
     def _may_match(self, path: str, packed: str | None, read: dict[str, tuple[int, int]]) -> bool:
         try:
@@ -78,7 +78,7 @@ class Sieve:
         with open(fd, "rb", buffering=0, closefd=False) as raw:
             if packed is None:
                 return self._is_suspect_of(raw.read)
-            from tracectrl.files.packed import unpacked  # noqa: PLC0415 - only for such a file
+            from tracectrl.files.compression import unpacked  # noqa: PLC0415 - only for such a file
 
             with unpacked(raw, packed) as stream:
                 return self._is_suspect_of(stream.read)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import OVERFLOW_STEM, id_of_stem, root_dir, stem_of
+from tracectrl.files import listing
+from tracectrl.files.listing import StoredSession
+from tracectrl.files.names import OVERFLOW_STEM, root_dir, stem_of
 from tracectrl_logging.reader.files.lines import session_lines
-from tracectrl_logging.reader.files.listing import SessionFiles, suffixes_of
-from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.files.root import Listing, id_of, session_named
 from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError
 from tracectrl_logging.reader.store import DEFAULT_COUNT
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Iterator
 
     from tracectrl.schema import Kind
@@ -65,11 +66,10 @@ class FileStore:
     def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
         """Return what :meth:`Store.sessions` says; of many the latest few without reading all."""
         from tracectrl_logging.reader.files.overview import overview  # noqa: PLC0415 - this alone
-        from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415 - as above
 
-        stock = Stock(self.directory, parallel=self._parallel)
-        step = self._step(len(stock.sessions))
-        found = overview(stock, query, self._report, step=step, parallel=self._parallel)
+        listed = Listing(self.directory, parallel=self._parallel)
+        step = self._step(len(listed.sessions))
+        found = overview(listed, query, self._report, step=step, parallel=self._parallel)
         return query.in_order(found)
 
     def read(self, sid: str, selection: Selection = ALL) -> Iterator[Line]:
@@ -98,12 +98,10 @@ class FileStore:
             return itertools.chain.from_iterable(
                 search_session(search, files, sid, self._report) for sid, files in meant.items()
             )
-        from tracectrl_logging.reader.files.root import Stock  # noqa: PLC0415 - as above
-
         with_times = search.selection.since is not None
-        stock = Stock(self.directory, with_times=with_times, parallel=self._parallel)
-        step = self._step(len(stock.sessions))
-        return search_all(search, stock, self._report, step=step, parallel=self._parallel)
+        listed = Listing(self.directory, with_times=with_times, parallel=self._parallel)
+        step = self._step(len(listed.sessions))
+        return search_all(search, listed, self._report, step=step, parallel=self._parallel)
 
     def tail(
         self,
@@ -128,7 +126,7 @@ class FileStore:
             sql, self.directory, params=params, memory_mb=memory_mb, on_damage=self._report
         )
 
-    def files_of(self, sid: str) -> tuple[SessionFiles, ...]:
+    def files_of(self, sid: str) -> tuple[StoredSession, ...]:
         """Return where the lines of the session *sid* are: its files, the file of many sessions.
 
         Raises:
@@ -147,21 +145,16 @@ class FileStore:
             return (shared,)
         raise UnknownSessionError(sid)
 
-    def _named(self, stem: str) -> SessionFiles | None:
-        names = names_in(self.directory, stem)
-        if not names:
-            return None
-        return SessionFiles(self.directory, stem, suffixes_of(stem, names))
+    def _named(self, stem: str) -> StoredSession | None:
+        return session_named(self.directory, stem)
 
-    def _is_in(self, shared: SessionFiles, sid: str) -> bool:
+    def _is_in(self, shared: StoredSession, sid: str) -> bool:
         """Tell whether a line of the session *sid* is in the file of many sessions."""
         return any(
             next(session_lines((shared,), kind, sid, _unheard), None) is not None for kind in _KINDS
         )
 
-    def _id_of(self, found: SessionFiles, sid: str) -> str:
-        from tracectrl_logging.reader.files.find import id_of  # noqa: PLC0415 - not for each command
-
+    def _id_of(self, found: StoredSession, sid: str) -> str:
         return id_of(found, self._report) if _is_stem(sid) else sid
 
     def _ids(self, prefix: str) -> Iterator[str]:
@@ -169,18 +162,16 @@ class FileStore:
         if prefix and self._named(stem_of(prefix)) is not None:
             seen.add(prefix)
             yield prefix
-        has_shared = False
         stems: set[str] = set()
-        for stem in self._stems():
-            has_shared |= stem == OVERFLOW_STEM
+        for stem in listing.stems(self.directory):
             if stem in stems:
                 continue
             stems.add(stem)
             sid = self._id_of_stem(stem)
-            if sid is not None and sid.startswith(prefix) and sid not in seen:
+            if sid.startswith(prefix) and sid not in seen:
                 seen.add(sid)
                 yield sid
-        if has_shared:
+        if OVERFLOW_STEM in stems:
             yield from self._ids_in_shared(prefix, seen)
 
     def _ids_in_shared(self, prefix: str, seen: set[str]) -> Iterator[str]:
@@ -192,31 +183,9 @@ class FileStore:
                     seen.add(sid)
                     yield sid
 
-    def _stems(self) -> Iterator[str]:
-        """Yield the stems of the session files, some of them repeatedly."""
-        from tracectrl.files.names import LOG_SUFFIX, parse_name  # noqa: PLC0415 - here alone
-
-        with os.scandir(self.directory) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.endswith(LOG_SUFFIX):
-                    yield name[: -len(LOG_SUFFIX)]
-                elif ".jsonl" in name and (parsed := parse_name(name)) is not None:
-                    yield parsed.stem
-
-    def _id_of_stem(self, stem: str) -> str | None:
-        """Return the ID that *stem* stands for, ``None`` where nobody's is named so."""
-        if "%" not in stem or stem == OVERFLOW_STEM:
-            return stem
-        try:
-            sid = id_of_stem(stem)
-        except ValueError:  # somebody else's file
-            return None
-        if sid is None and (found := self._named(stem)) is not None:
-            from tracectrl_logging.reader.files.find import id_of  # noqa: PLC0415 - few have such
-
-            sid = id_of(found)
-        return sid
+    def _id_of_stem(self, stem: str) -> str:
+        found = self._named(stem) if stem.startswith("%~") else None
+        return listing.id_of(found or StoredSession(self.directory, stem, ()))
 
     def _step(self, total: int) -> Step | None:
         on_progress = self._on_progress

@@ -6,8 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, ParsedName, parse_name
-from tracectrl.files.stored import is_stem
+from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, ParsedName, is_stem, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection

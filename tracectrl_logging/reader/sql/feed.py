@@ -19,16 +19,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from tracectrl._json import well_formed
-from tracectrl.files.names import (
-    LOG_SUFFIX,
-    SPAN_SUFFIX,
-    parse_name,
-)
-from tracectrl.files.stored import is_stem
+from tracectrl.files.listing import StoredSession, scan_names
+from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl_logging.reader.files.lines import flat_rows
-from tracectrl_logging.reader.files.listing import SessionFiles, StoredName, suffixes_of
 from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.files.probe import names_in
+from tracectrl_logging.reader.files.root import session_named
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.passing import (
     NeedsCareError,
@@ -138,42 +133,19 @@ class Feed:
 
     def blocks(self) -> Iterator[bytes]:
         """Yield whole lines, any number in one block."""
-        live, others = self._listed()
-        live_suffix = _SUFFIX[self._kind]
-        for stem in sorted(live | others.keys()):
-            names = others.get(stem)
-            if names is None:
-                path = os.path.join(self._root, stem + live_suffix)
+        live = _SUFFIX[self._kind]
+        found = scan_names(self._root)
+        for stem in sorted(found):
+            suffixes = [suffix for suffix in found[stem] if suffix.startswith(live)]
+            session: StoredSession | None = StoredSession(self._root, stem, tuple(suffixes))
+            if suffixes == [live]:
                 try:
-                    yield from self._plain(path, stem)
+                    yield from self._plain(os.path.join(self._root, stem + live), stem)
                     continue
                 except FileNotFoundError:  # rotated, compressed or removed just now
-                    names = names_in(self._root, stem)
-            elif stem in live:
-                name = stem + live_suffix
-                parsed = parse_name(name)
-                names = [*names, *([StoredName(name, parsed)] if parsed is not None else ())]
-            yield from self._chain(SessionFiles(self._root, stem, suffixes_of(stem, names)))
-
-    def _listed(self) -> tuple[set[str], dict[str, list[StoredName]]]:
-        """Return the stems with a live file, and the other files by their stems."""
-        suffix = _SUFFIX[self._kind]
-        live: set[str] = set()
-        others: dict[str, list[StoredName]] = {}
-        with os.scandir(self._root) as entries:
-            for entry in entries:
-                name = entry.name
-                if suffix not in name or not entry.is_file(follow_symlinks=False):
-                    continue
-                if name.endswith(suffix):
-                    stem = name[: -len(suffix)]
-                    if is_stem(stem):
-                        live.add(stem)
-                    continue
-                parsed = parse_name(name)
-                if parsed is not None and parsed.kind in suffix and is_stem(parsed.stem):
-                    others.setdefault(parsed.stem, []).append(StoredName(name, parsed))
-        return live, others
+                    session = session_named(self._root, stem)
+            if suffixes and session is not None:
+                yield from self._chain(session)
 
     def _plain(self, path: str, stem: str) -> Iterator[bytes]:
         """Yield the lines of the one file of a session, which is not compressed."""
@@ -192,7 +164,7 @@ class Feed:
                 return
             yield from self._lines(OpenFile(path, stream, status.st_size), stem, status.st_size)
 
-    def _chain(self, found: SessionFiles) -> Iterator[bytes]:
+    def _chain(self, found: StoredSession) -> Iterator[bytes]:
         files = open_chain(found, self._kind, self._report)
         try:
             for file in files:

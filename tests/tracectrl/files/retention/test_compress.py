@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tracectrl.files.packed import Format
+    from tracectrl.files.compression import Format
 
 LINE = b'{"message":"%s"}\n' % (b"x" * 500)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl.files.listing import StoredSession
 from tracectrl.files.retention.crowd import order
-from tracectrl.files.stored import StoredSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,9 @@ NOW_NS = 1_800_000_000 * 10**9
 def sessions(stem: str, ages_s: Iterable[float]) -> list[StoredSession]:
     """Return sessions of these ages, named after their place."""
     return [
-        StoredSession(f"{stem}{number}", (".logs.jsonl",), NOW_NS - int(age_s * 1e9), 10, 10)
+        StoredSession(
+            "traces", f"{stem}{number}", (".logs.jsonl",), NOW_NS - int(age_s * 1e9), 10, 10
+        )
         for number, age_s in enumerate(ages_s)
     ]
 

@@ -16,6 +16,7 @@ import pytest
 from tracectrl.files.appender import Appender
 from tracectrl.files.directory import Directory
 from tracectrl.files.hold import changing_names
+from tracectrl.files.listing import StoredSession, scan
 from tracectrl.files.retention.exclusive import (
     BeingWrittenError,
     Grip,
@@ -25,7 +26,6 @@ from tracectrl.files.retention.exclusive import (
     take_all_away,
     take_away,
 )
-from tracectrl.files.stored import StoredSession, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl.files.compression import FORMATS
 from tracectrl.files.directory import Directory
 from tracectrl.files.hold import changing_names, hold
-from tracectrl.files.packed import FORMATS
 from tracectrl.files.retention import replacement
 from tracectrl.files.retention.exclusive import BeingWrittenError
 from tracectrl.files.rotation import shift

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl.files.listing import TEMPORARY_PREFIX
 from tracectrl.files.names import log_path
 from tracectrl.files.retention.compress import compress
 from tracectrl.files.retention.prune import prune
-from tracectrl.files.stored import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

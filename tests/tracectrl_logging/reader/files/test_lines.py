@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl._time import time_of
-from tracectrl.files.packed import FORMATS, packing
+from tracectrl.files.compression import FORMATS, packing
 from tracectrl_logging.reader import Damage, Line
-from tracectrl_logging.reader.files import find
 from tracectrl_logging.reader.files import lines as lines_module
 from tracectrl_logging.reader.files.lines import lines
+from tracectrl_logging.reader.files.store import FileStore
 from tracectrl_logging.reader.parsing import parse
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ GOOD = b'{"timestamp":"2025-01-01T00:00:00.000000Z","message":"good"}'
 def read(root: Path, sid: str = "s") -> tuple[list[Line], list[tuple[int | None, str]]]:
     """Return the log lines of *sid*, and the damage by line number."""
     damages: list[Damage] = []
-    found = list(lines(find.find(sid, root), "log", sid, damages.append))
+    found = list(lines(FileStore(root).files_of(sid)[0], "log", sid, damages.append))
     return found, [(damage.line, damage.reason) for damage in damages]
 
 
@@ -207,7 +207,7 @@ def test_what_is_written_meanwhile(write: Write, root: Path) -> None:
     """Reading a file ends where the file ended when it was opened, however fast it grows."""
     path = write("s.logs.jsonl", *[b'{"n":%d}' % number for number in range(10)])
     read_so_far = []
-    for line in lines(find.find("s", root), "log", "s", list[Damage]().append):
+    for line in lines(FileStore(root).files_of("s")[0], "log", "s", list[Damage]().append):
         read_so_far.append(line.row["n"])
         with path.open("ab") as file:
             file.write(b'{"n":10}\n' * 1000)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.packed import FORMATS, packing
+from tracectrl.files.compression import FORMATS, packing
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, read
-from tracectrl_logging.reader.files import find
 from tracectrl_logging.reader.files import opening as chain
+from tracectrl_logging.reader.files.store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def opened(root: Path, sid: str, damages: list[Damage] | None = None) -> list[str]:
     """Return the names of the log files of *sid* in the order in which they are read."""
     files = chain.open_chain(
-        find.find(sid, root), "log", ([] if damages is None else damages).append
+        FileStore(root).files_of(sid)[0], "log", ([] if damages is None else damages).append
     )
     chain.close_all(files)
     return [os.path.basename(file.path) for file in files]
@@ -71,7 +71,7 @@ def test_rotated_while_opening(write: Write, root: Path) -> None:
     """A rotation between listing the root and opening the files loses no file."""
     write("s.logs.jsonl", b'{"n":2}')
     write("s.logs.jsonl.1", b'{"n":1}')
-    found = find.find("s", root)
+    found = FileStore(root).files_of("s")[0]
     os.rename(root / "s.logs.jsonl.1", root / "s.logs.jsonl.2")
     os.rename(root / "s.logs.jsonl", root / "s.logs.jsonl.1")
     write("s.logs.jsonl", b'{"n":3}')
@@ -91,7 +91,7 @@ def test_gone_meanwhile(write: Write, root: Path) -> None:
     """A file that was deleted after the listing is not missed."""
     write("s.logs.jsonl", b"{}")
     backup = write("s.logs.jsonl.1", b"{}")
-    found = find.find("s", root)
+    found = FileStore(root).files_of("s")[0]
     backup.unlink()
     damages: list[Damage] = []
     files = chain.open_chain(found, "log", damages.append)
@@ -180,7 +180,7 @@ def test_changes_while_opening(
     """Whatever happens to the names after any number of openings: each line is read once."""
     for number, name in enumerate(("s.logs.jsonl.2", "s.logs.jsonl.1", "s.logs.jsonl")):
         write(name, b'{"n":%d}' % number)
-    found = find.find("s", root)
+    found = FileStore(root).files_of("s")[0]
     opening = chain._open
     count = 0
 
@@ -237,7 +237,7 @@ def test_a_gap_is_filled(write: Write, root: Path) -> None:
     """A file that was moved to a number that was free between two others is not missed."""
     write("s.logs.jsonl", b"2")
     write("s.logs.jsonl.5", b"1")
-    found = find.find("s", root)
+    found = FileStore(root).files_of("s")[0]
     os.rename(root / "s.logs.jsonl", root / "s.logs.jsonl.1")
     write("s.logs.jsonl", b"3")
     files = chain.open_chain(found, "log", print)

@@ -15,7 +15,7 @@ from tracectrl._time import canonical
 from tracectrl_logging.reader import sessions
 from tracectrl_logging.reader.files import overview as module
 from tracectrl_logging.reader.files.overview import overview
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 from tracectrl_logging.reader.filters.conditions import Condition
 from tracectrl_logging.reader.filters.sessions import SessionQuery
 
@@ -54,7 +54,7 @@ def found(root: Path, **options: object) -> tuple[list[str], int]:
     """Return the IDs of the sessions that are meant, and how many were read for it."""
     read: list[int] = []
     query = SessionQuery(**options)  # type: ignore[arg-type]
-    summaries = list(query.in_order(overview(Stock(root), query, print, step=read.append)))
+    summaries = list(query.in_order(overview(Listing(root), query, print, step=read.append)))
     return [summary.session_id for summary in summaries], sum(read)
 
 
@@ -139,7 +139,7 @@ import sys
 from tracectrl_logging.reader.files import overview as module, workers
 from tracectrl_logging.reader.files.overview import overview
 from tracectrl_logging.reader.filters.sessions import SessionQuery
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 workers.MUCH = module._SMALL_SESSIONS = module._SMALL_BYTES = 0
 module._HEAD = 5
 results = []
@@ -147,7 +147,7 @@ for parallel in (False, True):
     for query in (SessionQuery(), SessionQuery(limit=30), SessionQuery(sort="errors")):
         damages, steps = [], []
         options = {"parallel": parallel, "step": steps.append}
-        found = list(query.in_order(overview(Stock(sys.argv[1]), query, damages.append, **options)))
+        found = list(query.in_order(overview(Listing(sys.argv[1]), query, damages.append, **options)))
         results.append((found, sorted(map(str, damages)), sum(steps) if query.limit else 0))
 assert results[:3] == results[3:]
 assert [200, 30, 200] == [len(found) for found, *_ in results[:3]]

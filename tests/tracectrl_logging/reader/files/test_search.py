@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl_logging.reader.files import search as module
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 from tracectrl_logging.reader.files.search import search_all
 from tracectrl_logging.reader.filters.search import Count, Hit, Query, Search
 from tracectrl_logging.reader.filters.selection import Selection
@@ -30,7 +30,7 @@ def test_counting(write: Write, root: Path) -> None:
     write("c.logs.jsonl", b'{"message":"none"}')
     search = Search(query=Query("word"), before=1, counting=True)
     stepped: list[int] = []
-    found = list(search_all(search, Stock(root), print, step=stepped.append))
+    found = list(search_all(search, Listing(root), print, step=stepped.append))
     assert [Count("a", 1), Count("b", 2)] == found
     assert 3 == sum(stepped)
 
@@ -43,7 +43,7 @@ def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatc
     search = Search(query=Query("word"), selection=Selection(since="2025-01-02T00:00:00.000000Z"))
 
     def found() -> list[str]:
-        return [hit.sid for hit in search_all(search, Stock(root), print)]
+        return [hit.sid for hit in search_all(search, Listing(root), print)]
 
     assert ["early", "late"] == found()
     monkeypatch.setattr(module, "_SMALL_BYTES", 0)
@@ -55,7 +55,7 @@ import sys
 from tracectrl_logging.reader.files import workers
 from tracectrl_logging.reader.filters.search import Hit, Query, Search
 from tracectrl_logging.reader.files.search import search_all
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 workers.MUCH = 0
 for options in ({"before": 1}, {"most": 1}, {}):
     for counting in (False, True):
@@ -66,7 +66,7 @@ for options in ({"before": 1}, {"most": 1}, {}):
             results.append([
                 (it.sid, it.line.raw, it.is_match) if isinstance(it, Hit) else it
                 for it in search_all(
-                    search, Stock(sys.argv[1]), damages.append, parallel=parallel
+                    search, Listing(sys.argv[1]), damages.append, parallel=parallel
                 )
             ])
             assert 1 == len(damages), damages
@@ -94,8 +94,8 @@ def test_left_out_or_not(word: str, write: Write, root: Path) -> None:
     for number, text in enumerate(spelt):
         write(f"s{number}.logs.jsonl", b'{"message":"%s"}' % text.encode())
     query = Query(word)
-    found = list(search_all(Search(query=query), Stock(root), print))
+    found = list(search_all(Search(query=query), Listing(root), print))
     query.needle = None
-    assert list(search_all(Search(query=query), Stock(root), print)) == found
+    assert list(search_all(Search(query=query), Listing(root), print)) == found
     assert {"word": 2, "[w]ord": 2, "w/ord": 2}[word] == len(found)
     assert all(isinstance(hit, Hit) for hit in found)

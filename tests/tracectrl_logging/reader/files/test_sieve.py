@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl_logging.reader.files import sieve as module
-from tracectrl_logging.reader.files.root import Stock
+from tracectrl_logging.reader.files.root import Listing
 from tracectrl_logging.reader.files.sieve import Sieve
 from tracectrl_logging.reader.filters.needle import Needle
 
@@ -25,9 +25,9 @@ FINE = b'{"message":"nothing"}'
 
 def passing(root: Path, word: str = "word") -> set[str]:
     """Return the stems of the sessions that are let through."""
-    stock = Stock(root)
-    sieve = Sieve(stock, Needle(word))
-    return {session.stem for session in stock.sessions if sieve.lets_through(session)}
+    listing = Listing(root)
+    sieve = Sieve(listing, Needle(word))
+    return {session.stem for session in listing.sessions if sieve.lets_through(session)}
 
 
 def test_by_content(write: Write, root: Path) -> None:
@@ -95,25 +95,25 @@ def test_rotated_since(write: Write, root: Path) -> None:
     for sid in "abcd":
         write(f"{sid}.logs.jsonl", FINE)
     os.utime(root, (time.time() - 1,) * 2)
-    stock = Stock(root)
-    sieve = Sieve(stock, Needle("word"))
-    assert not any(map(sieve.lets_through, stock.sessions))
+    listing = Listing(root)
+    sieve = Sieve(listing, Needle("word"))
+    assert not any(map(sieve.lets_through, listing.sessions))
     os.rename(root / "a.logs.jsonl", root / "a.logs.jsonl.1")
     os.rename(root / "b.logs.jsonl", root / "b.logs.jsonl.1")
     write("b.logs.jsonl", FINE)
     (root / "c.logs.jsonl").unlink()
-    passed = {session.stem for session in stock.sessions if sieve.lets_through(session)}
+    passed = {session.stem for session in listing.sessions if sieve.lets_through(session)}
     assert {"a", "b", "c"} == passed
 
 
 def test_replaced_by_others(write: Write, root: Path) -> None:
     """What took a file's place and is no file does not hang."""
     write("s.logs.jsonl", FINE)
-    stock = Stock(root)
+    listing = Listing(root)
     (root / "s.logs.jsonl").unlink()
     os.mkfifo(root / "s.logs.jsonl")
-    (session,) = stock.sessions
-    assert Sieve(stock, Needle("word")).lets_through(session)
+    (session,) = listing.sessions
+    assert Sieve(listing, Needle("word")).lets_through(session)
 
 
 def test_lines_among_others(write: Write, root: Path) -> None:

@@ -1,4 +1,6 @@
-"""Reading what is compressed, as far as that can be done.
+"""Compressed session files: gzip from the standard library, Zstandard where it is installed.
+
+Zstandard is ``compression.zstd`` since Python 3.14; before that, the package ``backports.zstd``.
 
 A file that is cut off or damaged still holds much that can be read. So all that comes before the
 damage is returned, to the byte, and only then is the damage raised: again at each attempt to read on.
@@ -7,8 +9,12 @@ damage is returned, to the byte, and only then is the damage raised: again at ea
 from __future__ import annotations
 
 import io
+import sys
 import zlib
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, cast
+
+from tracectrl.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,12 +22,74 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+Format: TypeAlias = Literal["gz", "zst"]
+
+FORMATS: Final = ("gz", "zst")
+"""The formats, which are also what the files' names end in."""
+
+DEFAULT_LEVEL: Final = {"gz": 6, "zst": 3}
+LEVELS: Final = {"gz": range(1, 10), "zst": range(1, 23)}
+"""How hard to compress: what the formats themselves call a level."""
+
+# To look for a module that cannot be there takes long, for each file.
+_ZSTD: Final = ("compression.zstd", "backports.zstd")[sys.version_info < (3, 14) :]
+_MAX_GZIP_TIME: Final = 0xFFFFFFFF
 _GZIP: Final = 31  # for zlib: with gzip's header and checksum
 _INPUT_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 128 * 1024
 
 
-class Decoder(Protocol):
+def unpacked(raw: IO[bytes], packed: str) -> IO[bytes]:
+    """Return what the file *raw*, packed as ``"gz"`` or ``"zst"``, holds; closing it closes *raw*.
+
+    What can be read before the damage of a file is returned; then reading raises OSError or EOFError.
+
+    Raises:
+        MissingExtraError: Zstandard is not installed; *raw* stays open.
+    """
+    if packed == "gz":
+        return _Unpacked(raw, _AS_GZIP)
+    zstd = _zstd()
+    return _Unpacked(raw, _Decoding("Zstandard", zstd.ZstdDecompressor, zstd.ZstdError))
+
+
+def packing(raw: IO[bytes], packed: str, level: int, mtime_s: float) -> IO[bytes]:
+    """Return a stream that packs what is written to it into *raw*; closing it leaves *raw* open.
+
+    Raises:
+        MissingExtraError: Zstandard is not installed.
+    """
+    if packed == "gz":
+        import gzip  # noqa: PLC0415 - only to compress
+
+        seconds = int(mtime_s) if 0 <= mtime_s <= _MAX_GZIP_TIME else 0  # it has 32 bits for it
+        stream = gzip.GzipFile("", "wb", compresslevel=level, fileobj=raw, mtime=seconds)
+        return cast("IO[bytes]", stream)
+    zstd = _zstd()
+    options = {
+        zstd.CompressionParameter.compression_level: level,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
+    return cast("IO[bytes]", zstd.ZstdFile(raw, mode="wb", options=options))
+
+
+def require(packed: str) -> None:
+    """Raise MissingExtraError where files cannot be packed as ``"gz"`` or ``"zst"``."""
+    if packed == "zst":
+        _zstd()
+
+
+def _zstd() -> Any:
+    for name in _ZSTD:
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    feature, package, extra = "a .zst file", "backports.zstd", "zstd"
+    raise MissingExtraError(feature, package, extra)
+
+
+class _Decoder(Protocol):
     """What reads one member of a file, as ``compression.zstd.ZstdDecompressor`` does."""
 
     @property
@@ -40,7 +108,7 @@ class Decoder(Protocol):
         """Return what comes after *data* was given, at most so much."""
 
 
-class GzipDecoder:
+class _GzipDecoder:
     """Reads one member of a gzip file."""
 
     def __init__(self) -> None:
@@ -65,12 +133,12 @@ class GzipDecoder:
         return piece
 
 
-class Format(NamedTuple):
+class _Decoding(NamedTuple):
     """How a format is read."""
 
     name: str
     """What people call it."""
-    begin: Callable[[], Decoder]
+    begin: Callable[[], _Decoder]
     """Makes what reads one member."""
     damage: type[Exception]
     """What that raises where the file is damaged."""
@@ -80,14 +148,14 @@ class Format(NamedTuple):
     """A file of no bytes is one that holds nothing."""
 
 
-GZIP: Final = Format("gzip", GzipDecoder, zlib.error, b"\0", may_be_empty=True)
+_AS_GZIP: Final = _Decoding("gzip", _GzipDecoder, zlib.error, b"\0", may_be_empty=True)
 
 
-class Unpacked(io.BufferedReader):
+class _Unpacked(io.BufferedReader):
     """What the compressed file *file* holds; closing it closes *file*."""
 
-    def __init__(self, file: IO[bytes], packed: Format) -> None:
-        super().__init__(_Content(file, packed), _PIECE_BYTES)
+    def __init__(self, file: IO[bytes], decoding: _Decoding) -> None:
+        super().__init__(_Content(file, decoding), _PIECE_BYTES)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return *size* bytes, fewer at the end or before damage; all of them where it is negative."""
@@ -111,13 +179,13 @@ class Unpacked(io.BufferedReader):
 class _Content(io.RawIOBase):
     """The bytes that a compressed file holds, piece by piece."""
 
-    def __init__(self, file: IO[bytes], packed: Format) -> None:
+    def __init__(self, file: IO[bytes], decoding: _Decoding) -> None:
         self._file = file
-        self._format = packed
+        self._decoding = decoding
         self._restart()
 
     def _restart(self) -> None:
-        self._pieces = _pieces(self._file, self._format)
+        self._pieces = _pieces(self._file, self._decoding)
         self._left = memoryview(b"")
         self._at = 0
         self._failure: tuple[type[Exception], tuple[Any, ...]] | None = None
@@ -174,7 +242,7 @@ class _Content(io.RawIOBase):
             self._file.close()
 
 
-def _pieces(file: IO[bytes], packed: Format) -> Iterator[bytes]:
+def _pieces(file: IO[bytes], decoding: _Decoding) -> Iterator[bytes]:
     """Yield what *file* holds, all of it that can be read.
 
     Raises:
@@ -183,11 +251,11 @@ def _pieces(file: IO[bytes], packed: Format) -> Iterator[bytes]:
     """
     data = file.read(_INPUT_BYTES)
     start = 0
-    if not data and not packed.may_be_empty:
-        msg = f"the {packed.name} file is empty"
+    if not data and not decoding.may_be_empty:
+        msg = f"the {decoding.name} file is empty"
         raise EOFError(msg)
     while data:
-        decoder = packed.begin()
+        decoder = decoding.begin()
         given, given_at = data, start
         size = 0
         try:
@@ -201,34 +269,34 @@ def _pieces(file: IO[bytes], packed: Format) -> Iterator[bytes]:
                     given_at = file.tell()
                     given = file.read(_INPUT_BYTES)
                     if not given:
-                        msg = f"the {packed.name} file is cut off"
+                        msg = f"the {decoding.name} file is cut off"
                         raise EOFError(msg)
-        except packed.damage as error:
-            yield from _before_damage(file, packed, start, given_at, size)
+        except decoding.damage as error:
+            yield from _before_damage(file, decoding, start, given_at, size)
             what = str(error).rpartition(": ")[2]  # after what the library says of all damage
-            msg = f"damaged {packed.name}: {what}"
+            msg = f"damaged {decoding.name}: {what}"
             if start and not size:
-                msg = f"what follows at byte {start} is not {packed.name}"
+                msg = f"what follows at byte {start} is not {decoding.name}"
             raise OSError(msg) from error
-        data = decoder.unused_data.lstrip(packed.filling)
+        data = decoder.unused_data.lstrip(decoding.filling)
         while not data and (more := file.read(_INPUT_BYTES)):
-            data = more.lstrip(packed.filling)
+            data = more.lstrip(decoding.filling)
         start = file.tell() - len(data)
 
 
 def _before_damage(
-    file: IO[bytes], packed: Format, start: int, given_at: int, size: int
+    file: IO[bytes], decoding: _Decoding, start: int, given_at: int, size: int
 ) -> Iterator[bytes]:
     """Yield what a decoder that was given too much at once has lost.
 
     Args:
         file: the file.
-        packed: its format.
+        decoding: how its format is read.
         start: where in it the damaged member starts.
         given_at: up to where all is well.
         size: how many bytes of the member were read before.
     """
-    decoder = packed.begin()
+    decoder = decoding.begin()
     file.seek(start)
     while True:
         room = given_at - file.tell()
@@ -239,7 +307,7 @@ def _before_damage(
             while True:
                 try:
                     piece = decoder.decompress(given, _PIECE_BYTES)
-                except packed.damage:
+                except decoding.damage:
                     return
                 if len(piece) > size:
                     yield piece[size:]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.errors import MissingExtraError
-from tracectrl.files.packed import DEFAULT_LEVEL, FORMATS, LEVELS, packing, require, unpacked
+from tracectrl.files.compression import DEFAULT_LEVEL, FORMATS, LEVELS, packing, require, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.packed import DEFAULT_LEVEL, FORMATS, packing, unpacked
+from tracectrl.files.compression import DEFAULT_LEVEL, FORMATS, packing, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

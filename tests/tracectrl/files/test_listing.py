@@ -9,9 +9,9 @@ import pytest
 
 from tracectrl.files import log_path, span_path
 from tracectrl.files.directory import Directory
-from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.files.stored import Stored, live_suffix, parsed_suffix, scan_names, sid_of
-from tracectrl.files.stored import scan as scan_directory
+from tracectrl.files.listing import Stored, id_of, probed, scan_names, stems
+from tracectrl.files.listing import scan as scan_directory
+from tracectrl.files.names import OVERFLOW_STEM, live_suffix, parsed_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,16 +69,16 @@ def test_ids(sid: str, root: Path) -> None:
     span_path(sid, root).write_bytes(b"")
     log_path(sid, root).write_bytes(b'{"session_id":"%s"}\n' % sid.encode())
     (session,) = scan(root).sessions
-    assert sid == sid_of(root, session)
+    assert sid == id_of(session)
 
 
 def test_ids_that_are_lost(root: Path) -> None:
-    """Where no line holds the long ID, the stem stands for it; the file of many has none."""
+    """Where no line holds the long ID, the stem stands for it; as it does for the file of many."""
     root.mkdir()
     log_path("x" * 300, root).write_bytes(b"")
     (root / f"{OVERFLOW_STEM}.logs.jsonl").write_bytes(b"")
-    stems = {sid_of(root, session) for session in scan(root).sessions}
-    assert {None, log_path("x" * 300).name.removesuffix(".logs.jsonl")} == stems
+    found = {id_of(session) for session in scan(root).sessions}
+    assert {OVERFLOW_STEM, log_path("x" * 300).name.removesuffix(".logs.jsonl")} == found
 
 
 def test_suffixes() -> None:
@@ -118,3 +118,16 @@ def test_names_alone(root: Path) -> None:
         "%overflow": {".logs.jsonl"},
     } == found
     assert found == {session.stem: set(session.suffixes) for session in scan(root).sessions}
+    assert found.keys() == set(stems(root))
+
+
+def test_one_session(root: Path) -> None:
+    """The names of one session are found without a listing, across gaps, and nobody else's."""
+    root.mkdir()
+    own = ["s.logs.jsonl", "s.logs.jsonl.2.gz", "s.logs.jsonl.30.zst", "s.spans.jsonl.gz"]
+    for name in (*own, "s.x.logs.jsonl", "s2.logs.jsonl", "s.logs.jsonl.bak"):
+        (root / name).write_bytes(b"x")
+    (root / "s.spans.jsonl").mkdir()
+    (root / "s.spans.jsonl.1").symlink_to(root / own[0])
+    assert sorted(own) == sorted(f"s{suffix}" for suffix in probed(str(root), "s"))
+    assert () == probed(str(root), "other")

@@ -1,0 +1,280 @@
+"""Which session files lie in a directory: the one listing behind every command.
+
+One pass over the directory finds the sessions, by their names alone or with the times and sizes of
+their files, in little memory: a directory may hold hundreds of thousands of sessions. Anything else in
+it is somebody else's: files with other names, directories, devices and symbolic links, which the
+writers do not follow either.
+
+The names of one session are asked for one by one (:func:`probed`), where a listing would take longer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from tracectrl.files.names import (
+    LIVE_SUFFIXES,
+    OVERFLOW_STEM,
+    ParsedName,
+    id_of_stem,
+    is_stem,
+    parse_name,
+    parsed_suffix,
+    session_id_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final
+
+    from tracectrl.files.directory import Directory
+
+TEMPORARY_PREFIX: Final = ".compressing-"
+"""The start of the name of a file that is being compressed into; no session's file has it."""
+
+_NS: Final = 1_000_000_000
+
+_WIDEST_GAP: Final = 32
+"""How many numbers of backups may be missing in a row, where somebody has removed some."""
+
+_PACKED: Final = ("", ".gz", ".zst")
+
+
+class StoredName(NamedTuple):
+    """A file of a session: its name, and what the name says."""
+
+    name: str
+    parsed: ParsedName
+
+
+class StoredSession(NamedTuple):
+    """The files of a session as they were when their directory was listed."""
+
+    root: str
+    """The directory."""
+    stem: str
+    suffixes: tuple[str, ...]
+    """What follows the stem in the files' names, in no order."""
+    last_write_ns: int = 0
+    """The newest time of modification among the files, in nanoseconds since the epoch; 0 where
+    nobody has asked for it, as with the sizes."""
+    size_bytes: int = 0
+    """The sizes of the files together."""
+    plain_bytes: int = 0
+    """The sizes of the files which are not compressed."""
+
+    @property
+    def names(self) -> list[StoredName]:
+        """The names, and what they say."""
+        names = []
+        for suffix in self.suffixes:
+            parsed = parsed_suffix(suffix)._replace(stem=self.stem)
+            names.append(StoredName(self.stem + suffix, parsed))
+        return names
+
+    def age_s(self, now_ns: int) -> float:
+        """Return how many seconds before *now_ns* the last write was."""
+        return (now_ns - self.last_write_ns) / _NS
+
+    def with_suffixes(self, suffixes: tuple[str, ...]) -> StoredSession:
+        """Return the session after its files were given other names."""
+        return self._replace(suffixes=suffixes)
+
+    def is_gone(self) -> bool:
+        """Tell whether none of the files is there any more."""
+        start = os.path.join(self.root, self.stem)
+        return not any(os.path.lexists(start + suffix) for suffix in self.suffixes)
+
+
+class Stored(NamedTuple):
+    """The content of a directory, as :func:`scan` found it."""
+
+    sessions: list[StoredSession]
+    """In no order; the file of the lines past a limit is among them, as :data:`OVERFLOW_STEM`."""
+    temporary: list[str]
+    """The names of files that are, or were once, being compressed into."""
+
+
+def scan(directory: Directory) -> Stored:
+    """Return the sessions in *directory* with the times and sizes of their files.
+
+    Raises:
+        OSError: the directory may not be listed.
+    """
+    found: dict[str, StoredSession] = {}
+    temporary: list[str] = []
+    root = directory.path
+    with directory.entries() as entries:
+        for entry, stem, end in _session_files(entries, ("",), temporary):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # taken away since
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            size = status.st_size
+            plain = 0 if end.is_packed else size
+            known = found.get(stem)
+            if known is None:
+                if is_stem(stem):
+                    found[stem] = StoredSession(
+                        root, stem, end.alone, status.st_mtime_ns, size, plain
+                    )
+                continue
+            found[stem] = StoredSession(
+                root,
+                stem,
+                joined(known.suffixes, end.suffix),
+                max(known.last_write_ns, status.st_mtime_ns),
+                known.size_bytes + size,
+                known.plain_bytes + plain,
+            )
+    return Stored(list(found.values()), temporary)
+
+
+def scan_names(
+    root: str | os.PathLike[str], starts: tuple[str, ...] = ("",)
+) -> dict[str, tuple[str, ...]]:
+    """Return the stems of the sessions under *root*, each with the ends of its files' names.
+
+    That takes a third of the time of :func:`scan`.
+
+    Args:
+        root: the directory.
+        starts: files count whose names begin with one of these.
+
+    Raises:
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    with os.scandir(root) as entries:
+        for entry, stem, end in _session_files(entries, starts):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            known = found.get(stem)
+            if known is not None:
+                found[stem] = joined(known, end.suffix)
+            elif is_stem(stem):
+                found[stem] = end.alone
+    return found
+
+
+def stems(root: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield the stems of the sessions under *root* as the listing goes, some of them repeatedly.
+
+    Raises:
+        OSError: as :func:`scan_names` says.
+    """
+    with os.scandir(root) as entries:
+        for entry, stem, _ in _session_files(entries, ("",)):
+            if is_stem(stem) and entry.is_file(follow_symlinks=False):
+                yield stem
+
+
+def probed(root: str, stem: str) -> tuple[str, ...]:
+    """Return the ends of the names of one session's files, without a listing.
+
+    The names that a session can have are known, so the kernel is asked for one by one: a few hundred
+    questions, less than a millisecond, where the listing of 100,000 names takes a tenth of a second. A
+    backup is found where no more than 32 numbers before it are missing.
+
+    Rotation and compressing go on meanwhile. Files only move up by number, so asking from the lowest
+    up meets each; and a packed file is there before the plain one goes, so the plain name is asked
+    first.
+    """
+    found: list[str] = []
+    for live in LIVE_SUFFIXES:
+        last = 0
+        for backup in itertools.count():
+            if backup > last + _WIDEST_GAP:
+                break
+            numbered = f"{live}.{backup}" if backup else live
+            for packed in _PACKED:
+                try:
+                    mode = os.lstat(f"{root}/{stem}{numbered}{packed}").st_mode
+                except OSError:
+                    continue
+                if stat.S_ISREG(mode):
+                    found.append(numbered + packed)
+                    last = backup
+    return tuple(found)
+
+
+def id_of(session: StoredSession, directory: Directory | None = None) -> str:
+    """Return the ID of *session*.
+
+    The stem stands for it where the name abbreviates a long ID that no file holds, and for the file
+    of many sessions' lines. Its files are reached through *directory*, where that is given.
+    """
+    stem = session.stem
+    if stem == OVERFLOW_STEM:
+        return stem
+    sid = id_of_stem(stem)
+    for suffix in session.suffixes if sid is None else ():
+        name = stem + suffix
+        try:
+            if directory is None:
+                return session_id_of(os.path.join(session.root, name))
+            return session_id_of(directory.place(name), dir_fd=directory.fd)
+        except (OSError, ValueError, ImportError):
+            continue
+    return stem if sid is None else sid
+
+
+@lru_cache(maxsize=4096)
+def joined(suffixes: tuple[str, ...], suffix: str) -> tuple[str, ...]:
+    """Return *suffixes* and *suffix*: one tuple for all sessions with the same files."""
+    return (*suffixes, suffix)
+
+
+class _End(NamedTuple):
+    """The end of file names, the same object for all that end alike."""
+
+    suffix: str
+    alone: tuple[str, ...]
+    is_packed: bool
+
+
+def _session_files(
+    entries: Iterable[os.DirEntry[str]],
+    starts: tuple[str, ...],
+    temporary: list[str] | None = None,
+) -> Iterator[tuple[os.DirEntry[str], str, _End]]:
+    """Yield the *entries* that are named as a session's file, with the stem and the end of the name.
+
+    Whether the stem is one, and what the entry is, is still to be asked.
+    """
+    is_any = starts == ("",)
+    for entry in entries:
+        name = entry.name
+        if not is_any and not name.startswith(starts):
+            continue
+        for live, usual in _LIVE_ENDS:  # nearly all of them
+            if name.endswith(live) and len(name) > len(live):
+                yield entry, name[: -len(live)], usual
+                break
+        else:
+            if ".jsonl" in name:
+                for live in LIVE_SUFFIXES:
+                    stem, found, rest = name.rpartition(live)
+                    if found and stem and (end := _end(live, rest)) is not None:
+                        yield entry, stem, end
+                        break
+            elif temporary is not None and name.startswith(TEMPORARY_PREFIX):
+                temporary.append(name)
+
+
+@lru_cache(maxsize=4096)
+def _end(live: str, rest: str) -> _End | None:
+    suffix = live + rest
+    parsed = parse_name(f"x{suffix}")
+    if parsed is None or len(parsed.stem) > 1:
+        return None
+    return _End(suffix, (suffix,), parsed.packed is not None)
+
+
+_LIVE_ENDS: Final = tuple((live, _End(live, (live,), is_packed=False)) for live in LIVE_SUFFIXES)
