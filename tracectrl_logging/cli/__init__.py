@@ -8,12 +8,9 @@ import sys
 from importlib.util import find_spec
 
 from tracectrl.errors import MissingExtraError
+from tracectrl_logging.cli.exit_status import INTERRUPTED, UNUSABLE
 
 _NEEDED = ("click", "rich")
-
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
 
 
 def main() -> None:
@@ -31,7 +28,7 @@ def _main() -> None:
             _require(package)
     except MissingExtraError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+        sys.exit(UNUSABLE)
     gc.disable()  # there is nothing to collect among what is being imported
     from tracectrl_logging.cli.group import group  # noqa: PLC0415 - needs click
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracectrl_logging.cli import INTERRUPTED
-from tracectrl_logging.cli.common import COMPLETE_VARIABLE, UnusableError, root_option, shown
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.exit_status import INTERRUPTED
+from tracectrl_logging.cli.options import COMPLETE_VARIABLE, root_option
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Options by which several commands pick lines: ``--since``, ``--where`` and so on."""
+"""Options and arguments that several commands have: ``--root``, ``--json``, ``SESSION``, ``--where`` and so on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tracectrl.files.names import TRACE_DIR_ENV
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
@@ -17,8 +19,57 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+COMPLETE_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
+"""What a shell sets that completes the command; the name is click's for it."""
+
+_COMPLETIONS = 100
+
 _LOCALTIME = "/etc/localtime"
 _SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
+
+
+def root_option(command: F) -> F:
+    """Give *command* the option ``--root``, which may also stand before the command's name."""
+    option = click.option(
+        "--root",
+        metavar="DIR",
+        callback=_root,
+        help=f"The trace directory.  [default: ${TRACE_DIR_ENV}, else ./traces]",
+    )
+    return option(command)
+
+
+def json_option(rows: str) -> Callable[[F], F]:
+    """Give a command the option ``--json``, which prints *rows*."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print JSON Lines: {rows}.")
+
+
+def session_argument(command: F) -> F:
+    """Give *command* the argument ``SESSION...``, as *given*; a shell completes it."""
+    return click.argument(
+        "given", metavar="SESSION...", nargs=-1, required=True, shell_complete=sessions_like
+    )(command)
+
+
+def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter.
+
+    Those alone are returned that arrive as they are shown: see :func:`starting_with`.
+    """
+    del param
+    from tracectrl_logging.cli.lookup import starting_with  # noqa: PLC0415 - for a shell
+
+    here: click.Context | None = ctx
+    root = None
+    while here is not None and root is None:
+        root, here = here.params.get("root"), here.parent
+    try:
+        from tracectrl_logging.reader import open_store  # noqa: PLC0415 - as above
+
+        place = None if root is None else os.path.expanduser(root)  # the shell has not done so yet
+        return starting_with(incomplete, open_store(place), _COMPLETIONS)
+    except (OSError, ValueError):
+        return []
 
 
 def since_options(command: F) -> F:
@@ -158,3 +209,12 @@ def _local() -> tzinfo | None:
             return ZoneInfo.from_file(file, key="local")
     except OSError:
         return datetime.now(timezone.utc).astimezone().tzinfo
+
+
+def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        text = "the directory's name is empty"
+        raise click.BadParameter(text, ctx, param)
+    if value is None and isinstance(ctx.obj, str):
+        return ctx.obj
+    return value

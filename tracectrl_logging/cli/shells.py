@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from click.shell_completion import ShellComplete, add_completion_class
 
-from tracectrl_logging.cli.common import COMPLETE_VARIABLE, shown
+from tracectrl_logging.cli.options import COMPLETE_VARIABLE
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.cli.typed_line import TypedLine, can_be_typed
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from tracectrl_logging.cli.common import UnusableError, shown
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import shown
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from typing import Final

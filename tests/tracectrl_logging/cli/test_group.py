@@ -1,4 +1,4 @@
-"""The commands by name, and what they have in common."""
+"""The commands by name, and what they have in problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tracectrl._json import encode_line
 from tracectrl.files.appender import Appender
 from tracectrl_logging import cli
-from tracectrl_logging.cli import common
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.reader import Damage
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_nothing_but_damage(args: tuple[str, ...], command: Command, write: Writ
 
 def test_warnings_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     """A path in a warning cannot drive the terminal."""
-    problems = common.Problems()
+    problems = Problems()
     problems(Damage("\x1b[2J/s.logs.jsonl", None, "why\n"))
     problems.flush()
     assert "Warning: \\x1b[2J/s.logs.jsonl: why\\n\n" == capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_interrupt_of_an_import() -> None:
         "import sys, tracectrl_logging.cli as cli\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'tracectrl_logging.cli.common': raise KeyboardInterrupt\n"
+        "        if name == 'tracectrl_logging.cli.options': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "cli.main()\n"
     )

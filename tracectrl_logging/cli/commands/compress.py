@@ -9,12 +9,9 @@ import click
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.compression import DEFAULT_LEVEL, FORMATS, LEVELS
 from tracectrl.files.retention.compress import compress as run
-from tracectrl_logging.cli.common import (
-    UnusableError,
-    checked_root,
-    json_option,
-    root_option,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.lookup import checked_root
+from tracectrl_logging.cli.options import json_option, root_option
 from tracectrl_logging.cli.quantities import age, readable
 from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.outcome import Outcome, time_of

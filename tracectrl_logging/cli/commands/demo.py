@@ -13,7 +13,8 @@ import click
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path, root_path
-from tracectrl_logging.cli.common import UnusableError, root_option
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.options import root_option
 
 SESSIONS = 20
 

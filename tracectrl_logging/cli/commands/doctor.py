@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tracectrl.files.names import TRACE_DIR_ENV, root_path
-from tracectrl_logging.cli.common import (
-    UnusableError,
-    json_option,
-    root_option,
-    shown,
-    write_line,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.options import json_option, root_option
+from tracectrl_logging.cli.text import shown, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

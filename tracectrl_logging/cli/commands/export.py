@@ -9,16 +9,12 @@ import click
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.files.names import stem_of
-from tracectrl_logging.cli.common import (
-    Problems,
-    UnusableError,
-    opened,
-    root_option,
-    session_meant,
-    sessions_like,
-    shown,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.lookup import opened, session_meant
+from tracectrl_logging.cli.options import root_option, sessions_like
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.target import checked_target, checked_terminal, write_file
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from tracectrl_logging.reader import Line

@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl_logging.cli.common import (
-    Problems,
-    UnusableError,
-    json_option,
-    opened,
-    root_option,
-    session_meant,
-    sessions_like,
-    shown,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
     condition,
+    json_option,
     line_options,
     moment_of,
+    root_option,
+    sessions_like,
     since_options,
     tz_option,
     where_option,
 )
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render.matches import Lines, Stored, Totals
 from tracectrl_logging.cli.render.progress import progress
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.filters.search import Count, Query, Search
 from tracectrl_logging.reader.filters.selection import Selection
 

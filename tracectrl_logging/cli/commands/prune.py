@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tracectrl.files.retention.prune import prune as run
-from tracectrl_logging.cli.common import (
-    UnusableError,
-    checked_root,
-    json_option,
-    root_option,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.lookup import checked_root
+from tracectrl_logging.cli.options import json_option, root_option
 from tracectrl_logging.cli.quantities import age, readable, size
 from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.outcome import Outcome, time_of

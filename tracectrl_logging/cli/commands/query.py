@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 
 from tracectrl.errors import MissingExtraError
-from tracectrl_logging.cli.common import (
-    Problems,
-    UnusableError,
-    checked_root,
-    root_option,
-    shown,
-)
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.lookup import checked_root
+from tracectrl_logging.cli.options import root_option
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.target import (
     checked_target,
     checked_terminal,
@@ -22,6 +19,7 @@ from tracectrl_logging.cli.target import (
     make_file,
     write_file,
 )
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:

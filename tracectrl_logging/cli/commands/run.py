@@ -10,7 +10,9 @@ import click
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path
 from tracectrl.session import checked, mint
-from tracectrl_logging.cli.common import UnusableError, root_option, shown
+from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.options import root_option
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.program.run import environment
 
 

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl_logging.cli.common import (
-    Problems,
+from tracectrl_logging.cli.lookup import opened
+from tracectrl_logging.cli.options import (
     json_option,
-    opened,
+    moment_of,
     root_option,
-    shown,
-    write_line,
+    since_options,
+    tz_option,
+    where_option,
 )
-from tracectrl_logging.cli.options import moment_of, since_options, tz_option, where_option
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render.progress import progress
+from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader.filters.sessions import SORTS, SessionQuery
 
 if TYPE_CHECKING:

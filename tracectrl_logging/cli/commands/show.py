@@ -6,27 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracectrl_logging.cli.common import (
-    NotFoundError,
-    Problems,
-    UnusableError,
-    json_option,
-    opened,
-    root_option,
-    session_argument,
-    session_meant,
-    shown,
-    write_line,
-)
+from tracectrl_logging.cli.errors import NotFoundError, UnusableError
+from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
+    json_option,
     line_options,
     moment_of,
+    root_option,
+    session_argument,
     since_options,
     span_option,
     tz_option,
     where_option,
 )
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render.typed import typed
+from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader.timeline.order import merge
 
 if TYPE_CHECKING:

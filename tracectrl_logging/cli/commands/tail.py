@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl_logging.cli.common import (
-    NotFoundError,
-    Problems,
+from tracectrl_logging.cli.errors import NotFoundError
+from tracectrl_logging.cli.lookup import opened, session_meant
+from tracectrl_logging.cli.options import (
     json_option,
-    opened,
+    line_options,
+    moment_of,
     root_option,
-    session_meant,
     sessions_like,
-    shown,
-    write_line,
+    where_option,
 )
-from tracectrl_logging.cli.options import line_options, moment_of, where_option
+from tracectrl_logging.cli.problems import Problems
+from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render.clock import WIDTH
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from tracectrl_logging.cli.render.view import View
+    from tracectrl_logging.cli.render.looks import View
     from tracectrl_logging.reader.model import Line
 
 _LEAST_ID: Final = 8

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl.schema import LOG_KEYS
-from tracectrl_logging.cli.common import shown
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.console import plain_value
 
 if TYPE_CHECKING:
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tracectrl.schema import Kind
+    from tracectrl_logging.cli.render.clock import Clock
+    from tracectrl_logging.cli.render.keys import Keys
+    from tracectrl_logging.cli.render.screen import Screen
+    from tracectrl_logging.reader.model import Line
 
     Styled: TypeAlias = list[tuple[str, str]]
 
@@ -29,6 +33,27 @@ _NEWLINE = "\n"
 _WIDEST_LEVEL = 16
 LEVEL_WIDTH = 8
 """The columns that a level takes, unless its name is longer."""
+
+
+class View(NamedTuple):
+    """Where lines are printed, and what of them."""
+
+    screen: Screen
+    clock: Clock
+    """How times are spelt."""
+    keys: Keys
+    """Which keys are shown."""
+    full: bool
+    """With tracebacks, stacks and the details of spans."""
+
+    def parts(
+        self, line: Line, *, with_service: bool
+    ) -> tuple[tuple[str, str], list[tuple[str, str]]]:
+        """Return the column that says the level of *line*, and what it says."""
+        column, body = of(line.kind)
+        row = self.keys.row(line.row)
+        extras = self.keys.extras(row)
+        return column(row), body(row, full=self.full, with_service=with_service, extras=extras)
 
 
 def level(row: dict[str, Any]) -> tuple[str, str]:

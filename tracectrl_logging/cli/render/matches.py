@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from tracectrl_logging.cli.common import shown, write_line
 from tracectrl_logging.cli.render.clock import WIDTH
+from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader.filters.search import Count, Hit
 from tracectrl_logging.reader.parsing import row_of
 

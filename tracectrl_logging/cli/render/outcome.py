@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tracectrl._json import encode_line, timestamp_ns
-from tracectrl_logging.cli.common import shown, write_line
 from tracectrl_logging.cli.render.looks import count
 from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.text import shown, write_line
 
 if TYPE_CHECKING:
     from typing import Final

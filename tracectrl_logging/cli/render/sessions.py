@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render.looks import count, duration
 from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

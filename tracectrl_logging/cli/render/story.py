@@ -8,14 +8,14 @@ import itertools
 import sys
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render import tree as nested
 from tracectrl_logging.cli.render.clock import Clock
 from tracectrl_logging.cli.render.flat import Flat
 from tracectrl_logging.cli.render.keys import Keys
+from tracectrl_logging.cli.render.looks import View
 from tracectrl_logging.cli.render.pager import paged
 from tracectrl_logging.cli.render.screen import Screen
-from tracectrl_logging.cli.render.view import View
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tally import Tally
 from tracectrl_logging.reader.timeline.tree import with_context
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Final, TextIO
 
-    from tracectrl_logging.cli.common import Problems
+    from tracectrl_logging.cli.problems import Problems
     from tracectrl_logging.reader.model import Line
 
     IsMeant = Callable[[Line], bool]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.sql.cells import converter, text_of
 
 if TYPE_CHECKING:

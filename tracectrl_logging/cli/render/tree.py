@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import shown
 from tracectrl_logging.cli.render import looks
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tree import nest, walk
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from tracectrl_logging.cli.render.view import View
+    from tracectrl_logging.cli.render.looks import View
     from tracectrl_logging.reader.model import Line, SessionSummary
 
 _DEEPEST: Final = 12

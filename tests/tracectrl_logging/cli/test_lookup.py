@@ -8,8 +8,9 @@ import pytest
 
 from tracectrl.files import log_path
 from tracectrl.session import session
-from tracectrl_logging.cli import meant
-from tracectrl_logging.cli.common import NotFoundError, UnusableError, session_meant
+from tracectrl_logging.cli import lookup
+from tracectrl_logging.cli.errors import NotFoundError, UnusableError
+from tracectrl_logging.cli.lookup import session_meant
 from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def test_encoded(sid: str, root: Path, logger: logging.Logger) -> None:
     path.rename(f"{path}.1")
     assert sid == session_meant(sid[:-1] or sid, open_store(root))
     if len(sid) < 300:  # a longer one is in no name
-        assert [sid] == meant.starting_with(sid[:1], open_store(root), 10)
+        assert [sid] == lookup.starting_with(sid[:1], open_store(root), 10)
 
 
 def test_among_others(write: Write, root: Path) -> None:
@@ -97,7 +98,7 @@ def test_completion(many: list[str], command: Command, root: Path) -> None:
 
 def test_completion_of_many(many: list[str], root: Path) -> None:
     """Of many IDs some are offered; they have no more in common than all of them have."""
-    some = meant.starting_with("", open_store(root), 100)
+    some = lookup.starting_with("", open_store(root), 100)
     assert 100 == len(some)
     assert [min(many), max(many)] == [some[0], some[-1]]
 
@@ -108,4 +109,4 @@ def test_not_offered(sid: str, root: Path) -> None:
     root.mkdir()
     for each in (sid, "other"):
         log_path(each, root).touch()
-    assert ["other"] == meant.starting_with("", open_store(root), 2)
+    assert ["other"] == lookup.starting_with("", open_store(root), 2)

@@ -1,8 +1,4 @@
-"""Which session a user means who does not give a whole ID: the start of one, or nearly one.
-
-A root may hold hundreds of thousands of sessions, so names are compared before anything is read, and
-closely only the few that come near.
-"""
+"""The store and the sessions that a user names: by an ID, the start of one, or nearly one."""
 
 from __future__ import annotations
 
@@ -10,14 +6,19 @@ import heapq
 import itertools
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.common import NotFoundError, UnusableError, shown
+from tracectrl.files.names import TRACE_DIR_ENV
+from tracectrl_logging.cli.errors import NotFoundError, UnusableError
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.cli.typed_line import can_be_typed
+from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
+    from tracectrl_logging.cli.problems import Problems
     from tracectrl_logging.reader import Store
+    from tracectrl_logging.reader.store import OnProgress
 
 _MANY: Final = 1000
 _PIECES: Final = 4
@@ -25,15 +26,57 @@ _SUGGESTIONS: Final = 3
 _NAMES_TO_COMPLETE: Final = 200_000
 
 
-def meant(given: str, store: Store) -> str:
-    """Return the ID of the one session that *given*, no whole ID, names.
+def opened(
+    root: str | None,
+    problems: Problems | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    parallel: bool = False,
+) -> Store:
+    """Return the store that *root* means, which can be read.
+
+    Args:
+        root: what was given for ``--root``.
+        problems: hears of what cannot be read in it.
+        on_progress: as for :func:`~tracectrl_logging.reader.open_store`.
+        parallel: the same.
+
+    Raises:
+        UnusableError: the store cannot be read.
+    """
+    store = open_store(root, on_damage=problems, on_progress=on_progress, parallel=parallel)
+    try:
+        next(store.ids(limit=1), None)
+    except OSError as error:
+        hint = f"--root DIR or ${TRACE_DIR_ENV} names another"
+        text = f"cannot read the trace directory '{shown(store.name)}': {error.strerror}; {hint}"
+        raise UnusableError(text) from error
+    return store
+
+
+def checked_root(root: str | None) -> str:
+    """Return the trace directory that *root* means, for a command that is about its files.
+
+    Raises:
+        UnusableError: it cannot be read.
+    """
+    return opened(root).name
+
+
+def session_meant(given: str, store: Store) -> str:
+    """Return the ID of the session that *given* names: an ID, or the start of one.
 
     What a terminal shows of an ID that holds control characters is understood, too.
 
     Raises:
-        UnusableError: several sessions start with it.
-        NotFoundError: none does; the error says which come near.
+        UnusableError: several sessions start with it, or it is empty.
+        NotFoundError: there is no such session.
     """
+    if not given:
+        text = "a session ID cannot be empty"
+        raise UnusableError(text)
+    if next(store.ids(given, limit=1), None) == given:
+        return given
     found = list(store.ids(given))
     if len(found) != 1:
         known = found if found and "\\" not in given else list(store.ids())
