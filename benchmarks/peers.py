@@ -32,7 +32,7 @@ from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from tracectrl_logging import SessionFileHandler
-from tracectrl_logging.encode import timestamp_ns
+from tracectrl_logging.line.encoder import timestamp_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

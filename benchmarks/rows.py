@@ -52,7 +52,7 @@ from tracectrl_logging import (
     SessionJSONRenderer,
     add_session_context,
 )
-from tracectrl_logging.encode import Encoder
+from tracectrl_logging.line.encoder import Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

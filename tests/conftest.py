@@ -105,7 +105,7 @@ def _clean_logging() -> Iterator[None]:
     config = sys.modules.get("tracectrl_logging.config")  # where a test has loaded it
     if config is not None and config._current is not None:
         config._current.shutdown()
-    factory = sys.modules.get("tracectrl_logging.factory")
+    factory = sys.modules.get("tracectrl_logging.stdlib.record_factory")
     if factory is not None:
         factory.uninstall_record_factory()
     structlog.reset_defaults()

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracectrl_logging.config import Configuration, configure, dict_config
-    from tracectrl_logging.factory import install_record_factory, uninstall_record_factory
-    from tracectrl_logging.filter import SessionContextFilter
-    from tracectrl_logging.formatter import SessionJsonFormatter
-    from tracectrl_logging.handler import SessionFileHandler
-    from tracectrl_logging.loggers import SessionFileLoggerFactory
-    from tracectrl_logging.processor import add_session_context
-    from tracectrl_logging.renderer import SessionJSONRenderer
+    from tracectrl_logging.stdlib.filter import SessionContextFilter
+    from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
+    from tracectrl_logging.stdlib.handler import SessionFileHandler
+    from tracectrl_logging.stdlib.record_factory import (
+        install_record_factory,
+        uninstall_record_factory,
+    )
+    from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
+    from tracectrl_logging.structlog.processor import add_session_context
+    from tracectrl_logging.structlog.renderer import SessionJSONRenderer
 
 __all__ = [
     "Configuration",
@@ -36,16 +39,16 @@ __all__ = [
 
 _MODULE_OF = {
     "Configuration": "config",
-    "SessionContextFilter": "filter",
-    "SessionFileHandler": "handler",
-    "SessionFileLoggerFactory": "loggers",
-    "SessionJSONRenderer": "renderer",
-    "SessionJsonFormatter": "formatter",
-    "add_session_context": "processor",
+    "SessionContextFilter": "stdlib.filter",
+    "SessionFileHandler": "stdlib.handler",
+    "SessionFileLoggerFactory": "structlog.logger_factory",
+    "SessionJSONRenderer": "structlog.renderer",
+    "SessionJsonFormatter": "stdlib.formatter",
+    "add_session_context": "structlog.processor",
     "configure": "config",
     "dict_config": "config",
-    "install_record_factory": "factory",
-    "uninstall_record_factory": "factory",
+    "install_record_factory": "stdlib.record_factory",
+    "uninstall_record_factory": "stdlib.record_factory",
 }
 
 

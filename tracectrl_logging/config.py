@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl._service import service_name as known_service_name
 from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
-from tracectrl_logging import structlog_chain
 from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
-from tracectrl_logging.formatter import SessionJsonFormatter
-from tracectrl_logging.handler import SessionFileHandler
+from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
+from tracectrl_logging.stdlib.handler import SessionFileHandler
+from tracectrl_logging.structlog import chain as structlog_chain
 
 if TYPE_CHECKING:
     import os

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.schema import LOG_KEYS, UNKNOWN
 from tracectrl_logging import stderr
-from tracectrl_logging.line import Rows
+from tracectrl_logging.line.rows import Rows
 
 if TYPE_CHECKING:
     from tracectrl.redaction import Redact

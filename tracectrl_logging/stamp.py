@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 
+ABSENT = "_session_absent"
+"""The record attribute that says which value stands for "none" on it, where that is not None."""
+
+
 class Stamp(dict[str, str]):
     """Those of :data:`STAMP_KEYS` that exist, in that order. Shared: not to be changed."""
 
@@ -30,7 +34,7 @@ class Stamp(dict[str, str]):
     """The values, where none is missing: to set them one by one is quicker than ``update``."""
 
     encoded: tuple[str, bytes] | None
-    """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.encode` made them."""
+    """Whose lines it makes, and the keys as JSON, once :mod:`tracectrl_logging.line.encoder` made them."""
 
     def __init__(self, ids: Mapping[str, str]) -> None:
         super().__init__(ids)

@@ -17,8 +17,8 @@ from typing import Any
 from tracectrl.files.background import Background
 from tracectrl.schema import UNKNOWN
 from tracectrl.session import current_session_id
-from tracectrl_logging.handler import SessionFileHandler
 from tracectrl_logging.program.patches import Patches
+from tracectrl_logging.stdlib.handler import SessionFileHandler
 
 
 @dataclass(slots=True)
@@ -146,8 +146,8 @@ def _only_root_holds_back(logger: logging.Logger, level: int) -> bool:
 def _watch_structlog(patches: Patches) -> None:
     from structlog import BoundLoggerBase  # noqa: PLC0415 - in a process that is observed
 
-    from tracectrl_logging.processor import add_session_context  # noqa: PLC0415 - as above
-    from tracectrl_logging.renderer import SessionJSONRenderer  # noqa: PLC0415 - as above
+    from tracectrl_logging.structlog.processor import add_session_context  # noqa: PLC0415 - as above
+    from tracectrl_logging.structlog.renderer import SessionJSONRenderer  # noqa: PLC0415 - as above
 
     initialise = BoundLoggerBase.__init__
 

@@ -13,8 +13,8 @@ from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor import telemetry
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 from tracectrl_logging.doctor.observe import SEEN
-from tracectrl_logging.handler import SessionFileHandler
-from tracectrl_logging.loggers import SessionFileLoggerFactory
+from tracectrl_logging.stdlib.handler import SessionFileHandler
+from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import checked, current_session_id, session
-from tracectrl_logging.handler import SessionFileHandler
-from tracectrl_logging.loggers import SessionFileLoggerFactory, report
 from tracectrl_logging.program import (
     crashes,
     otel_spans,
@@ -17,7 +15,9 @@ from tracectrl_logging.program import (
     structlog_events,
 )
 from tracectrl_logging.program.patches import Patches
-from tracectrl_logging.renderer import SessionJSONRenderer
+from tracectrl_logging.stdlib.handler import SessionFileHandler
+from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory, report
+from tracectrl_logging.structlog.renderer import SessionJSONRenderer
 
 if TYPE_CHECKING:
     import os

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.appender import Appender
 from tracectrl.files.names import SPAN_SUFFIX, root_path
-from tracectrl_logging.handler import SessionFileHandler
-from tracectrl_logging.loggers import SessionFileLoggerFactory
+from tracectrl_logging.stdlib.handler import SessionFileHandler
+from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
 
 if TYPE_CHECKING:
     from tracectrl_logging.program.capture import Capture

@@ -20,7 +20,7 @@ import orjson
 from structlog import BoundLoggerBase
 from structlog.processors import NAME_TO_LEVEL
 
-from tracectrl_logging.loggers import SessionFileLogger
+from tracectrl_logging.structlog.logger_factory import SessionFileLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

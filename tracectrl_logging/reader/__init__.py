@@ -102,7 +102,7 @@ def open_store(
     Raises:
         ValueError: *root* is empty.
     """
-    from tracectrl_logging.reader.files.store import FileStore  # noqa: PLC0415 - the one asked for
+    from tracectrl_logging.reader.file_store import FileStore  # noqa: PLC0415 - the one asked for
 
     return FileStore(root, on_damage=on_damage, on_progress=on_progress, parallel=parallel)
 

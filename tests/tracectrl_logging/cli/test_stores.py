@@ -150,7 +150,7 @@ def test_same_rows(
     files = command(*asked)
     lines = {sid: list(store.read(sid)) for sid in store.ids()}
     monkeypatch.setattr(MemoryStore, "read_lines", lines)
-    monkeypatch.setattr("tracectrl_logging.reader.files.store.FileStore", MemoryStore)
+    monkeypatch.setattr("tracectrl_logging.reader.file_store.FileStore", MemoryStore)
     memory = command(*asked)
     assert (files.exit_code, files.stdout) == (memory.exit_code, memory.stdout)
     assert files.stdout or files.exit_code

@@ -15,9 +15,9 @@ import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX, stem_of
+from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
-from tracectrl_logging.reader.files.store import FileStore
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.timeline.tally import Tally
 

@@ -1,6 +1,6 @@
 """A record or an event to its line of JSON; in one pass, where it is plain.
 
-:class:`~tracectrl_logging.line.Rows` knows the whole of the shape, and
+:class:`~tracectrl_logging.line.rows.Rows` knows the whole of the shape, and
 :func:`tracectrl._json.encode_line` every kind of value. Nearly all lines need neither: a message,
 the stamp, extras that the encoder takes as they are. Those are put together here from parts that
 are encoded once (the second, level and logger, the stamp) and from the few that are not. What is
@@ -26,9 +26,9 @@ from tracectrl.schema import (
     level_and_rank,
     level_keys,
 )
-from tracectrl_logging.event_record import KEPT, STAMP
-from tracectrl_logging.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST, stamp_at
-from tracectrl_logging.line import (
+from tracectrl_logging.line.event_record import KEPT, STAMP
+from tracectrl_logging.line.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST, stamp_at
+from tracectrl_logging.line.rows import (
     SPECIAL_KEYS,
     Rows,
     level_of,
@@ -68,7 +68,7 @@ class Encoder:
     """Encodes records and events as lines.
 
     Args:
-        service_name: see :class:`~tracectrl_logging.line.Rows`.
+        service_name: see :class:`~tracectrl_logging.line.rows.Rows`.
         redact: the same.
     """
 

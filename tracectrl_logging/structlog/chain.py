@@ -21,14 +21,14 @@ from structlog.processors import JSONRenderer, KeyValueRenderer, LogfmtRenderer
 from structlog.stdlib import ProcessorFormatter
 
 from tracectrl._json import safe_repr
-from tracectrl_logging import exceptions
-from tracectrl_logging.event_record import KEPT, STAMP, attributes
-from tracectrl_logging.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line import Rows, event_time, level_of, logger_name, number_of
-from tracectrl_logging.loggers import SessionFileLoggerFactory
-from tracectrl_logging.rendered import json_object
-from tracectrl_logging.renderer import SessionJSONRenderer
+from tracectrl_logging.line import exceptions
+from tracectrl_logging.line.event_record import KEPT, STAMP, attributes
+from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
+from tracectrl_logging.line.rendered import json_object
+from tracectrl_logging.line.rows import Rows, event_time, level_of, logger_name, number_of
 from tracectrl_logging.stamp import stamp
+from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
+from tracectrl_logging.structlog.renderer import SessionJSONRenderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

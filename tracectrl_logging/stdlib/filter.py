@@ -6,14 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.schema import STAMP_KEYS
-from tracectrl_logging.event_record import STAMP, keep_event
-from tracectrl_logging.stamp import stamp
+from tracectrl_logging.line.event_record import STAMP, keep_event
+from tracectrl_logging.stamp import ABSENT, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ABSENT = "_session_absent"
-"""The record attribute that says which value stands for "none" on it, where that is not None."""
 
 
 def _make_room() -> None:

@@ -481,7 +481,7 @@ def test_record(root: Path, seen: Seen) -> None:
         record.args,
     )
     assert {"attempt": 3, "tags": ["a"]} == extras(record)
-    assert ("test_record", "test_structlog_chain.py") == (record.funcName, record.filename)
+    assert ("test_record", "test_chain.py") == (record.funcName, record.filename)
 
 
 def test_keys_that_a_record_has_itself(root: Path, lines: Lines, seen: Seen) -> None:

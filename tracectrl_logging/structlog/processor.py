@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.fields import stamp_of
-from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import stamp
+from tracectrl_logging.line.fields import stamp_of
+from tracectrl_logging.stamp import ABSENT, stamp
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger

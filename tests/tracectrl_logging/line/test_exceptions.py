@@ -9,7 +9,7 @@ import traceback
 import pytest
 import structlog
 
-from tracectrl_logging import exceptions
+from tracectrl_logging.line import exceptions
 
 
 class Problem(Exception):  # noqa: N818 - as short as the tests
@@ -65,7 +65,7 @@ def test_stack_trace_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(*_: object) -> list[str]:
         raise RuntimeError
 
-    monkeypatch.setattr("tracectrl_logging.exceptions.traceback.format_exception", fail)
+    monkeypatch.setattr("tracectrl_logging.line.exceptions.traceback.format_exception", fail)
     assert "Traceback (most recent call last):\nValueError: x" == exceptions.stacktrace(
         ValueError("x")
     )

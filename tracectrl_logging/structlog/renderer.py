@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tracectrl_logging.encode import Encoder
-from tracectrl_logging.loggers import SessionFileLogger
+from tracectrl_logging.line.encoder import Encoder
+from tracectrl_logging.structlog.logger_factory import SessionFileLogger
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, ProcessorReturnValue, WrappedLogger

@@ -11,11 +11,11 @@ from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
 from tracectrl.schema import UNKNOWN
-from tracectrl_logging.encode import Encoder, made_anew
-from tracectrl_logging.event_record import restored
-from tracectrl_logging.fields import stamp_of
-from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.rendered import as_line
+from tracectrl_logging.line.encoder import Encoder, made_anew
+from tracectrl_logging.line.event_record import restored
+from tracectrl_logging.line.fields import stamp_of
+from tracectrl_logging.line.rendered import as_line
+from tracectrl_logging.stamp import ABSENT
 from tracectrl_logging.stderr import is_echo, is_writing, writing
 from tracectrl_logging.stderr import threads as echoing
 from tracectrl_logging.writer import open_writer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.background import Overflow
     from tracectrl.redaction import Redact
-    from tracectrl_logging.encode import Parts
+    from tracectrl_logging.line.encoder import Parts
 
 _BASIC_FORMATS = (
     logging.BASIC_FORMAT,

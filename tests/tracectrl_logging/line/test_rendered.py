@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import strategies as st
 
-from tracectrl_logging.rendered import as_line
+from tracectrl_logging.line.rendered import as_line
 
 
 def line_of(rendered: str | bytes) -> bytes | None:

@@ -10,8 +10,8 @@ from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.sink import ONE
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging import stderr
-from tracectrl_logging.line import Rows
-from tracectrl_logging.rendered import as_line
+from tracectrl_logging.line.rendered import as_line
+from tracectrl_logging.line.rows import Rows
 from tracectrl_logging.stamp import stamp
 from tracectrl_logging.writer import open_writer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracectrl.files.background import Background, Overflow
     from tracectrl.files.sink import Sink
     from tracectrl.redaction import Redact
-    from tracectrl_logging.rendered import Cleaned
+    from tracectrl_logging.line.rendered import Cleaned
 
 
 class SessionFileLogger:

@@ -8,8 +8,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
 from tracectrl._json import encode_line, for_terminal
 from tracectrl.schema import LOG_KEYS
-from tracectrl_logging.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line import Rows
+from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
+from tracectrl_logging.line.rows import Rows
 
 if TYPE_CHECKING:
     import logging

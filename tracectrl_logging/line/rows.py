@@ -26,12 +26,11 @@ from tracectrl.schema import (
     level_and_rank,
     level_keys,
 )
-from tracectrl_logging import exceptions
-from tracectrl_logging.event_record import KEPT, restored, unfolded
-from tracectrl_logging.fields import extras_of, stamp_at, stamp_of
-from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.rendered import json_object
-from tracectrl_logging.stamp import is_stamped, stamp
+from tracectrl_logging.line import exceptions
+from tracectrl_logging.line.event_record import KEPT, restored, unfolded
+from tracectrl_logging.line.fields import extras_of, stamp_at, stamp_of
+from tracectrl_logging.line.rendered import json_object
+from tracectrl_logging.stamp import ABSENT, is_stamped, stamp
 
 if TYPE_CHECKING:
     from tracectrl.redaction import Redact

@@ -15,7 +15,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line, safe_repr
-from tracectrl_logging import exceptions
+from tracectrl_logging.line import exceptions
 
 if TYPE_CHECKING:
     import logging

@@ -1,4 +1,4 @@
-"""tracectrl_logging.encode: in one pass, and to the byte what the general way gives."""
+"""tracectrl_logging.line.encoder: in one pass, and to the byte what the general way gives."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tracectrl.files import log_path
 from tracectrl.schema import LOG_KEYS, STAMP_KEYS
 from tracectrl.session import session
 from tracectrl_logging import SessionContextFilter, SessionFileHandler, add_session_context
-from tracectrl_logging import encode as module
-from tracectrl_logging.encode import Encoder
-from tracectrl_logging.line import Rows
+from tracectrl_logging.line import encoder as module
+from tracectrl_logging.line.encoder import Encoder
+from tracectrl_logging.line.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

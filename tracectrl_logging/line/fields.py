@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import safe_repr
 from tracectrl.schema import STAMP_KEYS
-from tracectrl_logging.event_record import STAMP, kept_names
-from tracectrl_logging.filter import ABSENT
-from tracectrl_logging.stamp import Stamp, stamp
+from tracectrl_logging.line.event_record import STAMP, kept_names
+from tracectrl_logging.stamp import ABSENT, Stamp, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.session import session
-from tracectrl_logging.fields import RECORD_ATTRIBUTES, extras_of
+from tracectrl_logging.line.fields import RECORD_ATTRIBUTES, extras_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

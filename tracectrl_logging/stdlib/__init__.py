@@ -1,0 +1,1 @@
+"""The faces for the standard library: filter, record factory, formatter and handler."""

@@ -1,0 +1,1 @@
+"""The faces for structlog: processor, renderer, logger factory, and the chain that hands events over."""
