@@ -11,9 +11,9 @@ import pytest
 from tracectrl._time import time_of
 from tracectrl.files.compression import FORMATS, packing
 from tracectrl_logging.reader import Damage, Line
+from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files import lines as lines_module
 from tracectrl_logging.reader.files.lines import lines
-from tracectrl_logging.reader.files.store import FileStore
 from tracectrl_logging.reader.parsing import parse
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 from tracectrl.files.compression import FORMATS, packing
 from tracectrl_logging import SessionFileHandler
 from tracectrl_logging.reader import Damage, read
+from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files import opening as chain
-from tracectrl_logging.reader.files.store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

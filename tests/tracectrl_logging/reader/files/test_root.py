@@ -16,9 +16,9 @@ from tracectrl.files.listing import scan_names
 from tracectrl.files.names import stem_of
 from tracectrl.session import session
 from tracectrl_logging.reader import Damage, UnknownSessionError, read
+from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files import root as module
 from tracectrl_logging.reader.files.root import Listing, id_of, session_named
-from tracectrl_logging.reader.files.store import FileStore
 
 if TYPE_CHECKING:
     import logging
