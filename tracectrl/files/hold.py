@@ -126,6 +126,7 @@ class _Alone:
         self._pid = os.getpid()
         self.thread = threading.get_ident()
         self._key = (0, 0, 0)
+        self._to_close = [fd]  # any that is closed takes the process's record lock with it
 
     def take(self) -> bool:
         """Take it, unless somebody has it; return whether nobody else has."""
@@ -157,13 +158,31 @@ class _Alone:
                 raise
 
     def let_go(self) -> None:
-        """Let it go and close it. A child that was forked meanwhile lets nothing go."""
-        if self._pid == os.getpid():
-            self._give_way()
-            if fcntl is not None:
-                with contextlib.suppress(OSError):
-                    fcntl.flock(self._fd, fcntl.LOCK_UN)
-        os.close(self._fd)
+        """Let it go and close it. A child that was forked meanwhile lets nothing go.
+
+        What another thread has meanwhile is closed by that thread, when it lets go.
+        """
+        if self._pid != os.getpid():
+            os.close(self._fd)
+            return
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        other = _alone.get(self._key)
+        if other is None or other is self:
+            self._close()
+        else:
+            other._to_close.append(self._fd)  # noqa: SLF001 - of the same class
+            if _alone.get(self._key) is not other:  # it has let go in this very moment
+                other._close()  # noqa: SLF001 - as above
+        if _alone.get(self._key) is self:
+            del _alone[self._key]
+
+    def _close(self) -> None:
+        """Close what is to be closed, each once; with it the record lock is gone."""
+        while self._to_close:
+            with contextlib.suppress(IndexError):
+                os.close(self._to_close.pop())
 
     def _is_turn(self) -> bool:
         """Say that it is taken, unless somebody else does; of two at a time neither does."""
