@@ -213,7 +213,7 @@ def grep(
 
     Args:
         pattern: a regular expression as :mod:`re` reads it. It is searched in the line as it is
-            stored, and in its message and its exception as they read, without JSON's escapes.
+            stored, and in each of its texts as it reads, without JSON's escapes.
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         literal: *pattern* is plain text.
         ignore_case: letters match in either case.

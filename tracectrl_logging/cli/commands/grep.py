@@ -102,8 +102,8 @@ def grep(
 ) -> None:
     """Print the log lines that match PATTERN, a regular expression (Python's re).
 
-    It is searched in the line as it is stored, which finds any key or value, and in its message and
-    its exception as they read, without JSON's escapes. Each CONDITION has to be met as well, as
+    It is searched in the line as it is stored, which finds any key or value, and in each of its
+    texts as it reads, without JSON's escapes. Each CONDITION has to be met as well, as
     with --where; "" is a PATTERN that matches every line. -v is about the PATTERN alone.
 
     The lines come by the IDs of their sessions, and in each session in the order of writing. The ID

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     Wanted: TypeAlias = Callable[[bytes, dict[str, Any]], bool]
 
 
+_PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
+"""Patterns that mean just themselves."""
+
+
 class Query:
     """What a log line is asked for.
 
     The pattern is searched in the line as it is stored and, so that quotes, backslashes, newlines
-    and other letters need not be spelt as JSON escapes, in its message and its exception.
+    and other letters need not be spelt as JSON escapes, in each of its texts, at any depth.
 
     Args:
         pattern: a regular expression as :mod:`re` reads it.
@@ -47,6 +51,8 @@ class Query:
             re.escape(pattern) if literal else pattern, re.IGNORECASE if ignore_case else 0
         )
         self._invert = invert
+        # What stands in a text stands in the line just so, but for escapes; not so its start and end.
+        self._is_plain = literal or _PLAIN.fullmatch(pattern) is not None
         self.needle = (
             None if invert else needle_for(pattern, literal=literal, ignore_case=ignore_case)
         )
@@ -54,9 +60,9 @@ class Query:
     def matches(self, raw: bytes, row: dict[str, Any]) -> bool:
         """Tell whether a line is meant: *raw* as it is stored, *row* as it reads."""
         search = self.regex.search
-        found = search(raw.decode("utf-8", "replace")) is not None or any(
-            search(text) is not None for text in _texts(row)
-        )
+        found = search(raw.decode("utf-8", "replace")) is not None
+        if not found and (not self._is_plain or b"\\" in raw):
+            found = any(search(text) is not None for text in _texts(row))
         return found is not self._invert
 
 
@@ -138,11 +144,13 @@ def hits(
 
 
 def _texts(row: dict[str, Any]) -> Iterator[str]:
-    message = row.get("message")
-    if isinstance(message, str):
-        yield message
-    exception = row.get("exception")
-    if isinstance(exception, dict):
-        for text in exception.values():
-            if isinstance(text, str):
-                yield text
+    """Yield the texts among the values of *row*, and of what is in them."""
+    waiting: list[Any] = [row]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)

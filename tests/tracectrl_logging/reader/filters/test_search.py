@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tracectrl.session import session
+from tracectrl_logging import reader
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.filters.search import Hit, Query, Search
 
@@ -72,3 +74,47 @@ def test_invalid() -> None:
 def test_strange_rows(row: dict[str, Any]) -> None:
     """Values of other types than the contract's are no error."""
     assert not Query("x").matches(b"{}", row)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options"),
+    [
+        ('"city"', {"literal": True}),
+        ('"city": "Berlin"', {}),
+        (r"C:\temp", {"literal": True}),
+        (r"C:\\temp", {}),
+        ('say "hi"', {}),
+        ("line\nbreak", {}),
+        ("^C:", {}),
+        ("x$", {}),
+        ("^say", {}),
+        ("ünï", {}),
+    ],
+)
+def test_values_as_they_read(
+    pattern: str, options: Any, root: Path, logger: logging.Logger
+) -> None:
+    """What any value says is found, at any depth, however JSON spells it; inverted, it is left out."""
+    with session("s"):
+        logger.info(
+            "call",
+            extra={
+                "arguments": '{"city": "Berlin"}',
+                "path": "C:\\temp\\x",
+                "deep": [{"q": ['say "hi"', "line\nbreak"]}, "ünï\\"],
+            },
+        )
+    assert ["call"] == found(root, pattern, **options)
+    assert [] == found(root, pattern, invert=True, **options)
+
+
+@pytest.mark.parametrize("text", ["José", "http://x", 'a"b', "é/"])
+def test_values_of_other_writers(text: str, root: Path) -> None:
+    """A file that escapes what need not be escaped is searched for what it says."""
+    root.mkdir()
+    escaped = json.dumps({"message": "m", "who": [text]}).replace("/", "\\/")
+    (root / "s.logs.jsonl").write_text(escaped + "\n" + '{"message":"other"}\n')
+    for options in ({"literal": True}, {"ignore_case": True}):
+        assert ["m"] == found(root, text, **options)
+        assert ["other"] == found(root, text, invert=True, **options)
+    assert 1 == sum(1 for _ in reader.grep(text, root, literal=True))
