@@ -22,6 +22,7 @@ from tracectrl.files.names import (
     ParsedName,
     id_of_stem,
     is_stem,
+    number_of,
     parse_name,
     parsed_suffix,
     session_id_of,
@@ -42,6 +43,13 @@ _WIDEST_GAP: Final = 32
 """How many numbers of backups may be missing in a row, where somebody has removed some."""
 
 _PACKED: Final = ("", ".gz", ".zst")
+
+_UNREADABLE: Final = ("xz", "bz2", "lz4", "zip", "lzma", "z", "br", "7z", "lz", "lzo", "sz")
+NOT_READ: Final = "not read"
+"""The start of what is said of a file that no command reads."""
+
+_BEFORE_ENDINGS: Final = (".", "-", "_")
+_SAMPLE: Final = 256
 
 
 class StoredName(NamedTuple):
@@ -137,7 +145,9 @@ def scan(directory: Directory) -> Stored:
 
 
 def scan_names(
-    root: str | os.PathLike[str], starts: tuple[str, ...] = ("",)
+    root: str | os.PathLike[str],
+    starts: tuple[str, ...] = ("",),
+    unread: list[str] | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """Return the stems of the sessions under *root*, each with the ends of its files' names.
 
@@ -146,13 +156,14 @@ def scan_names(
     Args:
         root: the directory.
         starts: files count whose names begin with one of these.
+        unread: the names of files are added here that begin as a session's and end otherwise.
 
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
     found: dict[str, tuple[str, ...]] = {}
     with os.scandir(root) as entries:
-        for entry, stem, end in _session_files(entries, starts):
+        for entry, stem, end in _session_files(entries, starts, unread=unread):
             if not entry.is_file(follow_symlinks=False):
                 continue
             known = found.get(stem)
@@ -204,6 +215,27 @@ def probed(root: str, stem: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_by_others(root: str | os.PathLike[str]) -> bool:
+    """Tell whether some of the first names in *root* are not those that are asked for one by one.
+
+    Who rotates from outside does so with all files of a directory, so a few hundred of them tell.
+    """
+    with os.scandir(root) as entries:
+        sample = itertools.islice(entries, _SAMPLE)
+        unusual = [entry for entry in sample if not entry.name.endswith(LIVE_SUFFIXES)]
+        unread: list[str] = []
+        found = _session_files(unusual, ("",), unread=unread)
+        return any(number_of(end.suffix) < 0 for _, _, end in found) or bool(unread)
+
+
+def why_unread(name: str) -> str:
+    """Return what is said of the file *name*, which begins as a session's and ends otherwise."""
+    ending = name.rpartition(".")[2].lower()
+    if ending in _UNREADABLE:
+        return f"{NOT_READ}: compressed files that are read end in .gz or .zst, not .{ending}"
+    return f"{NOT_READ}: the name begins as that of a session's file and ends otherwise"
+
+
 def id_of(session: StoredSession, directory: Directory | None = None) -> str:
     """Return the ID of *session*.
 
@@ -243,6 +275,7 @@ def _session_files(
     entries: Iterable[os.DirEntry[str]],
     starts: tuple[str, ...],
     temporary: list[str] | None = None,
+    unread: list[str] | None = None,
 ) -> Iterator[tuple[os.DirEntry[str], str, _End]]:
     """Yield the *entries* that are named as a session's file, with the stem and the end of the name.
 
@@ -264,8 +297,20 @@ def _session_files(
                     if found and stem and (end := _end(live, rest)) is not None:
                         yield entry, stem, end
                         break
+                else:
+                    if unread is not None and _is_unread(entry):
+                        unread.append(name)
             elif temporary is not None and name.startswith(TEMPORARY_PREFIX):
                 temporary.append(name)
+
+
+def _is_unread(entry: os.DirEntry[str]) -> bool:
+    """Tell whether *entry*, which is not named as a session's file, begins like one."""
+    for live in LIVE_SUFFIXES:
+        stem, found, rest = entry.name.partition(live)
+        if found and rest[:1] in _BEFORE_ENDINGS and is_stem(stem):
+            return entry.is_file(follow_symlinks=False)
+    return False
 
 
 @lru_cache(maxsize=4096)

@@ -62,10 +62,19 @@ _READ_FLAGS = (
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.ASCII)
 _PLAIN = re.compile(rf"(?!{_DEVICE.pattern})[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}", re.ASCII)
+# As logrotate (dateext), TimedRotatingFileHandler and their like name backups.
+_DATE = (
+    r"[0-9]{4}(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:[-_T]?[0-9]{2}(?:[-_:]?[0-9]{2}){0,2}|-[0-9]{9,11})?"  # a time of day, or since the epoch
+)
 _NAME = re.compile(
-    r"(?P<stem>.+)\.(?P<kind>logs|spans)\.jsonl(?:\.(?P<backup>[1-9][0-9]*))?(?:\.(?P<packed>gz|zst))?",
+    r"(?P<stem>.+)\.(?P<kind>logs|spans)\.jsonl"
+    rf"(?:[-.](?P<date>{_DATE}))?(?:\.(?P<backup>0*[1-9][0-9]*))?(?:\.(?P<packed>gz|zst))?",
     re.ASCII | re.DOTALL,
 )
+_DATE_DIGITS = 20
+_PER_DATE = 1000
+_FIRST_DATE = 10**_DATE_DIGITS * _PER_DATE
 
 # Two surrogates, each escaped: a parser makes one character of them. No ID holds noncharacters
 # except to spite us, and then it holds no lone surrogates as well.
@@ -80,7 +89,11 @@ class ParsedName(NamedTuple):
     kind: str
     """``"logs"`` or ``"spans"``."""
     backup: int
-    """0 for the file being written, 1 for the newest backup, and so on."""
+    """0 for the file being written, 1 for the newest backup, and so on.
+
+    A backup that another program has named by a date counts as older than all with a number: the
+    later the date, the smaller this is.
+    """
     packed: str | None
     """``"gz"`` or ``"zst"`` for a compressed file."""
 
@@ -147,7 +160,11 @@ def parse_name(path: str | os.PathLike[str]) -> ParsedName | None:
     match = _NAME.fullmatch(os.path.basename(path))
     if match is None:
         return None
-    return ParsedName(match["stem"], match["kind"], int(match["backup"] or 0), match["packed"])
+    backup = int(match["backup"] or 0)
+    if match["date"]:
+        digits = "".join(filter(str.isdigit, match["date"])).ljust(_DATE_DIGITS, "0")
+        backup += _FIRST_DATE - int(digits) * _PER_DATE
+    return ParsedName(match["stem"], match["kind"], backup, match["packed"])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -167,6 +184,16 @@ def parsed_suffix(suffix: str) -> ParsedName:
 def live_suffix(suffix: str) -> str:
     """Return the suffix of the file being written of which *suffix* is a backup's."""
     return LOG_SUFFIX if parsed_suffix(suffix).kind == "logs" else SPAN_SUFFIX
+
+
+def number_of(suffix: str) -> int:
+    """Return the number by which rotation has named the file that ends in *suffix*.
+
+    0 is that of the file being written, -1 that of a backup which another program has named.
+    """
+    _, kind, backup, packed = parsed_suffix(suffix)
+    ours = f".{kind}.jsonl.{backup}" if backup else f".{kind}.jsonl"
+    return backup if suffix == (f"{ours}.{packed}" if packed else ours) else -1
 
 
 def stem_of(sid: str) -> str:

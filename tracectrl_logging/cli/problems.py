@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from tracectrl.files.listing import NOT_READ
 from tracectrl_logging.cli.exit_status import NOT_FOUND, UNUSABLE
 from tracectrl_logging.cli.text import shown
 
@@ -34,10 +35,15 @@ class Problems:
         self._said: dict[str, int] = {}
         self._unsaid: dict[str, int] = {}
         self._unsaid_elsewhere = 0
+        self._not_read: set[Damage] = set()
 
     def __call__(self, damage: Damage) -> None:
-        """Take note of *damage*."""
+        """Take note of *damage*; that nobody reads a file is said once."""
         self.met = True
+        if damage.line is None and damage.reason.startswith(NOT_READ):
+            if damage in self._not_read:  # by two stores, as with a ZIP
+                return
+            self._not_read.add(damage)
         first = self._first
         if (
             first is not None

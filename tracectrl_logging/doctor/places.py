@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.listing import TEMPORARY_PREFIX
+from tracectrl.files.listing import TEMPORARY_PREFIX, scan_names, why_unread
 from tracectrl.files.names import is_stem, parse_name
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 
@@ -143,6 +143,24 @@ def names(directory: str) -> Iterator[Finding]:
         )
 
 
+def unread(directory: str) -> Iterator[Finding]:
+    """Files begin as a session's and end otherwise, so nobody reads them."""
+    found: list[str] = []
+    if os.access(directory, os.R_OK | os.X_OK):
+        scan_names(directory, unread=found)
+    for reason in sorted({why_unread(name) for name in found}):
+        alike = [name for name in found if why_unread(name) == reason]
+        yield Finding(
+            severity="warning",
+            check="unread-files",
+            subject=alike[0] if len(alike) == 1 else f"{len(alike)} files",
+            message=reason,
+            mend="rotate with gzip or zstd, and names by number or date; unpack what is there",
+            count=len(alike),
+            positions=_first(alike),
+        )
+
+
 def leftovers(directory: str) -> Iterator[Finding]:
     """A run of compress was killed."""
     names = [
@@ -219,6 +237,7 @@ CHECKS: tuple[Callable[[str], Iterator[Finding]], ...] = (
     modes,
     strangers,
     names,
+    unread,
     leftovers,
     limits,
 )

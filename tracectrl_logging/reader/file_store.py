@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from tracectrl.files import listing
 from tracectrl.files.listing import StoredSession
 from tracectrl.files.names import OVERFLOW_STEM, root_dir, stem_of
 from tracectrl_logging.reader.files.lines import session_lines
-from tracectrl_logging.reader.files.root import Listing, id_of, session_named
+from tracectrl_logging.reader.files.root import Listing, id_of, session_named, tell_unread
 from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError
 from tracectrl_logging.reader.store import DEFAULT_COUNT
@@ -53,6 +54,7 @@ class FileStore:
         self._report = on_damage or _warn
         self._on_progress = on_progress
         self._parallel = parallel
+        self._reported: set[Damage] = set()
 
     @property
     def name(self) -> str:
@@ -68,6 +70,7 @@ class FileStore:
         from tracectrl_logging.reader.files.overview import overview  # noqa: PLC0415 - this alone
 
         listed = Listing(self.directory, parallel=self._parallel)
+        tell_unread(self.directory, listed.unread, self._report)
         step = self._step(len(listed.sessions))
         found = overview(listed, query, self._report, step=step, parallel=self._parallel)
         return query.in_order(found)
@@ -100,6 +103,7 @@ class FileStore:
             )
         with_times = search.selection.since is not None
         listed = Listing(self.directory, with_times=with_times, parallel=self._parallel)
+        tell_unread(self.directory, listed.unread, self._report)
         step = self._step(len(listed.sessions))
         return search_all(search, listed, self._report, step=step, parallel=self._parallel)
 
@@ -114,6 +118,7 @@ class FileStore:
         """Return the end of sessions as :meth:`Store.tail` says."""
         from tracectrl_logging.reader.files.follower import FileTail  # noqa: PLC0415 - this alone
 
+        self._tell_unread(sids)
         return FileTail(
             self.directory, sids, selection, self._report, count=count, complete=complete
         )
@@ -145,8 +150,24 @@ class FileStore:
             return (shared,)
         raise UnknownSessionError(sid)
 
+    def _report_once(self, damage: Damage) -> None:
+        """Report that a file is not read, the first time that this store meets it."""
+        if damage not in self._reported:
+            self._reported.add(damage)
+            self._report(damage)
+
+    def _tell_unread(self, sids: Collection[str]) -> None:
+        """Report the files that nobody reads, of the sessions *sids* or of all."""
+        with contextlib.suppress(OSError):  # there may be no directory yet
+            for sid in sids:
+                self._named(stem_of(sid))
+            if not sids:
+                unread: list[str] = []
+                listing.scan_names(self.directory, unread=unread)
+                tell_unread(self.directory, unread, self._report_once)
+
     def _named(self, stem: str) -> StoredSession | None:
-        return session_named(self.directory, stem)
+        return session_named(self.directory, stem, self._report_once)
 
     def _is_in(self, shared: StoredSession, sid: str) -> bool:
         """Tell whether a line of the session *sid* is in the file of many sessions."""

@@ -103,7 +103,7 @@ def test_names_alone(root: Path) -> None:
         ".logs.jsonl",
         "%zz.logs.jsonl",
         "s.logs.jsonl.bak",
-        "s.logs.jsonl.01",
+        "s.logs.jsonl.0",
         ".compressing-1",
     ]
     for name in (*names, *others, "%overflow.logs.jsonl", "b.logs.jsonl.spans.jsonl.3.gz"):

@@ -23,7 +23,7 @@ from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
 from tracectrl.files.appender import Appender
 from tracectrl.files.compression import packing
-from tracectrl.files.names import LOG_SUFFIX, parse_name, stem_of
+from tracectrl.files.names import LOG_SUFFIX, number_of, parse_name, stem_of
 
 ROOT = Path("/r")
 PLAIN = string.ascii_letters + string.digits + "._-"
@@ -399,9 +399,12 @@ class TestSessionIdOf:
             "x.log.jsonl",
             ".logs.jsonl",
             "x.logs.jsonl.0",
-            "x.logs.jsonl.01",
             "x.logs.jsonl.bak",
             "x.logs.jsonl.1.bz2",
+            "x.logs.jsonl-20261301",
+            "x.logs.jsonl-20260100",
+            "x.logs.jsonl-2026-0201",
+            "x.logs.jsonl.2026-02-01_123",
             "x.logs.jsonl.1.2",
             "x.logs.jsonl~",
             "x.logs.jsonl\n",
@@ -476,3 +479,43 @@ class TestRoot:
         assert Path("/var/traces/s.logs.jsonl") == log_path("s")
         assert Path("other/s.logs.jsonl") == log_path("s", "other")
         assert Path("other/s.logs.jsonl") == log_path("s", Path("other"))
+
+
+class TestRotatedByOthers:
+    """The names that other programs give to backups."""
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            "-20260201",
+            "-2026020113",
+            "-20260201-1769904000",
+            "-2026-02-01",
+            ".2026-02-01",
+            ".2026-02-01_13",
+            ".2026-02-01_13-45",
+            ".2026-02-01_13-45-59",
+            ".20260201",
+            ".01",
+            "-20260201.1",
+        ],
+    )
+    @pytest.mark.parametrize("packed", [None, "gz", "zst"])
+    def test_their_names(self, end: str, packed: str | None) -> None:
+        """A name by date or with zeros in front is that of a backup, compressed or not."""
+        name = parse_name(f"a.b.spans.jsonl{end}{f'.{packed}' if packed else ''}")
+        assert name is not None
+        assert ("a.b", "spans", packed) == (name.stem, name.kind, name.packed)
+        assert name.backup > 0
+
+    def test_the_oldest_first(self) -> None:
+        """Dates go before numbers, the earliest first; then the highest number."""
+        ends = ["-20251231", "-20260201.2", ".2026-02-01.1", "-20260201", "-2026020113", ".007"]
+        ends += [".6", ".1.gz", ""]
+        names = [parse_name(f"s.logs.jsonl{end}") for end in ends]
+        assert sorted(names, key=lambda it: 0 if it is None else -it.backup) == names
+
+    def test_which_rotation_moves(self) -> None:
+        """Rotation moves what it has named itself, and nothing else."""
+        ends = ["", ".gz", ".1", ".12.zst", ".01", "-20260201", ".2026-02-01.1.gz"]
+        assert [0, 0, 1, 12, -1, -1, -1] == [number_of(f".logs.jsonl{end}") for end in ends]

@@ -298,3 +298,13 @@ def test_second_distribution(
     (info / "RECORD").write_text("tracectrl/__init__.py,,\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(info.parent)])
     assert "tracectrl" == one(root, "second-distribution").subject
+
+
+def test_files_that_nobody_reads(root: Path, write: Write) -> None:
+    """Backups in a form that is not read are named; those by date are read."""
+    write("s.logs.jsonl", log("s"))
+    write("s.logs.jsonl-20260201.gz", log("s"))
+    write("s.logs.jsonl.1.xz", b"")
+    finding = one(root, "unread-files")
+    assert ("s.logs.jsonl.1.xz", 1) == (finding.subject, finding.count)
+    assert ".xz" in finding.message

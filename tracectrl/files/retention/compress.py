@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from tracectrl.files.compression import DEFAULT_LEVEL, LEVELS, Format, require
 from tracectrl.files.directory import Directory
 from tracectrl.files.listing import id_of, scan
-from tracectrl.files.names import OVERFLOW_STEM, live_suffix, parsed_suffix, root_path
+from tracectrl.files.names import OVERFLOW_STEM, parsed_suffix, root_path
 from tracectrl.files.retention.exclusive import (
     SETTLED_AFTER_S,
     BeingWrittenError,
@@ -171,13 +171,12 @@ class _Run:
         action: Literal["compress", "in_use", "failed"] = "compress"
         error = None
         try:
-            for live, number in _backups(session):
-                name = session.stem + live
-                if self._directory.status(f"{name}.{number}").st_size:
+            for suffix in _backups(session):
+                if self._directory.status(session.stem + suffix).st_size:
                     size, packed_size = pack(
                         self._directory,
-                        name,
-                        number,
+                        session.stem,
+                        suffix,
                         self._packed,
                         self._level,
                         is_forgotten=is_forgotten,
@@ -220,8 +219,8 @@ class _Run:
             )
 
 
-def _backups(session: StoredSession) -> list[tuple[str, int]]:
-    """Return the plain backups of *session*, the oldest first: the live file's suffix and a number."""
-    parsed = [(suffix, parsed_suffix(suffix)) for suffix in session.suffixes]
-    found = [(live_suffix(suffix), name.backup) for suffix, name in parsed if not name.packed]
-    return sorted((item for item in found if item[1]), key=lambda item: -item[1])
+def _backups(session: StoredSession) -> list[str]:
+    """Return the ends of the names of the plain backups of *session*, the oldest first."""
+    parsed = {suffix: parsed_suffix(suffix) for suffix in session.suffixes}
+    found = [suffix for suffix, name in parsed.items() if name.backup and not name.packed]
+    return sorted(found, key=lambda suffix: -parsed[suffix].backup)

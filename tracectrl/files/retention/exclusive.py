@@ -23,7 +23,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl.files.names import LIVE_SUFFIXES, live_suffix, parsed_suffix
+from tracectrl.files.names import LIVE_SUFFIXES, live_suffix, number_of, parsed_suffix
 from tracectrl.files.rotation import PACKED
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ def _has_more(directory: Directory, session: StoredSession) -> bool:
 
 
 def _numbers(live: str, suffixes: Iterable[str]) -> set[int]:
-    """Return the numbers of the backups of one kind, 0 for others of its files."""
-    return {parsed_suffix(suffix).backup for suffix in suffixes if suffix.startswith(live)}
+    """Return the numbers of the files of one kind that rotation has named, 0 for the live one's."""
+    return {number_of(suffix) for suffix in suffixes if suffix.startswith(live)} - {-1}
 
 
 def _unbroken(live: str, suffixes: Iterable[str]) -> int:
@@ -208,7 +208,7 @@ def _unbroken(live: str, suffixes: Iterable[str]) -> int:
 
 def _shifted(live: str, count: int, suffix: str) -> str:
     """Return what moving *live* and its newest *count* backups up by one makes of *suffix*."""
-    _, _, backup, packed = parsed_suffix(suffix)
-    if not suffix.startswith(live) or backup > count or (packed and not backup):
+    number, packed = number_of(suffix), parsed_suffix(suffix).packed
+    if not suffix.startswith(live) or not 0 <= number <= count or (packed and not number):
         return suffix
-    return f"{live}.{backup + 1}{f'.{packed}' if packed else ''}"
+    return f"{live}.{number + 1}{f'.{packed}' if packed else ''}"

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from tracectrl.files.compression import FORMATS, packing, unpacked
 from tracectrl.files.hold import hold
 from tracectrl.files.listing import TEMPORARY_PREFIX
+from tracectrl.files.names import live_suffix, number_of
 from tracectrl.files.retention.exclusive import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ class _Plain(NamedTuple):
 
     live: str
     """The name of the file being written of which it is a backup."""
+    name: str
+    """What it was called."""
     number: int
-    """Which one it was."""
+    """Which one it was; -1 where rotation does not move it."""
     status: os.stat_result
     size: int
     """How many of its bytes were compressed."""
@@ -53,19 +56,19 @@ class _Plain(NamedTuple):
 
 def pack(
     directory: Directory,
-    live: str,
-    number: int,
+    stem: str,
+    suffix: str,
     packed: str,
     level: int,
     *,
     is_forgotten: bool = False,
 ) -> tuple[int, int]:
-    """Compress the backup *number* of the file *live* in *directory*.
+    """Compress a backup in *directory*.
 
     Args:
         directory: where the files are.
-        live: the name of the file being written of which it is a backup.
-        number: which one.
+        stem: the start of the backup's name, up to the session's end.
+        suffix: the end of its name.
         packed: ``"gz"`` or ``"zst"``.
         level: how hard to compress.
         is_forgotten: some process has had it open for long without writing, and it has rested under
@@ -79,7 +82,8 @@ def pack(
         OSError: it cannot be done, and the plain file stays; what already stands at the place of the
             compressed file is never overwritten, unless it is the beginning of the plain one.
     """
-    name = f"{live}.{number}"
+    name = stem + suffix
+    live, number = stem + live_suffix(suffix), number_of(suffix)
     try:
         fd = directory.open_regular(name, os.O_RDONLY)
     except FileNotFoundError as error:
@@ -98,7 +102,7 @@ def pack(
                 new,
                 os.fstat(file.fileno()),
                 packed,
-                _Plain(live, number, status, size, twins, is_forgotten),
+                _Plain(live, name, number, status, size, twins, is_forgotten),
             )
             return size, os.fstat(file.fileno()).st_size
 
@@ -160,8 +164,11 @@ def _places(directory: Directory, name: str, plain: _Plain) -> dict[str, os.stat
 
 def _present_name(directory: Directory, plain: _Plain) -> str:
     """Return what *plain* is called now: rotations may have moved it up."""
-    for number in range(plain.number, plain.number + _NUMBERS_TO_TRY):
-        name = f"{plain.live}.{number}"
+    names = [plain.name]
+    if plain.number > 0:
+        last = plain.number + _NUMBERS_TO_TRY
+        names += [f"{plain.live}.{number}" for number in range(plain.number + 1, last)]
+    for name in names:
         if directory.is_at(name, plain.status):
             return name
     raise BeingWrittenError

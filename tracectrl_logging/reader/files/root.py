@@ -7,6 +7,7 @@ well. The status of many files is asked for by several processes.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import time
@@ -14,12 +15,19 @@ from array import array
 from typing import TYPE_CHECKING
 
 from tracectrl.files import listing
-from tracectrl.files.listing import StoredSession, joined, probed, scan_names
-from tracectrl.files.names import parsed_suffix, root_dir
+from tracectrl.files.listing import (
+    StoredSession,
+    is_by_others,
+    joined,
+    probed,
+    scan_names,
+    why_unread,
+)
+from tracectrl.files.names import LIVE_SUFFIXES, parsed_suffix, root_dir
 from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tracectrl_logging.reader.model import Report
 
@@ -63,7 +71,8 @@ class Listing:
         self.sessions: list[StoredSession]
         """In no order."""
         with _without_collector():
-            found, self._at_rest_ns = _names(self.root)
+            found, self._at_rest_ns, self.unread = _names(self.root)
+            """The names of files that begin as a session's and end otherwise: nobody reads them."""
             self.sessions = [StoredSession(self.root, *item) for item in found.items()]
             del found
             self.with_times = with_times or len(self.sessions) < _FEW
@@ -113,20 +122,37 @@ class Listing:
                 at += 1
 
 
-def session_named(root: str, stem: str) -> StoredSession | None:
+def session_named(root: str, stem: str, report: Report | None = None) -> StoredSession | None:
     """Return the session whose files' stem is *stem*, ``None`` where there is none.
 
     Under a root with many names each name that the session can have is asked for; in a small root
-    a listing is as quick, and finds a backup past any gap in the numbers, too.
+    a listing is as quick, and finds a backup past any gap in the numbers, too. Where other programs
+    name backups, by dates for one, a large root is listed as well.
+
+    Args:
+        root: the directory.
+        stem: the session's.
+        report: hears of files that begin as the session's and end otherwise.
 
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    if os.stat(root).st_size <= _SMALL_BYTES:
-        suffixes = _names(root, (f"{stem}.",))[0].get(stem, ())
+    status = os.stat(root)
+    if status.st_size <= _SMALL_BYTES or _is_by_others(root, status.st_mtime_ns):
+        starts = tuple(stem + live for live in LIVE_SUFFIXES)
+        found, _, unread = _names(root, starts)
+        suffixes = found.get(stem, ())
+        if report is not None:
+            tell_unread(root, unread, report)
     else:
         suffixes = probed(root, stem)
     return StoredSession(root, stem, suffixes) if suffixes else None
+
+
+def tell_unread(root: str, names: Iterable[str], report: Report) -> None:
+    """Say of the files *names* under *root* that nobody reads them, and why."""
+    for name in sorted(names):
+        report(Damage(os.path.join(root, name), None, why_unread(name)))
 
 
 def id_of(session: StoredSession, report: Report | None = None) -> str:
@@ -153,19 +179,28 @@ def id_of(session: StoredSession, report: Report | None = None) -> str:
     return stem
 
 
+@functools.lru_cache(maxsize=16)
+def _is_by_others(root: str, mtime_ns: int) -> bool:
+    """Do as :func:`is_by_others` says, once for each time of modification of *root*."""
+    del mtime_ns
+    return is_by_others(root)
+
+
 def _names(
     root: str, starts: tuple[str, ...] = ("",)
-) -> tuple[dict[str, tuple[str, ...]], int | None]:
+) -> tuple[dict[str, tuple[str, ...]], int | None, list[str]]:
     """Return what :func:`scan_names` does of a root whose files may be renamed meanwhile.
 
     Returns:
-        The names, and the directory's time of modification where it was at rest.
+        The names, the directory's time of modification where it was at rest, and the names of the
+        files that begin as a session's and end otherwise.
     """
     found: dict[str, tuple[str, ...]] = {}
     for _ in range(LISTINGS):
         before_ns = os.stat(root).st_mtime_ns
         was_quiet = time.time_ns() - before_ns > TICK_NS
-        listed = scan_names(root, starts)
+        unread: list[str] = []
+        listed = scan_names(root, starts, unread)
         for stem, suffixes in found.items():
             now = listed.get(stem, ())
             if now != suffixes:
@@ -175,8 +210,8 @@ def _names(
                 listed[stem] = now
         found = listed
         if was_quiet and os.stat(root).st_mtime_ns == before_ns:
-            return found, before_ns
-    return found, None
+            return found, before_ns, unread
+    return found, None, unread
 
 
 def _statuses(sessions: list[StoredSession]) -> Iterator[int]:

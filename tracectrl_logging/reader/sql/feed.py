@@ -23,7 +23,7 @@ from tracectrl.files.listing import StoredSession, scan_names
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.files.root import session_named
+from tracectrl_logging.reader.files.root import session_named, tell_unread
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.passing import (
     NeedsCareError,
@@ -134,7 +134,9 @@ class Feed:
     def blocks(self) -> Iterator[bytes]:
         """Yield whole lines, any number in one block."""
         live = _SUFFIX[self._kind]
-        found = scan_names(self._root)
+        unread: list[str] = []
+        found = scan_names(self._root, unread=unread)
+        tell_unread(self._root, (name for name in unread if live in name), self._report)
         for stem in sorted(found):
             suffixes = [suffix for suffix in found[stem] if suffix.startswith(live)]
             session: StoredSession | None = StoredSession(self._root, stem, tuple(suffixes))

@@ -210,3 +210,20 @@ def test_wrong_use(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "backports.zstd", None)
     with pytest.raises(MissingExtraError):
         compress(root, packed="zst")
+
+
+def test_backups_by_date(make: Callable[..., None], root: Path) -> None:
+    """Backups that other programs have named are compressed where they are, and removed with all."""
+    make(100, "s.logs.jsonl", "s.logs.jsonl-20260201", "s.logs.jsonl.2026-02-02", "s.logs.jsonl.01")
+    make(100, "s.logs.jsonl.1.xz")
+    (it,) = compressed(root)
+    assert ("s", 4, "compress") == (it.session_id, it.files, it.action)
+    assert [
+        "s.logs.jsonl-20260201.gz",
+        "s.logs.jsonl.01.gz",
+        "s.logs.jsonl.1.gz",
+        "s.logs.jsonl.1.xz",
+        "s.logs.jsonl.2026-02-02.gz",
+    ] == names(root)
+    assert 1 == prune(root, keep=0).removed
+    assert ["s.logs.jsonl.1.xz"] == names(root)

@@ -37,7 +37,7 @@ def pack(root: Path, number: int, packed: str, *, is_forgotten: bool = False) ->
     """Compress the backup *number* of the session's log file."""
     with Directory(root) as directory:
         return replacement.pack(
-            directory, "s.logs.jsonl", number, packed, 1, is_forgotten=is_forgotten
+            directory, "s", f".logs.jsonl.{number}", packed, 1, is_forgotten=is_forgotten
         )
 
 

@@ -19,6 +19,8 @@ from tracectrl_logging.reader import Damage, UnknownSessionError, read
 from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files import root as module
 from tracectrl_logging.reader.files.root import Listing, id_of, session_named
+from tracectrl_logging.reader.filters.search import Query, Search
+from tracectrl_logging.reader.filters.sessions import SessionQuery
 
 if TYPE_CHECKING:
     import logging
@@ -92,8 +94,10 @@ def test_gone_meanwhile(write: Write, root: Path, monkeypatch: pytest.MonkeyPatc
     path = write("s.logs.jsonl", b"{}")
     os.utime(path, (1, 1))
 
-    def move_after(directory: str, starts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-        found = scan_names(directory, starts)
+    def move_after(
+        directory: str, starts: tuple[str, ...], unread: list[str]
+    ) -> dict[str, tuple[str, ...]]:
+        found = scan_names(directory, starts, unread)
         if path.exists():
             path.rename(root / "s.logs.jsonl.1")
         return found
@@ -312,7 +316,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.usefixtures("way")
 def test_names(write: Write, root: Path) -> None:
     """All names of the session are found, gaps between backups or not, and nobody else's."""
-    for name in (*OWN, "s.x.logs.jsonl", "s2.logs.jsonl", "s.logs.jsonl.bak", "s.logs.jsonl.01"):
+    for name in (*OWN, "s.x.logs.jsonl", "s2.logs.jsonl"):
         write(name, b"{}")
     assert sorted(OWN) == sorted(stored.name for stored in find("s", root).names)
     assert session_named(str(root), "other") is None
@@ -353,3 +357,43 @@ def test_a_session_in_a_missing_root(tmp_path: Path) -> None:
     """A root that is not there is an error of the system's, not an unknown session."""
     with pytest.raises(FileNotFoundError):
         find("s", tmp_path / "gone")
+
+
+DATED = ["s.logs.jsonl-20260201", "s.logs.jsonl-20260202.gz", "s.logs.jsonl.2026-02-03_12"]
+
+
+@pytest.mark.parametrize("small_bytes", [-1, 2**40])
+def test_names_by_date(small_bytes: int, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backups that other programs name by date are read, the oldest first, in a large root, too."""
+    monkeypatch.setattr(module, "_SMALL_BYTES", small_bytes)
+    root.mkdir()
+    for name in (*DATED, "s.logs.jsonl.01", "s.logs.jsonl"):
+        data = b'{"message":"%s"}\n' % name.encode()
+        (root / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    expected = [*DATED, "s.logs.jsonl.01", "s.logs.jsonl"]
+    assert expected == [line.row["message"] for line in read("s", root)]
+    assert {*expected} == {it.name for it in Listing(root).sessions[0].names}
+
+
+def test_names_that_nobody_reads(write: Write, root: Path) -> None:
+    """A file that begins as a session's and ends otherwise is said once, by each way to read."""
+    write("s.logs.jsonl", b'{"message":"x"}')
+    for name in ("s.logs.jsonl.1.xz", "s.spans.jsonl.bak", "t.logs.jsonl-2026W05"):
+        write(name, b"not ours")
+    for name in ("notes.logs.txt", "a b.logs.jsonl.xz", ".s.logs.jsonl.swp"):
+        write(name, b"somebody's")
+
+    def said(ask: Callable[[FileStore], object]) -> list[str]:
+        damages: list[Damage] = []
+        ask(FileStore(root, on_damage=damages.append))
+        assert all("not read" in damage.reason for damage in damages)
+        return [os.path.basename(damage.path) for damage in damages]
+
+    of_s = ["s.logs.jsonl.1.xz", "s.spans.jsonl.bak"]
+    everything = [*of_s, "t.logs.jsonl-2026W05"]
+    assert of_s == said(lambda store: list(store.read("s")))
+    assert of_s == said(lambda store: list(store.search(Search(query=Query("x")), ["s"])))
+    assert everything == said(lambda store: list(store.search(Search(query=Query("x")))))
+    assert everything == said(lambda store: list(store.sessions(SessionQuery())))
+    assert everything == sorted(said(lambda store: list(store.query("SELECT 1 FROM logs, spans"))))
+    assert everything == said(lambda store: store.tail().close())
