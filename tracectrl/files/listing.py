@@ -74,6 +74,8 @@ class StoredSession(NamedTuple):
     """The sizes of the files together."""
     plain_bytes: int = 0
     """The sizes of the files which are not compressed."""
+    at_rest_ns: int | None = None
+    """The directory's time of modification, where nothing was renamed during the listing."""
 
     @property
     def names(self) -> list[StoredName]:
@@ -91,6 +93,10 @@ class StoredSession(NamedTuple):
     def with_suffixes(self, suffixes: tuple[str, ...]) -> StoredSession:
         """Return the session after its files were given other names."""
         return self._replace(suffixes=suffixes)
+
+    def is_as_listed(self) -> bool:
+        """Tell whether no file in the directory was made, renamed or removed since the listing."""
+        return self.at_rest_ns is not None and os.stat(self.root).st_mtime_ns == self.at_rest_ns
 
     def is_gone(self) -> bool:
         """Tell whether none of the files is there any more."""

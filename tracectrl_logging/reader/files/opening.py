@@ -69,8 +69,14 @@ def open_chain(found: StoredSession, kind: Kind, report: Report) -> list[OpenFil
             now = session_named(found.root, found.stem)
             names = [] if now is None else _of_kind(now.names, kind)
         damages.clear()
-        files, are_as_named = _open_all(found.root, names, damages)
-        if are_as_named and not _is_rotated(found, kind, names):
+        files, identities = _open_all(found.root, names, damages)
+        if identities is None:  # a file was gone
+            continue
+        if not attempt and found.is_as_listed():  # one question instead of several for each file
+            break
+        if all(_is_at(*item) for item in identities.items()) and not _is_rotated(
+            found, kind, names
+        ):
             break
     for damage in damages:
         report(damage)
@@ -111,11 +117,12 @@ def _is_rotated(found: StoredSession, kind: Kind, names: list[StoredName]) -> bo
 
 def _open_all(
     root: str, names: list[StoredName], damages: list[Damage]
-) -> tuple[list[OpenFile], bool]:
+) -> tuple[list[OpenFile], dict[str, tuple[int, int]] | None]:
     """Open *names* in the order of their lines; a file under two names is opened once.
 
     Returns:
-        The files, and whether all of them have these names now that all are open.
+        The files, and the device and the inode of what was opened at each path; ``None`` where
+        one of *names* is no file's any more.
     """
     opened: list[tuple[tuple[int, bool], OpenFile]] = []
     identities: dict[str, tuple[int, int]] = {}
@@ -143,7 +150,7 @@ def _open_all(
         seen.add(identity)
         opened.append(((-name.parsed.backup, name.parsed.packed is None), file))
     files = [file for _, file in sorted(opened, key=lambda item: item[0])]
-    return files, not is_missing and all(_is_at(*item) for item in identities.items())
+    return files, None if is_missing else identities
 
 
 def _is_at(path: str, identity: tuple[int, int]) -> bool:

@@ -73,7 +73,10 @@ class Listing:
         with _without_collector():
             found, self._at_rest_ns, self.unread = _names(self.root)
             """The names of files that begin as a session's and end otherwise: nobody reads them."""
-            self.sessions = [StoredSession(self.root, *item) for item in found.items()]
+            self.sessions = [
+                StoredSession(self.root, *item, at_rest_ns=self._at_rest_ns)
+                for item in found.items()
+            ]
             del found
             self.with_times = with_times or len(self.sessions) < _FEW
             if self.with_times:
@@ -116,9 +119,11 @@ class Listing:
             yield array("q", _statuses(sessions[start : start + _SLICE]))
 
         for statuses in spread(look_at, starts, workers=workers_for(MUCH) if parallel else 1):
-            for numbers in zip(*[iter(statuses)] * 3, strict=True):
-                root, stem, suffixes, *_ = sessions[at]
-                sessions[at] = StoredSession(root, stem, suffixes, *numbers)
+            for newest, size, plain in zip(*[iter(statuses)] * 3, strict=True):
+                known = sessions[at]
+                sessions[at] = StoredSession(
+                    known.root, known.stem, known.suffixes, newest, size, plain, known.at_rest_ns
+                )
                 at += 1
 
 

@@ -115,8 +115,11 @@ def test_at_rest(write: Write, root: Path) -> None:
     os.utime(root, (1, 1))
     listing = Listing(root)
     assert listing.is_at_rest()
+    (session,) = listing.sessions
+    assert session.is_as_listed()
     write("t.logs.jsonl", b"{}")
     assert not listing.is_at_rest()
+    assert not session.is_as_listed()
 
 
 PROGRAM = """
