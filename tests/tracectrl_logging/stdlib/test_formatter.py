@@ -143,7 +143,7 @@ def test_timestamp_under_another_name() -> None:
     [
         ("%(asctime)s %(levelname)s %(name)s %(message)s %(funcName)s:%(lineno)d", "%"),
         ("{asctime} {levelname} {name} {message} {funcName}:{lineno}", "{"),
-        ("$asctime ${levelname} $name $message $funcName:${lineno}", "$"),
+        ("${asctime} ${levelname} ${name} ${message} ${funcName}:${lineno}", "$"),
         ("asctime,levelname, name,message,funcName,lineno", ","),
         (["asctime", "levelname", "name", "message", "funcName", "lineno"], "%"),
     ],

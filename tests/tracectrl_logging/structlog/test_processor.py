@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,8 @@ def test_bound_values_stay(key: str, tracer: trace.Tracer) -> None:
 
 def test_capture_logs() -> None:
     """``structlog.testing.capture_logs`` with the processor shows the session."""
+    if not signature(structlog.testing.capture_logs).parameters:
+        pytest.skip("this structlog's capture_logs takes no processors")
     with session("s1"), structlog.testing.capture_logs([add_session_context]) as captured:
         structlog.get_logger().info("hello", x=1)
     assert [{"event": "hello", "x": 1, "session_id": "s1", "log_level": "info"}] == captured
