@@ -71,7 +71,7 @@ class FileSpanExporter(SpanExporter):
         service_name: str | None = None,
     ) -> None:
         if format not in ("flat", "otlp"):
-            msg = f"format must be 'flat' or 'otlp', not {format!r}"
+            msg = f"format must be 'flat' or 'otlp', got {format!r}"
             raise ValueError(msg)
         without = redactor(redact)
         self._encode: Callable[[ReadableSpan, str], bytes]

@@ -61,7 +61,7 @@ class Redactor:
         self._tests = tuple(item for item in items if not isinstance(item, str))
         for test in self._tests:
             if not callable(test):
-                msg = f"redact takes key names and callables (key, value) -> bool, not {test!r}"
+                msg = f"redact must hold key names and callables (key, value) -> bool, got {test!r}"
                 raise TypeError(msg)
         self._harmless: set[str] = set()  # names that were looked at already
 

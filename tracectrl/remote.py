@@ -195,7 +195,7 @@ def normalised(headers: Headers) -> dict[str, list[str]]:
             texts = [each for item in values if (each := _text(item)) is not None]
             carrier.setdefault((_text(name) or "").lower(), []).extend(texts)
     except (TypeError, ValueError) as error:
-        msg = f"headers are a mapping or an iterable of (name, value) pairs, not {type(headers).__name__}"
+        msg = f"headers must be a mapping or an iterable of (name, value) pairs, got {type(headers).__name__}"
         raise TypeError(msg) from error
     return carrier
 

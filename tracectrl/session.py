@@ -222,7 +222,7 @@ def mint_for_request() -> str:
 def checked(sid: object) -> str:
     """Return *sid* where it can be a session ID, else raise what says why it cannot."""
     if not isinstance(sid, str):
-        msg = f"a session ID is a string, not {type(sid).__name__}: {sid!r}; pass str(...) of it"
+        msg = f"a session ID must be a str, got {type(sid).__name__} {sid!r}; pass str(...) of it"
         raise TypeError(msg)
     if not sid:
         msg = "a session ID cannot be empty; new_session() mints one, detached() leaves the session"

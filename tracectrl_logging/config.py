@@ -110,7 +110,7 @@ def configure(
     """
     global _current  # noqa: PLW0603
     if console not in ("text", "json", None):
-        msg = f"console must be 'text', 'json' or None, not {console!r}"
+        msg = f"console must be 'text', 'json' or None, got {console!r}"
         raise ValueError(msg)
     number = _level_number(level)
     prune = None
@@ -194,7 +194,7 @@ def dict_config(
         ValueError: *level* or *console* is not known.
     """
     if console not in ("text", "json", None):
-        msg = f"console must be 'text', 'json' or None, not {console!r}"
+        msg = f"console must be 'text', 'json' or None, got {console!r}"
         raise ValueError(msg)
     _level_number(level)
     options = {
@@ -232,7 +232,7 @@ def _level_number(level: int | str) -> int:
     number = logging.getLevelName(level) if isinstance(level, str) else level
     if isinstance(number, bool) or not isinstance(number, int):
         known = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-        msg = f"level must be a number or one of {known}, not {level!r}"
+        msg = f"level must be a number or one of {known}, got {level!r}"
         raise ValueError(msg)  # noqa: TRY004 - logging raises ValueError for an unknown level
     return number
 

@@ -66,12 +66,12 @@ def limits(retention: Retention) -> Limits:
         ValueError: a value is out of range or not understood, a key is not known, or there is none.
     """
     if not isinstance(retention, dict):
-        msg = f"retention is a dict like {{'older_than': '7d'}}, not {type(retention).__name__}: {retention!r}"
+        msg = f"retention must be a dict like {{'older_than': '7d'}}, got {type(retention).__name__} {retention!r}"
         raise TypeError(msg)
     known = Retention.__annotations__
     for key in retention:
         if key not in known:
-            msg = f"retention knows {', '.join(known)}, not {key!r}"
+            msg = f"retention's keys must be of {', '.join(known)}, got {key!r}"
             raise ValueError(msg)
     older_than, max_total = retention.get("older_than"), retention.get("max_total")
     keep = retention.get("keep")
@@ -100,7 +100,7 @@ def age_s(value: str | float | timedelta, name: str = "the age") -> float:
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
         if match is None or match[2] not in AGE_UNITS:
-            msg = f"{name} is a number with a unit, as in 30s, 10m, 12h, 7d or 2w, not {value!r}"
+            msg = f"{name} must be a number with a unit, as in 30s, 10m, 12h, 7d or 2w, got {value!r}"
             raise ValueError(msg)
         return float(match[1]) * AGE_UNITS[match[2]]
     _check_number(name, value, "text like '7d', seconds or a timedelta")
@@ -120,7 +120,7 @@ def size_bytes(value: str | int, name: str = "the size") -> int:
         match = _NUMBER.fullmatch(value)
         unit = None if match is None else SIZE_UNITS.get(match[2].lower() or "b")
         if match is None or unit is None:
-            msg = f"{name} is a number of bytes, or one with a unit, as in 500KB, 10GB or 1GiB, not {value!r}"
+            msg = f"{name} must be a number of bytes, or one with a unit, as in 500KB, 10GB or 1GiB, got {value!r}"
             raise ValueError(msg)
         return int(match[1]) * unit if match[1].isdigit() else int(float(match[1]) * unit)
     _check_number(name, value, "text like '10GB' or a whole number of bytes", whole=True)
@@ -221,8 +221,8 @@ class _EndedError(Exception):
 def _check_number(name: str, value: object, wanted: str, *, whole: bool = False) -> None:
     """Raise what says why *value* is no number for *name*."""
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        msg = f"{name} is {wanted}, not {type(value).__name__}: {value!r}"
+        msg = f"{name} must be {wanted}, got {type(value).__name__} {value!r}"
         raise TypeError(msg)
     if not math.isfinite(value) or value < 0:
-        msg = f"{name} must be 0 or more, not {value!r}"
+        msg = f"{name} must be 0 or more, got {value!r}"
         raise ValueError(msg)

@@ -31,7 +31,7 @@ def open_writer(
     size = DEFAULT_QUEUE_SIZE if queue_size is None else queue_size
     check_options(size, overflow)
     if not isinstance(background, bool):
-        msg = f"background is True or False, not {type(background).__name__}: {background!r}"
+        msg = f"background must be True or False, got {type(background).__name__} {background!r}"
         raise TypeError(msg)
     appender = Appender(
         root,

@@ -199,7 +199,7 @@ def number_of(suffix: str) -> int:
 def stem_of(sid: str) -> str:
     """Return the file stem for *sid*: ASCII letters, digits and ``._-%~`` only."""
     if not isinstance(sid, str):
-        msg = f"a session ID is a string, not {type(sid).__name__}: {sid!r}"
+        msg = f"a session ID must be a str, got {type(sid).__name__} {sid!r}"
         raise TypeError(msg)
     if type(sid) is not str:
         sid = str.__str__(sid)  # an enum's, whose own __format__ may say anything

@@ -51,10 +51,10 @@ class Inbound:
         max_length: int,
     ) -> None:
         if policy not in ("replace", "reject", "accept"):
-            msg = f"policy must be 'replace', 'reject' or 'accept', not {policy!r}"
+            msg = f"policy must be 'replace', 'reject' or 'accept', got {policy!r}"
             raise ValueError(msg)
         if max_length < 1:
-            msg = f"max_length must be at least 1, not {max_length!r}"
+            msg = f"max_length must be at least 1, got {max_length!r}"
             raise ValueError(msg)
         if isinstance(headers, str):
             msg = f"headers is a list of header names, not the string {headers!r}"

@@ -167,7 +167,7 @@ def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str
         try:
             condition(f"level>={value}")
         except click.BadParameter as error:
-            text = f"a level is DEBUG, INFO, WARNING, ERROR or CRITICAL, not {value!r}"
+            text = f"a level must be DEBUG, INFO, WARNING, ERROR or CRITICAL, or a number, got {value!r}"
             raise click.BadParameter(text, ctx, param) from error
     return value
 
@@ -176,7 +176,7 @@ def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     if value is None:
         return None
     if _SPELT.fullmatch(value) is None:
-        text = f"an ID is hexadecimal digits, or the first of them, not {value!r}"
+        text = f"an ID must be hexadecimal digits, or the first of them, got {value!r}"
         raise click.BadParameter(text, ctx, param)
     return value.lower()
 
@@ -192,7 +192,7 @@ def _zone(ctx: click.Context, param: click.Parameter, value: str | None) -> tzin
     try:
         return _local() if value.lower() == "local" else ZoneInfo(value)
     except (LookupError, ValueError, OSError) as error:
-        text = f"a time zone is UTC, local or a name like Europe/Berlin, not {value!r}"
+        text = f"a time zone must be UTC, local or a name like Europe/Berlin, got {value!r}"
         raise click.BadParameter(text, ctx, param) from error
 
 

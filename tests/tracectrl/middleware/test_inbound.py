@@ -143,8 +143,8 @@ class TestInbound:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"policy": "drop"}, "policy must be 'replace', 'reject' or 'accept', not 'drop'"),
-        ({"max_length": 0}, "max_length must be at least 1, not 0"),
+        ({"policy": "drop"}, "policy must be 'replace', 'reject' or 'accept', got 'drop'"),
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
         ({"headers": "X-Id"}, "headers is a list of header names, not the string 'X-Id'"),
     ],
 )

@@ -93,13 +93,13 @@ def compress(
             cannot be compressed does not raise, and is no reason to leave the others.
     """
     if packed not in get_args(Format):
-        msg = f"packed must be 'gz' or 'zst', not {packed!r}"
+        msg = f"packed must be 'gz' or 'zst', got {packed!r}"
         raise ValueError(msg)
     levels = LEVELS[packed]
     if level is None:
         level = DEFAULT_LEVEL[packed]
     if level not in levels:
-        msg = f"the level for {packed} must be {levels[0]} to {levels[-1]}, not {level!r}"
+        msg = f"the level for {packed} must be {levels[0]} to {levels[-1]}, got {level!r}"
         raise ValueError(msg)
     require(packed)
     with Directory(root_path(root)) as directory:

@@ -93,7 +93,7 @@ class Condition:
     def __init__(self, text: str) -> None:
         match = _FORM.fullmatch(text)
         if match is None:
-            msg = f"a condition is a key, one of = != > >= < <= ~ !~, and a value, like level>=WARNING or tool=search, not {text!r}"
+            msg = f"a condition must be a key, one of = != > >= < <= ~ !~, and a value, like level>=WARNING or tool=search, got {text!r}"
             raise ValueError(msg)
         self.text = text
         self.key: str = match["key"]
@@ -117,7 +117,7 @@ class Condition:
             self._value = value, _ns(duration)
             self._holds = self._holds_for_duration
         elif self._is_order and _NO_DURATION.fullmatch(value) is not None:
-            msg = f"a duration is a number and one of ns, us, ms, s, min, h and d, like 1.5s, not {value!r} in {text!r}"
+            msg = f"a duration must be a number and one of ns, us, ms, s, min, h and d, like 1.5s, got {value!r} in {text!r}"
             raise ValueError(msg)
 
     def __call__(self, row: Mapping[str, Any]) -> bool:

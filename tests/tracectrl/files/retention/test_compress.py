@@ -200,9 +200,9 @@ def test_a_session_that_cannot_be_opened(
 def test_wrong_use(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be done is said before anything is: the format, the level, a missing package."""
     packed: Any = "xz"
-    with pytest.raises(ValueError, match="'gz' or 'zst', not 'xz'"):
+    with pytest.raises(ValueError, match="'gz' or 'zst', got 'xz'"):
         compress(root, packed=packed)
-    with pytest.raises(ValueError, match="gz must be 1 to 9, not 10"):
+    with pytest.raises(ValueError, match="gz must be 1 to 9, got 10"):
         compress(root, level=10)
     with pytest.raises(FileNotFoundError):
         compress(root)

@@ -117,9 +117,9 @@ def test_failing(command: Command, write: Write) -> None:
     ("args", "said"),
     [
         (("--format", "xz"), "'gz', 'zst'"),
-        (("--level", "10"), "gz must be 1 to 9, not 10"),
-        (("--level", "0"), "gz must be 1 to 9, not 0"),
-        (("--format", "zst", "--level", "23"), "zst must be 1 to 22, not 23"),
+        (("--level", "10"), "gz must be 1 to 9, got 10"),
+        (("--level", "0"), "gz must be 1 to 9, got 0"),
+        (("--format", "zst", "--level", "23"), "zst must be 1 to 22, got 23"),
         (("--idle", "soon"), "a number with a unit"),
     ],
 )

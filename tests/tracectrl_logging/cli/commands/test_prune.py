@@ -142,7 +142,7 @@ def test_failing(
         ((), "--older-than AGE, --max-total SIZE, --keep N"),
         (("--dry-run",), "--older-than AGE, --max-total SIZE, --keep N"),
         (("--older-than", "7"), "a number with a unit, as in 30s"),
-        (("--max-total", "x"), "as in 500KB, 10GB or 1GiB, not 'x'"),
+        (("--max-total", "x"), "as in 500KB, 10GB or 1GiB, got 'x'"),
         (("--keep", "-1"), "--keep"),
         (("--keep", "many"), "--keep"),
     ],

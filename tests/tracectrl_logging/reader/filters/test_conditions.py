@@ -259,7 +259,7 @@ def test_no_time_to_compare_with_is_named(sign: str, value: str) -> None:
 @pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
 def test_no_duration_to_compare_with_is_named(sign: str, value: str) -> None:
     """What was meant as a duration and is none is refused, with what is one."""
-    with pytest.raises(ValueError, match=r"a duration is a number and one of ns, us, ms") as caught:
+    with pytest.raises(ValueError, match=r"a duration must be a number and one of ns, us, ms") as caught:
         Condition(f"duration{sign}{value}")
     assert repr(value) in str(caught.value)
     assert not Condition(f"duration={value}")({"duration": 1})
@@ -289,7 +289,7 @@ def test_what_is_not_there_equals_nothing(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "tool", "=x", ">=WARNING", " = ", "~x"])
 def test_what_is_no_condition_is_named(text: str) -> None:
     """The error says what was given and what is meant."""
-    with pytest.raises(ValueError, match="a condition is a key, one of") as caught:
+    with pytest.raises(ValueError, match="a condition must be a key, one of") as caught:
         Condition(text)
     assert repr(text) in str(caught.value)
 

@@ -34,7 +34,7 @@ def test_real_files(
     summaries = {summary.session_id: summary for summary in sessions(root)}
     assert {"s", "unknown"} == set(summaries)
     summary = summaries["s"]
-    assert (6, 1, 2, ("api",)) == (summary.logs, summary.spans, summary.errors, summary.services)
+    assert (6, 1, 3, ("api",)) == (summary.logs, summary.spans, summary.errors, summary.services)
     assert lines("s")[0]["timestamp"] == summary.first_time
     assert summary.last_time is not None
     assert summary.last_time > lines("s")[-1]["timestamp"]
