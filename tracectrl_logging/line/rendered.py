@@ -12,6 +12,9 @@ from tracectrl._json import encode_line, well_formed
 
 Cleaned: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
+# As numbers: CPython looks for bytes in bytes by way of an exception, which takes as long as parsing.
+_NEWLINE, _RETURN = b"\n\r"
+
 
 def as_line(
     rendered: str | bytes, cleaned: Cleaned | None = None
@@ -30,7 +33,7 @@ def as_line(
         row = orjson.loads(text)
         if cleaned is not None and (clean := cleaned(row)) is not row:
             return encode_line(clean), _session_id(row)
-        if b"\n" not in text and b"\r" not in text:
+        if _NEWLINE not in text and _RETURN not in text:
             return text + b"\n", _session_id(row)
     except ValueError:
         pass
