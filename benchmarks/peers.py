@@ -99,7 +99,7 @@ def json_loggers(root: str) -> Iterator[Contender]:
 
 def structlogs(root: str) -> Iterator[Contender]:
     """Yield structlog as its page on performance says, and with the standard json."""
-    with_bytes = structlog.BytesLoggerFactory(open(os.path.join(root, "bytes.jsonl"), "ab"))  # noqa: SIM115
+    with_bytes = bytes_logger_factory(root)
     with_text = structlog.WriteLoggerFactory(
         open(os.path.join(root, "write.jsonl"), "a", encoding="utf-8")  # noqa: SIM115
     )
@@ -107,16 +107,25 @@ def structlogs(root: str) -> Iterator[Contender]:
         (BYTES_LOGGER, with_bytes, structlog.processors.JSONRenderer(serializer=orjson.dumps)),
         ("structlog + WriteLogger", with_text, structlog.processors.JSONRenderer()),
     ):
-        processors = [
-            structlog.contextvars.merge_contextvars,
-            add_span_by_hand,
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ]
-        logger = structlog_logger(factory(), processors)
+        logger = structlog_logger(factory(), structlog_chain(renderer))
         yield Contender(name, keyword_calls(logger), structlog_session)
+
+
+def bytes_logger_factory(root: str) -> structlog.BytesLoggerFactory:
+    """Return the factory of what structlog's page on performance writes with."""
+    return structlog.BytesLoggerFactory(open(os.path.join(root, "bytes.jsonl"), "ab"))
+
+
+def structlog_chain(renderer: Any) -> list[Any]:
+    """Return the processors of that page, *renderer* last."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        add_span_by_hand,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        renderer,
+    ]
 
 
 @contextlib.contextmanager

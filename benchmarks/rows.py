@@ -1,4 +1,4 @@
-"""The twelve measures of the write path, each with what it may be at most.
+"""The fourteen measures of the write path, each with what it may be at most.
 
 A measure returns its figure, figures to be shown beside it, and the times that they come from. Where
 the package that it compares with is not installed it returns nothing.
@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import logging
 import os
+import resource
 import statistics
 import threading
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import peers
 import structlog
 from content import (
@@ -292,17 +294,7 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
             if options
             else BareHandler(path, 1000 if count <= thousand else 0)
         )
-        call = stdlib_calls(stdlib_logger(name, handler))
-        contexts = [task_context(number) for number in range(count)]
-        by_turns = cycle(contexts)
-
-        def run(calls: int) -> None:
-            for context in islice(by_turns, calls // at_a_time):
-                context.run(call, at_a_time)
-
-        for context in contexts:  # makes the files, which is not what is measured
-            context.run(call, 1)
-        return Contender(name, run)
+        return by_turns(name, stdlib_calls(stdlib_logger(name, handler)), count, at_a_time)
 
     # So many calls by turns that few find their file due for a look at its path, as in a program
     # that does nothing else.
@@ -335,6 +327,20 @@ def many_sessions(root: str, scale: Scale) -> dict[int, Measured]:
             },
         ),
     }
+
+
+def by_turns(name: str, call: Callable[[int], None], count: int, at_a_time: int = 1) -> Contender:
+    """Return who calls *call* in *count* sessions, so many times in each before the next."""
+    contexts = [task_context(number) for number in range(count)]
+    endless = cycle(contexts)
+
+    def run(calls: int) -> None:
+        for context in islice(endless, calls // at_a_time):
+            context.run(call, at_a_time)
+
+    for context in contexts:  # makes the files, which is not what is measured
+        context.run(call, 1)
+    return Contender(name, run)
 
 
 class BareHandler(logging.Handler):
@@ -491,6 +497,49 @@ def single_calls(logger: logging.Logger, count: int) -> list[float]:
     return taken
 
 
+def rendered_by_others(root: str, scale: Scale) -> dict[int, Measured]:
+    """Row 13: lines of structlog's own renderer, into session files and into one file."""
+    ours, theirs = "into session files", "into one file"
+    factories: dict[str, Any] = {
+        ours: SessionFileLoggerFactory(os.path.join(root, "rendered")),
+        theirs: peers.bytes_logger_factory(root),
+    }
+    renderer = structlog.processors.JSONRenderer(serializer=orjson.dumps)
+    contenders = [
+        Contender(
+            name,
+            keyword_calls(peers.structlog_logger(factory(), peers.structlog_chain(renderer))),
+            peers.structlog_session,
+        )
+        for name, factory in factories.items()
+    ]
+    with in_session_and_span():
+        times = rounds_of(contenders, calls=100, rounds=scale.rounds * 2, warm_up=20)
+    return {13: Measured(ratio(times, ours, theirs), times=times)}
+
+
+def few_descriptors(root: str, scale: Scale) -> dict[int, Measured]:
+    """Row 14: sessions by turns in a process that may open 1024 files, as is usual."""
+    with at_most_open(1024):
+        contenders = []
+        for name, count in (("one session", 1), ("1000 sessions", scale.of(1000))):
+            logger = stdlib_logger(f"few-{name}", SessionFileHandler(os.path.join(root, name)))
+            contenders.append(by_turns(name, stdlib_calls(logger), count))
+        times = rounds_of(contenders, calls=20 * scale.of(1000), rounds=max(2, scale.rounds // 20))
+    return {14: Measured(ratio(times, "1000 sessions", "one session"), times=times)}
+
+
+@contextlib.contextmanager
+def at_most_open(count: int) -> Iterator[None]:
+    """Let this process open no more than *count* files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 MEASURES = (
     calls_into_files,
     stamp_alone,
@@ -501,6 +550,8 @@ MEASURES = (
     memory,
     imports,
     background,
+    rendered_by_others,
+    few_descriptors,
 )
 
 BARS: dict[int, tuple[str, float]] = {
@@ -516,4 +567,6 @@ BARS: dict[int, tuple[str, float]] = {
     10: ("memory after 100,000 sessions of 2 lines, MiB over the start", 8.0),
     11: ("`import tracectrl_logging`, of importing what it stands on", 1.1),
     12: ("`background=True`: the caller's share, of the synchronous call", 0.7),
+    13: ("structlog's `JSONRenderer` into session files, of the same chain into one file", 1.1),
+    14: ("1,000 sessions record by record under `ulimit -n 1024`, of one session", 1.5),
 }

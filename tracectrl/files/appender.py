@@ -29,6 +29,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import threading
 import time
 from threading import get_ident
@@ -72,7 +73,8 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; those that are not used go first. ``None``
-            takes a fifth of ``RLIMIT_NOFILE``, 1024 at most.
+            takes half of ``RLIMIT_NOFILE``, and a fifth once the process has five eighths of it open
+            in all; 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
@@ -105,7 +107,7 @@ class Appender:
         self._suffix = suffix
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
-        self._limit = _default_limit() if max_open_files is None else max_open_files
+        self._limit, self._limit_beside_others, self._many_open = _limits(max_open_files)
         self._rotate_at = float("-inf")
         self.max_sessions_per_minute = max_sessions_per_minute
         self._new: dict[str, float] = {}  # when they were admitted, the oldest first
@@ -147,7 +149,7 @@ class Appender:
                 file.used = True
                 file.turn = table.turn
             try:
-                writing.add(thread)
+                writing[thread] = True
                 with file.lock:  # not acquire(): a signal handler that raises would leave it taken
                     try:
                         is_due = time.monotonic() >= file.check_at or (
@@ -192,7 +194,7 @@ class Appender:
                         continue
             finally:
                 if not is_within:
-                    writing.discard(thread)
+                    writing.pop(thread, None)
             if retried:
                 msg = f"wrote {written} of {len(data)} bytes to {file.path}"
                 raise OSError(errno.EIO, msg)
@@ -268,7 +270,7 @@ class Appender:
             return False
         new: int | None = None
         try:
-            table.writing.add(get_ident())
+            table.writing[get_ident()] = True
             with stand_in.lock:
                 try:
                     if table.files.get(sid) is stand_in:
@@ -280,7 +282,7 @@ class Appender:
                         self._left[sid] = new, stand_in.turn, singles
                     table.forget(stand_in)
         finally:
-            table.writing.discard(get_ident())
+            table.writing.pop(get_ident(), None)
         table.take_back(stand_in)
         return new is not None
 
@@ -307,6 +309,8 @@ class Appender:
             return known
         closed = self._closed
         fresh = self._open(table, key, path)
+        if fresh.fd >= self._many_open:  # its number is the lowest that was free
+            self._limit = min(self._limit, self._limit_beside_others)
         fresh.turn = table.turn
         file = fresh
         surplus: list[File] = []
@@ -412,7 +416,7 @@ class Appender:
         if thread in writing:
             return
         try:
-            writing.add(thread)
+            writing[thread] = True
             with file.lock:
                 table.forget(file)
                 self._closed = object()
@@ -427,7 +431,7 @@ class Appender:
                 file.close()
                 table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
         finally:
-            writing.discard(thread)
+            writing.pop(thread, None)
 
 
 def _forget_older(times: dict[str, float], since: float) -> None:
@@ -451,13 +455,17 @@ def whole_number(name: str, value: object, least: int) -> None:
         raise ValueError(msg)
 
 
-def _default_limit() -> int:
+def _limits(max_open_files: int | None) -> tuple[int, int, int]:
+    """Return how many files may be open, how many of them where the process has many, and what is many."""
+    if max_open_files is not None:
+        return max_open_files, max_open_files, sys.maxsize
     if resource is None:  # pragma: no cover
-        return 128
+        return 128, 128, sys.maxsize
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return _MAX_OPEN_FILES
-    return max(1, min(_MAX_OPEN_FILES, soft // 5))
+        return _MAX_OPEN_FILES, _MAX_OPEN_FILES, sys.maxsize
+    few, more = (max(1, min(_MAX_OPEN_FILES, part)) for part in (soft // 5, soft // 2))
+    return more, few, soft * 5 // 8
 
 
 def _refused(path: str, what: str) -> OSError:

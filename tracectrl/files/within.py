@@ -15,21 +15,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_threads: dict[int, set[int]] = {}  # by process: a forked child has none of its parent's
+_threads: dict[int, dict[int, bool]] = {}  # by process: a forked child has none of its parent's
 
 
-def threads_within() -> set[int]:
-    """Return the threads of this process that are in the middle of such code."""
-    return _threads.setdefault(os.getpid(), set())
+def threads_within() -> dict[int, bool]:
+    """Return the threads of this process that are in the middle of such code: the keys.
+
+    A dict, since an item is put into one by no call.
+    """
+    return _threads.setdefault(os.getpid(), {})
 
 
 @contextlib.contextmanager
-def locked(lock: Any, within: set[int]) -> Iterator[None]:
-    """Have *lock*, and the thread in the set *within*, where it is not yet."""
+def locked(lock: Any, within: dict[int, bool]) -> Iterator[None]:
+    """Have *lock*, and the thread among those *within*, where it is not yet."""
     thread = get_ident()
     try:
-        within.add(thread)
+        within[thread] = True
         with lock:
             yield
     finally:
-        within.discard(thread)
+        within.pop(thread, None)

@@ -191,7 +191,7 @@ def limits(directory: str) -> Iterator[Finding]:
             severity="warning",
             check="descriptors",
             subject="RLIMIT_NOFILE",
-            message=f"a process may have {soft} files open; a handler takes a fifth of them for sessions",
+            message=f"a process may have {soft} files open; a handler takes up to half of them for sessions",
             mend="ulimit -n 1024, or more",
         )
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)

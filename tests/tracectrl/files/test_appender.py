@@ -752,15 +752,36 @@ class TestOpenFiles:
         assert [["1", "2"]] * 100 == [content(root, f"s{number}") for number in range(100)]
 
     @pytest.mark.parametrize(
-        ("soft", "expected"), [(resource.RLIM_INFINITY, 1024), (10_000, 1024), (400, 80), (3, 1)]
+        ("soft", "expected"), [(resource.RLIM_INFINITY, 1024), (10_000, 1024), (400, 200), (1, 1)]
     )
     def test_the_default_fits_the_process(
         self, soft: int, expected: int, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A fifth of what the process may open, 1024 at most."""
+        """Half of what the process may open, 1024 at most."""
         monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
 
         assert expected == Appender(root, SUFFIX)._limit
+
+    def test_the_default_leaves_descriptors_to_the_program(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A fifth of what the process may open, once five eighths are in use."""
+        soft = 8 * (_lowest_free() + 10)
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+        appender = Appender(root, SUFFIX)
+        others = []
+        try:
+            for number in range(soft // 2):
+                appender.append(f"s{number}", line("1"))
+            alone = appender.open_files
+            while _lowest_free() < soft * 5 // 8:
+                others.append(os.dup(0))
+            appender.append("next", line("1"))
+        finally:
+            for fd in others:
+                os.close(fd)
+
+        assert [soft // 2, soft // 5] == [alone, appender.open_files]
 
     def test_a_process_that_runs_out(self, root: Path) -> None:
         """The appender closes files of its own and is content with fewer from then on."""
