@@ -79,7 +79,7 @@ NUMBER_OF_LEVEL: Final = {level: number for number, level in LEVEL_OF_NUMBER.ite
 
 # How others spell the five: structlog, loguru, zap, Go's slog, log4j, syslog (RFC 5424), ECS,
 # Google Cloud, Java's and JavaScript's loggers.
-_SPELLINGS: Final = {
+SPELLINGS: Final = {
     **{name: name for name in LEVELS},
     "DBG": "DEBUG",
     "FINE": "DEBUG",
@@ -133,7 +133,7 @@ _STEP: Final = 10
 
 
 ERROR_NAMES: Final = frozenset(
-    {name for name, level in _SPELLINGS.items() if _SEVERITY_OF_LEVEL[level] >= ERROR}
+    {name for name, level in SPELLINGS.items() if _SEVERITY_OF_LEVEL[level] >= ERROR}
     | {name for name, rank in _RANKS.items() if rank >= ERROR}
 )
 """The names at ERROR or above in every spelling, in upper case."""
@@ -183,7 +183,7 @@ def severity_of_name(name: str) -> int:
     if known is not None:
         return known
     upper = name.strip().upper()
-    spelt = _SPELLINGS.get(upper)
+    spelt = SPELLINGS.get(upper)
     return _RANKS.get(upper, 0) if spelt is None else _SEVERITY_OF_LEVEL[spelt]
 
 
@@ -257,7 +257,7 @@ ALIASES: Final[dict[str, str]] = {
 """Our key for each name that another writer gives to what it holds."""
 
 LEVEL_OF_METHOD: Final = {
-    **{name.lower(): level for name, level in _SPELLINGS.items()},
+    **{name.lower(): level for name, level in SPELLINGS.items()},
     "notset": "NOTSET",
     "msg": "INFO",
     "log": "INFO",
@@ -338,7 +338,7 @@ def _may_be(key: str, value: object) -> bool:
 def _level_name(level: Any, row: dict[str, Any]) -> Any:
     """Return the name that a *level* has here; itself where it is none of the five."""
     if isinstance(level, str):
-        return _SPELLINGS.get(level.strip().upper(), level)
+        return SPELLINGS.get(level.strip().upper(), level)
     if type(level) is int and "severity_number" not in row:
         return LEVEL_OF_NUMBER.get(level, level)
     return level

@@ -100,7 +100,9 @@ def age_s(value: str | float | timedelta, name: str = "the age") -> float:
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
         if match is None or match[2] not in AGE_UNITS:
-            msg = f"{name} must be a number with a unit, as in 30s, 10m, 12h, 7d or 2w, got {value!r}"
+            msg = (
+                f"{name} must be a number with a unit, as in 30s, 10m, 12h, 7d or 2w, got {value!r}"
+            )
             raise ValueError(msg)
         return float(match[1]) * AGE_UNITS[match[2]]
     _check_number(name, value, "text like '7d', seconds or a timedelta")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tracectrl_logging.reader.files.follower import Follower
     from tracectrl_logging.reader.filters.conditions import Condition
@@ -110,8 +111,8 @@ def open_store(
 def sessions(
     root: str | os.PathLike[str] | None = None,
     *,
-    since: str | None = None,
-    until: str | None = None,
+    since: str | datetime | None = None,
+    until: str | datetime | None = None,
     errors: bool = False,
     services: Iterable[str] = (),
     where: Iterable[str | Condition] = (),
@@ -126,7 +127,8 @@ def sessions(
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         since: sessions with a line at this moment or later: ``-3h``, ``2026-11-21``, ``10:05``,
-            whatever :func:`~tracectrl_logging.reader.filters.moments.moment` reads.
+            whatever :func:`~tracectrl_logging.reader.filters.moments.moment` reads, or a datetime;
+            one without a time zone is in UTC.
         until: sessions with a line at this moment or earlier.
         errors: sessions with a log line at ERROR or above.
         services: sessions with a line of one of these services; none for all.
@@ -196,8 +198,8 @@ def grep(
     ignore_case: bool = False,
     invert: bool = False,
     session_ids: Iterable[str] = (),
-    since: str | None = None,
-    until: str | None = None,
+    since: str | datetime | None = None,
+    until: str | datetime | None = None,
     level: str | None = None,
     logger: str | None = None,
     trace_id: str | None = None,

@@ -98,15 +98,16 @@ def query(
     sees three views and nothing else, neither files nor the network:
 
     \b
-      logs      timestamp, level, logger, message, session_id, trace_id,
-                span_id, trace_flags, service, exception (type, message,
-                stacktrace), stack, extras (JSON), file
+      logs      timestamp, level, severity_number, logger, message,
+                session_id, trace_id, span_id, trace_flags, service,
+                exception (type, message, stacktrace), stack, extras (JSON),
+                file
       spans     name, kind, session_id, trace_id, span_id, trace_flags,
                 parent_span_id, start_time, end_time, duration_ns, status,
                 status_message, service, scope, attributes, events, links,
                 resource (JSON), file
       sessions  session_id, first_time, last_time, duration_ns, logs, spans,
-                errors, services
+                errors, error_spans, services
 
     Times are in UTC. Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra
     "sql": pip install 'tracectrl-logging[sql]'.
@@ -141,8 +142,10 @@ def query(
     except (MissingExtraError, ValueError) as error:
         problems.flush()
         said = shown(str(error))
-        hint = "; --memory MB gives it more" if "too little memory" in said else ""
-        raise UnusableError(said + hint) from error
+        hint = getattr(error, "hint", None)  # where the SQL is wrong
+        if "too little memory" in said:
+            hint = "--memory MB gives it more"
+        raise UnusableError(said if hint is None else f"{said}\n{shown(hint)}") from error
     problems.exit(found=count > 0)
 
 

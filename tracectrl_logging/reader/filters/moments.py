@@ -23,21 +23,24 @@ _CLOCK = re.compile(r"(?P<hour>\d?\d)(?P<rest>:\d\d(?::\d\d)?)(?:[.,](?P<fractio
 _DAYS = {"today": 0, "yesterday": -1}
 
 
-def moment(text: str, *, tz: tzinfo = timezone.utc, now: datetime | None = None) -> str:
+def moment(text: str | datetime, *, tz: tzinfo = timezone.utc, now: datetime | None = None) -> str:
     """Return the moment that *text* names, in UTC to the microsecond.
 
     Args:
         text: a time before now (``-3h``, ``90s``, ``2d``; units ``ms``, ``s``, ``m``, ``h``, ``d``,
             ``w``), ``now``, ``today``, ``yesterday``, a date (its first moment), a date and a time
-            with or without an offset from UTC, or a time of today.
-        tz: the time zone of a text that names none.
+            with or without an offset from UTC, or a time of today. A datetime is itself.
+        tz: the time zone of a text or a datetime that names none.
         now: the present, for ``-3h`` and ``10:05``; ``None`` asks the clock.
 
     Raises:
         ValueError: *text* is none of these; the message says what is.
     """
     try:
-        found = _moment(text.strip(), tz, now or datetime.now(timezone.utc))
+        if isinstance(text, datetime):
+            found: datetime | None = text if text.tzinfo is not None else text.replace(tzinfo=tz)
+        else:
+            found = _moment(text.strip(), tz, now or datetime.now(timezone.utc))
     except (ValueError, OverflowError):
         found = None
     if found is None:

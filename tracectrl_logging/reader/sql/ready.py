@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl.schema import ERROR_NAMES
+from tracectrl.schema import ERROR
 
 if TYPE_CHECKING:
     from typing import Final
@@ -17,17 +17,21 @@ class Ready(NamedTuple):
     about: str
 
 
-_LEVELS = ", ".join(f"'{level}'" for level in sorted(ERROR_NAMES))
-
 READY: Final[dict[str, Ready]] = {
     "errors": Ready(
         f"""\
-SELECT count(*) AS lines, count(DISTINCT session_id) AS sessions, max(timestamp) AS last_time,
-  min(session_id) AS session_id, logger, exception.type AS exception, message
-FROM logs WHERE level IN ({_LEVELS})
-GROUP BY logger, exception.type, message
-ORDER BY lines DESC, last_time DESC, message LIMIT 50""",  # noqa: S608 - of our own constants
-        "The most frequent errors by logger, exception and message, each with a session to look at.",
+SELECT count(*) FILTER (is_log) AS lines, count(*) FILTER (NOT is_log) AS spans,
+  count(DISTINCT session_id) AS sessions, max(time) AS last_time, min(session_id) AS session_id,
+  logger, exception, message
+FROM (
+  SELECT true AS is_log, timestamp AS time, session_id, logger, exception.type AS exception, message
+  FROM logs WHERE severity_number >= {ERROR}
+  UNION ALL
+  SELECT false, end_time, session_id, scope, NULL, concat_ws(': ', name, status_message)
+  FROM spans WHERE status = 'ERROR'
+) GROUP BY is_log, logger, exception, message
+ORDER BY count(*) DESC, last_time DESC, message LIMIT 50""",  # noqa: S608 - of our own constants
+        "The most frequent errors, in log lines and of spans, each with a session to look at.",
     ),
     "slow": Ready(
         """\

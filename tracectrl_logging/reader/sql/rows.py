@@ -15,7 +15,21 @@ DEFAULT_MEMORY_MB: Final = 100
 
 
 class QueryError(ValueError):
-    """The SQL is wrong, or could not be run; the message is one line."""
+    """The SQL is wrong, or could not be run; the message is one line.
+
+    Args:
+        what: what is wrong.
+        hint: where, or how to mend it, in one line.
+    """
+
+    def __init__(self, what: str, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.hint = hint
+        """Where it is, or how to mend it, in one line; ``None`` where that is not known."""
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, str | None]]:
+        """Return what makes another of it, in another process."""
+        return type(self), (str(self), self.hint)
 
 
 class Form(NamedTuple):

@@ -1,37 +1,47 @@
-"""One query: attempts until one of them has read everything.
-
-A query runs on unparsed lines first. Only where these turn out to be damaged, or where the answer is
-too large to be held back until that is known, each line is looked at before the database gets it.
-"""
+"""One query in the process that is its own: the lines come in through pipes, rows go out in batches."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES
-from tracectrl_logging.reader.sql.attempt import Attempt, one_line
-from tracectrl_logging.reader.sql.passing import NeedsCareError, TooLongError
+from tracectrl_logging.reader.sql import views
+from tracectrl_logging.reader.sql.connection import is_plain, locked_connection, query_error
+from tracectrl_logging.reader.sql.feed import Feed, Limits
 from tracectrl_logging.reader.sql.rows import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import TypeAlias
+    from collections.abc import Iterator
+    from typing import Final, TypeAlias
 
-    from tracectrl_logging.reader.model import Report
+    from tracectrl.schema import Kind
+    from tracectrl_logging.reader.model import Damage, Report
 
     Batch: TypeAlias = list[tuple[Any, ...]]
 
-_MIB = 1024 * 1024
-_LINE_BYTES = (1 * _MIB, 12 * _MIB, MAX_LINE_BYTES)
-_HELD_ROWS = 2000
-_HELD_CHARACTERS = 4_000_000
+_FETCHED: Final = 256
+_PLACE_BYTES: Final = 65536
+"""What the names in front of a line may take."""
+_NANOSECONDS: Final = frozenset({"TIMESTAMP_NS", "TIME_NS"})
 
 
 class Run:
-    """One query: attempts until one of them has read everything."""
+    """One query, on a connection with pipes of its own.
+
+    The user's SQL meets a connection that is locked: it reads the pipes and nothing else, and its
+    settings can be changed no more.
+
+    Args:
+        sql: the query.
+        root: the trace directory.
+        params: the values of its parameters.
+        memory_mb: what DuckDB may use.
+        spill: the directory for what needs more; ``None`` for none.
+        target: the Parquet file that the rows go to.
+    """
 
     def __init__(
         self,
@@ -43,129 +53,167 @@ class Run:
         spill: str | None,
         target: str | None = None,
     ) -> None:
-        self._sql, self._params, self._root, self._memory_mb = sql, params, root, memory_mb
-        self._spill, self._target = spill, target
-        self._careful = False
-        self._length = 0
-        self._attempt: Attempt | None = None
         os.scandir(root).close()  # raises where it cannot be read
+        self._sql, self._params, self._root = sql, params, root
+        self._memory_mb, self._spill, self._target = memory_mb, spill, target
+        self._limits = Limits.of_memory(memory_mb)
+        self._damages: list[Damage] = []
+        self._feeds: dict[Kind, Feed] = {}
+        self._is_open = True
+        self._con = self._connected(keeps_order=True)
 
-    def rows(self, on_damage: Report) -> tuple[list[tuple[str, Any]], Iterable[Batch]]:
-        """Return the columns, each with its type, and the rows in batches."""
-        while True:
-            attempt = self._begin()
-            try:
-                cursor = attempt.start()
-                columns = [(item[0], item[1]) for item in cursor.description]
-                held, is_all = _fetched(attempt)
-                if is_all:
-                    attempt.finish()
-            except duckdb.Error as error:
-                self._next(error)
-                continue
-            except (NeedsCareError, TooLongError):
-                self._next()
-                continue
-            if is_all:
-                _tell(attempt, on_damage)
-                self.close()
-                return columns, [held]
-            break
-        # More than is held back: now every line is looked at first, and nothing is run twice.
-        self._careful = True
-        attempt = self._begin(is_last=True)
+    def rows(self, on_damage: Report) -> tuple[list[tuple[str, Any]], Iterator[Batch]]:
+        """Return the columns, each with its type, and the rows in batches.
+
+        Raises:
+            QueryError: the SQL is wrong, or needs more memory; so does reading the rows.
+            OSError: the root cannot be read.
+        """
         try:
-            cursor = attempt.start()
+            self._prepare()
+            cursor = self._con.execute(self._with_digits(), self._params)
+            columns = [(item[0], item[1]) for item in cursor.description]
+            first = self._con.fetchmany(_FETCHED)
         except duckdb.Error as error:
             raise self._error(error) from error
-        columns = [(item[0], item[1]) for item in cursor.description]
-        return columns, self._streamed(attempt, on_damage)
+        return columns, self._batches(first, on_damage)
 
     def save(self, on_damage: Report) -> int:
-        """Write the answer to the target."""
-        while True:
-            attempt = self._begin()
-            try:
-                count = attempt.save(self._target or "")
-                attempt.finish()
-            except duckdb.Error as error:
-                self._next(error)
-            except (NeedsCareError, TooLongError):
-                self._next()
-            else:
-                _tell(attempt, on_damage)
-                return count
+        """Write the answer to the target, a Parquet file; return how many rows it has."""
+        path = self._target or ""
+        with contextlib.suppress(FileNotFoundError):  # DuckDB replaces none but by a third file
+            os.unlink(path)
+        try:
+            self._prepare()
+            self._con.sql(self._sql, params=self._params).write_parquet(path)
+            (row,) = self._con.execute(
+                f"SELECT sum(num_rows) FROM parquet_file_metadata({views.literal(path)})"  # noqa: S608
+            ).fetchall()
+            self._finish(on_damage)
+        except duckdb.Error as error:
+            raise self._error(error) from error
+        return int(row[0] or 0)
 
     def close(self) -> None:
         """End what is running."""
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            attempt.stop()
+        if self._is_open:
+            self._is_open = False
+            # The connection first: a feed ends once nobody is left who could read from it.
+            self._con.interrupt()
+            self._con.close()
+            for feed in self._feeds.values():
+                feed.close()
 
-    def _begin(self, *, is_last: bool = False) -> Attempt:
-        self.close()
-        length = max(1, self._length) if is_last else self._length
-        self._attempt = Attempt(
-            self._sql,
-            self._root,
-            params=self._params,
-            memory_mb=self._memory_mb,
-            spill=self._spill,
-            target=self._target,
-            careful=self._careful,
-            max_line_bytes=_LINE_BYTES[length],
-            is_last=is_last,
-        )
-        return self._attempt
-
-    def _next(self, error: Exception | None = None) -> None:
-        """Make the next attempt one that does better; raise where none does.
-
-        Raises:
-            QueryError: the failure is the query's own.
-        """
-        attempt = self._attempt
-        failure = None if attempt is None else attempt.stop()
-        if isinstance(failure, TooLongError) and self._length + 1 < len(_LINE_BYTES):
-            self._length += 1
-        elif failure is not None and not isinstance(failure, NeedsCareError):
-            raise failure
-        elif not self._careful and (attempt is None or attempt.is_bound):
-            self._careful = True
-        elif error is not None:
-            raise self._error(error) from error
-
-    def _error(self, error: Exception) -> QueryError:
-        text = one_line(str(error))
-        if isinstance(error, duckdb.OutOfMemoryException):
-            text = f"{self._memory_mb} MB are too little memory for this query: {text}"
-        return QueryError(text)
-
-    def _streamed(self, attempt: Attempt, on_damage: Report) -> Iterator[Batch]:
+    def _batches(self, rows: Batch, on_damage: Report) -> Iterator[Batch]:
         try:
-            while rows := attempt.fetch():
+            while rows:
                 yield rows
-            attempt.finish()
+                rows = self._con.fetchmany(_FETCHED)
+            self._finish(on_damage)
         except duckdb.Error as error:
             raise self._error(error) from error
         finally:
-            _tell(attempt, on_damage)
             self.close()
 
+    def _finish(self, on_damage: Report) -> None:
+        """Report what the query could not see; raise why it has not seen all that there is."""
+        has_more = views.has_dropped(self._con)
+        self.close()
+        for feed in self._feeds.values():
+            if feed.failure is not None:
+                raise feed.failure
+            if has_more:
+                feed.report_all()
+        for damage in self._damages:
+            on_damage(damage)
 
-def _fetched(attempt: Attempt) -> tuple[list[tuple[Any, ...]], bool]:
-    """Return the first rows, and whether these are all."""
-    held: list[tuple[Any, ...]] = []
-    characters = 0
-    while rows := attempt.fetch():
-        held += rows
-        characters += sum(len(cell) for row in rows for cell in row if isinstance(cell, str))
-        if len(held) > _HELD_ROWS or characters > _HELD_CHARACTERS:
-            return [], False
-    return held, True
+    def _error(self, error: Exception) -> QueryError:
+        said = query_error(error)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return QueryError(f"{self._memory_mb} MB are too little memory for this query: {said}")
+        return said
+
+    def _connected(self, *, keeps_order: bool) -> Any:
+        """Return a connection that is locked, and may read new pipes."""
+        for feed in self._feeds.values():
+            feed.close()
+        self._feeds = {
+            kind: Feed(self._root, kind, self._damages.append, self._limits)
+            for kind in views.TABLES
+        }
+        paths = [_path(feed) for feed in self._feeds.values()]
+        if self._target is not None:
+            paths.append(self._target)
+        return locked_connection(
+            paths, memory_mb=self._memory_mb, spill=self._spill, keeps_order=keeps_order
+        )
+
+    def _with_digits(self) -> str:
+        """Return the SQL such that nanoseconds, of which Python's times have none, come as text."""
+        if "ns" not in self._sql.lower() or not is_plain(self._con, self._sql):
+            return self._sql  # no view holds them
+        described = self._con.execute(f"DESCRIBE {self._sql}", self._params).fetchall()
+        if not any(kind in _NANOSECONDS for _, kind, *_ in described):
+            return self._sql
+        fields = [
+            f"replace(c{at}::VARCHAR, ' ', 'T') AS {views.quoted(name)}"
+            if kind in _NANOSECONDS
+            else f"c{at} AS {views.quoted(name)}"
+            for at, (name, kind, *_) in enumerate(described)
+        ]
+        names = ", ".join(f"c{at}" for at in range(len(described)))
+        return f"SELECT {', '.join(fields)} FROM ({self._sql}\n) AS t({names})"  # noqa: S608
+
+    def _prepare(self) -> None:
+        nodes = self._planned()
+        used = None if nodes is None else views.used_columns(nodes)
+        is_read_once = nodes is not None and views.reads_once(nodes)
+        if is_read_once:
+            self._create_views(used)
+            again = views.plan_of(self._con, self._sql, self._params)
+            is_read_once = again is not None and views.reads_once(again)
+        if not is_read_once:  # rows in the order of their arrival would take a whole group's memory
+            self._con.close()
+            self._con = self._connected(keeps_order=False)
+            self._create_views(used)
+        for kind in views.TABLES if used is None else used:
+            self._feeds[kind].start(views.keys_of(kind, self._columns(kind, used)))
+            if not is_read_once:
+                views.load(self._con, kind)
+
+    def _planned(self) -> list[dict[str, Any]] | None:
+        """Return the query's plan; ``None`` where it has none.
+
+        Raises:
+            QueryError: it is not one query.
+            duckdb.Error: it is no SQL.
+        """
+        if not is_plain(self._con, self._sql):
+            return None
+        for kind, feed in self._feeds.items():
+            self._con.execute(views.planned_view(kind, _path(feed)))
+        self._con.execute(views.PUBLIC)
+        nodes = views.plan_of(self._con, self._sql, self._params)
+        self._con.execute(views.DROPPED)
+        return nodes
+
+    def _create_views(self, used: dict[Kind, set[str]] | None) -> None:
+        self._con.execute(views.COUNTER)
+        for kind, feed in self._feeds.items():
+            if used is not None and kind not in used:
+                self._con.execute(views.empty_view(kind))
+                continue
+            wanted = self._columns(kind, used)
+            feed.with_place = views.is_placed(wanted)
+            root = os.path.join(self._root, "")
+            line_bytes = feed.measured() + _PLACE_BYTES
+            self._con.execute(views.view(kind, wanted, _path(feed), root, line_bytes))
+        self._con.execute(views.PUBLIC)
+
+    @staticmethod
+    def _columns(kind: Kind, used: dict[Kind, set[str]] | None) -> set[str]:
+        return {*views.COLUMNS[kind], views.SESSION} if used is None else used[kind]
 
 
-def _tell(attempt: Attempt, on_damage: Report) -> None:
-    damages, attempt.damages[:] = list(attempt.damages), []
-    for damage in damages:
-        on_damage(damage)
+def _path(feed: Feed) -> str:
+    return f"/dev/fd/{feed.fd}"

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
-from tracectrl_logging.reader.sql.attempt import one_line
+from tracectrl_logging.reader.sql.connection import query_error
 from tracectrl_logging.reader.sql.rows import Form, QueryError
 from tracectrl_logging.reader.sql.run import Run
 
@@ -93,7 +93,7 @@ def answer(question: Question, send: Callable[..., None]) -> None:
     except MemoryError:
         send("error", QueryError(f"{question.memory_mb} MB are too little memory for this query"))
     except duckdb.Error as error:
-        send("error", QueryError(one_line(str(error))))
+        send("error", query_error(error))
 
 
 def form_of(kind: Any) -> Form:

@@ -189,7 +189,7 @@ def test_ready(command: Command) -> None:
 
 @pytest.mark.usefixtures("lines")
 def test_status(command: Command) -> None:
-    """No rows are 1; what is wrong is 2, and one line on stderr."""
+    """No rows are 1; what is wrong is 2: one line on stderr, and one for where, or how to mend it."""
     result = command("query", "SELECT 1 WHERE false")
     assert (1, "", "") == (result.exit_code, result.stdout, result.stderr)
     for args in (
@@ -201,8 +201,11 @@ def test_status(command: Command) -> None:
     ):
         result = command("query", *args)
         assert (2, "") == (result.exit_code, result.stdout)
-        assert 1 == result.stderr.count("\n")
-    assert "--memory" in result.stderr
+        assert 2 >= result.stderr.count("\n")
+    assert "\n--memory MB gives it more\n" in result.stderr
+    said = command("query", "SELECT nope FROM logs").stderr
+    assert 2 == said.count("\n")
+    assert "line 1: SELECT nope FROM logs" in said.splitlines()[1]
     assert 2 == command("query").exit_code
     assert 2 == command("query", "SELECT 1", "--json", "--format", "csv").exit_code
 

@@ -259,7 +259,9 @@ def test_no_time_to_compare_with_is_named(sign: str, value: str) -> None:
 @pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
 def test_no_duration_to_compare_with_is_named(sign: str, value: str) -> None:
     """What was meant as a duration and is none is refused, with what is one."""
-    with pytest.raises(ValueError, match=r"a duration must be a number and one of ns, us, ms") as caught:
+    with pytest.raises(
+        ValueError, match=r"a duration must be a number and one of ns, us, ms"
+    ) as caught:
         Condition(f"duration{sign}{value}")
     assert repr(value) in str(caught.value)
     assert not Condition(f"duration={value}")({"duration": 1})

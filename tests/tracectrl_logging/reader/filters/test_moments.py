@@ -102,6 +102,14 @@ def test_what_lines_may_hold_is_a_time(text: str) -> None:
     assert "2026-11-20T08:05:00.123456Z" == moment(text, now=NOW) == time_of(text)
 
 
+def test_datetimes() -> None:
+    """A datetime is itself, in UTC where it names no time zone."""
+    naive = datetime(2026, 11, 21, 10, 5)  # noqa: DTZ001 - as people write them
+    aware = naive.replace(tzinfo=timezone(timedelta(hours=2)))
+    assert "2026-11-21T10:05:00.000000Z" == moment(naive)
+    assert "2026-11-21T08:05:00.000000Z" == moment(aware)
+
+
 def test_without_a_present_the_clock_is_asked() -> None:
     """Ages count from the time of the call."""
     before = datetime.now(timezone.utc) - timedelta(hours=1)

@@ -16,7 +16,7 @@ import pytest
 
 from tracectrl_logging import reader
 from tracectrl_logging.reader.sql import QueryError
-from tracectrl_logging.reader.sql.attempt import locked_connection
+from tracectrl_logging.reader.sql.connection import locked_connection
 from tracectrl_logging.reader.sql.run import Run
 
 if TYPE_CHECKING:
