@@ -58,6 +58,23 @@ SPAN_KEYS: Final[tuple[str, ...]] = (
 )
 """The keys of a span line, in order."""
 
+OTLP_KEY: Final = "_otlp"
+"""The key of what a line that was stored as OTLP/JSON says beyond the others; no writer of ours has it."""
+
+_OTLP_SIGNS: Final = (
+    *("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "startTimeUnixNano"),
+    *("resourceLogs", "scopeLogs", "instrumentationLibraryLogs", "logRecords"),
+    *("timeUnixNano", "observedTimeUnixNano", "resourceMetrics", "scopeMetrics"),
+    *("resource_spans", "scope_spans", "instrumentation_library_spans", "start_time_unix_nano"),
+    *("resource_logs", "scope_logs", "instrumentation_library_logs", "log_records"),
+    *("time_unix_nano", "observed_time_unix_nano", "resource_metrics", "scope_metrics"),
+)
+OTLP_SIGNS: Final[dict[Kind, frozenset[str]]] = {
+    "log": frozenset(_OTLP_SIGNS),
+    "span": frozenset((*_OTLP_SIGNS, "traceId")),  # which many loggers write, too
+}
+"""The keys by which a line that has no time of a flat one's is known to be OTLP/JSON."""
+
 TIME_KEY: Final[dict[Kind, str]] = {"log": "timestamp", "span": "start_time"}
 """The key of the time that a line is sorted by."""
 

@@ -23,7 +23,8 @@ class Line(NamedTuple):
 
     kind: Kind
     row: dict[str, Any]
-    """The line as a dictionary; a span stored as OTLP/JSON has the keys of a span line."""
+    """The line as a dictionary; a span or record stored as OTLP/JSON has the keys of a
+    span or log line, and under ``_otlp`` what these do not say."""
     raw: bytes
     """The line as it is in the file, without its newline; strict JSON, also where the file's is not."""
     time: str

@@ -7,9 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from tracectrl.errors import MissingExtraError
 from tracectrl.files.names import stem_of
-from tracectrl_logging.cli.errors import UnusableError
+from tracectrl.schema import OTLP_KEY
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import root_option, sessions_like
 from tracectrl_logging.cli.problems import Problems
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
 
 _OWN = 0o600  # what is stored may be confidential
 _ENDS = {"zip": ".zip", "otlp": ".otlp.jsonl"}
-_HEAD = frozenset({"timestamp", "level", "logger", "message", "session_id", "exception", "stack"})
-_SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duration_ns"})
+_HEAD = frozenset(
+    {"timestamp", "level", "logger", "message", "session_id", "exception", "stack", OTLP_KEY}
+)
+_SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duration_ns", OTLP_KEY})
 
 
 @click.command(short_help="Write one session into a file, to attach to a ticket.")
@@ -51,8 +52,8 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
     The format zip has everything that is stored of the session and nothing of any other: its files,
     the compressed ones unpacked, timeline.txt for people, timeline.jsonl with the rows of "show
     --json", and manifest.json. The format otlp has its log lines and spans as OTLP/JSON lines, as
-    the receiver otlpjsonfile of an OpenTelemetry Collector reads them; it needs the extra "otlp":
-    pip install 'tracectrl-logging[otlp]'.
+    the receiver otlpjsonfile of an OpenTelemetry Collector reads them; what was stored as OTLP/JSON
+    is in it with every field.
 
     \b
     Examples:
@@ -69,7 +70,7 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
 
     def write(file: IO[bytes]) -> int:
         if form == "otlp":
-            from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - needs the SDK
+            from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - one of two ways
 
             return write_otlp(store.read(sid), sid, file)
         checked_terminal(file, form)
@@ -78,16 +79,13 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
 
         return write_zip(store.name, sid, file, problems, as_text=_text, as_json=typed)
 
-    try:
-        if output == "-":
-            count = write(sys.stdout.buffer)
-        else:
-            target = target or stem_of(sid) + _ENDS[form]
-            count = write_file(target, write, force=force, mode=_OWN, keeps_empty=False)
-            if count:
-                click.echo(shown(target))
-    except MissingExtraError as error:
-        raise UnusableError(str(error)) from error
+    if output == "-":
+        count = write(sys.stdout.buffer)
+    else:
+        target = target or stem_of(sid) + _ENDS[form]
+        count = write_file(target, write, force=force, mode=_OWN, keeps_empty=False)
+        if count:
+            click.echo(shown(target))
     if not count:
         problems.flush()
         click.echo(f"no lines in session {shown(sid)}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracectrl.schema import LOG_KEYS
+from tracectrl.schema import LOG_KEYS, OTLP_KEY
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.console import plain_value
 
@@ -27,7 +27,7 @@ _LEVEL_STYLES = {
     "ERROR": "red",
     "CRITICAL": "bold red",
 }
-_NO_EXTRAS = frozenset(LOG_KEYS)
+_NO_EXTRAS = frozenset((*LOG_KEYS, OTLP_KEY))
 _US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
 _NEWLINE = "\n"
 _WIDEST_LEVEL = 16

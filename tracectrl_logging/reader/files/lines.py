@@ -13,7 +13,7 @@ import orjson
 
 from tracectrl._time import time_of
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.schema import TIME_KEY, UNKNOWN, as_own
+from tracectrl.schema import OTLP_SIGNS, TIME_KEY, UNKNOWN, as_own
 from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import parse
@@ -85,16 +85,13 @@ def flat_rows(
     the line as it is stored, but for OTLP. *sid* is the session of a span or log record that
     carries none.
     """
-    if kind == "log":
-        for number, raw, row in rows(file, report):
-            if "resourceLogs" in row:
-                yield from _of_otlp(file.path, number, row, (kind, sid), report)
-            else:
-                yield number, raw, as_own(row)
-        return
+    time, signs = TIME_KEY[kind], OTLP_SIGNS[kind]
     for stored in rows(file, report):
-        if "resourceSpans" in stored[2]:
-            yield from _of_otlp(file.path, stored[0], stored[2], (kind, sid), report)
+        number, raw, row = stored
+        if time not in row and not signs.isdisjoint(row):
+            yield from _of_otlp(file.path, number, row, (kind, sid), report)
+        elif kind == "log":
+            yield number, raw, as_own(row)
         else:
             yield stored
 
@@ -162,6 +159,8 @@ def _of_otlp(
     try:
         for each in flat(row, sid):
             yield number, encode_line(each)[:-1], each
+    except decode.OtherSignalError as error:
+        report(Damage(path, number, str(error)))
     except decode.NOT_OTLP:
         report(Damage(path, number, "not OTLP/JSON"))
 

@@ -86,16 +86,39 @@ def test_nothing_to_export(command: Command, write: Write, tmp_path: Path) -> No
     assert 2 == command("export", "bad", "-o", str(tmp_path / "no" / "directory")).exit_code
 
 
-def test_missing_extra(
-    command: Command, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_what_only_otlp_says(command: Command, write: Write) -> None:
+    """What a stored record says beyond a line's keys is in JSON and in OTLP, and in no text for people."""
+    write(
+        "s.logs.jsonl",
+        b'{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"l","version":"1.2"},'
+        b'"logRecords":[{"timeUnixNano":"1767225600000000001","body":{"stringValue":"m"}}]}]}]}',
+    )
+    more = {"scope": {"scope": {"name": "l", "version": "1.2"}}}
+    (row,) = map(json.loads, command("show", "s", "--json").stdout.splitlines())
+    assert more["scope"] == row["_otlp"]["scope"]
+    for text in (command("show", "s", "--full").stdout, timeline(command)):
+        assert "m" in text
+        assert "1.2" not in text
+    otlp = command("export", "s", "--format", "otlp", "-o", "-").stdout
+    (scope,) = json.loads(otlp)["resourceLogs"][0]["scopeLogs"]
+    assert more["scope"]["scope"] == scope["scope"]
+    assert "1767225600000000001" == scope["logRecords"][0]["timeUnixNano"]
+
+
+def test_otlp_needs_no_extra(
+    command: Command, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without OpenTelemetry's encoder the error holds the line that installs it."""
+    """OTLP/JSON is written without OpenTelemetry's encoder, which is in no core dependency."""
     write("s.logs.jsonl", b"{}")
-    for name in ("_log_encoder", "trace_encoder"):
-        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.json.common.{name}", None)
-    result = command("export", "s", "--format", "otlp", "-o", str(tmp_path / "x"))
-    assert 2 == result.exit_code
-    assert "pip install 'tracectrl-logging[otlp]'" in result.stderr
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.json.common", None)
+    assert 0 == command("export", "s", "--format", "otlp", "-o", "-").exit_code
+
+
+def timeline(command: Command) -> str:
+    """Return the text for people of the session s."""
+    result = command("export", "s", "-o", "-")
+    with zipfile.ZipFile(io.BytesIO(result.stdout_bytes)) as archive:
+        return archive.read("timeline.txt").decode()
 
 
 def test_stdout_that_is_closed(write: Write, root: Path) -> None:

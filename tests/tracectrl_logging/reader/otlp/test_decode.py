@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,9 @@ FLAT = {
     "events": [{"name": "e", "timestamp": "2025-01-01T00:00:00.000001Z", "attributes": {}}],
     "links": [{"trace_id": "aa", "span_id": "bb", "attributes": {}}],
     "resource": {"service.name": "api"},
+    "_otlp": {
+        "item": {"flags": 257, "links": [{"traceId": "aa", "spanId": "bb", "flags": 1}]},
+    },
 }
 
 
@@ -114,6 +118,120 @@ def test_read(write: Write, root: Path) -> None:
     )
 
 
+SCOPED = {"scope": {"name": "lib"}, "spans": [SPAN]}
+LOG = {
+    "timeUnixNano": "1735689600000000000",
+    "observedTimeUnixNano": "1735689600000000000",
+    "severityNumber": 17,
+    "severityText": "ERROR",
+    "body": {"stringValue": "no"},
+    "attributes": [{"key": "session.id", "value": {"stringValue": "s"}}],
+    "traceId": "5b8efff798038103d269b633813fc60c",
+    "spanId": "eee19b7ec3c1b174",
+    "flags": 1,
+}
+
+
+def snake(value: Any) -> Any:
+    """Return *value* with protobuf's own names."""
+    if isinstance(value, list):
+        return [snake(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): snake(held)
+        for key, held in value.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "missing"),
+    [
+        (snake(REQUEST), {}),
+        ({"resourceSpans": [snake(REQUEST["resourceSpans"][0])]}, {}),
+        ({"resourceSpans": [{**REQUEST["resourceSpans"][0], "scopeSpans": [snake(SCOPED)]}]}, {}),
+        ({"resourceSpans": [{"resource": REQUEST["resourceSpans"][0]["resource"],
+          "instrumentationLibrarySpans": [
+              {"instrumentationLibrary": {"name": "lib"}, "spans": [SPAN]}]}]}, {}),
+        (REQUEST["resourceSpans"][0], {}),
+        ({"scopeSpans": [SCOPED]}, {"service"}),
+        ({"instrumentationLibrarySpans": [SCOPED]}, {"service"}),
+        ({**SPAN, "traceId": "W47/95gDgQPSabYzgT/GDA==", "spanId": "7uGbfsPBsXQ=",
+          "parentSpanId": "7uGbfsPBsXM="}, {"service", "scope"}),
+        ({**SPAN, "kind": "SPAN_KIND_SERVER",
+          "status": {"code": "STATUS_CODE_ERROR", "message": "no"}}, {"service", "scope"}),
+        (snake(SPAN), {"service", "scope"}),
+    ],
+)  # fmt: skip
+def test_older_and_bare_forms(
+    form: dict[str, Any], missing: set[str], write: Write, root: Path
+) -> None:
+    """A span is read from every form that its protocol has had, and from a part of a request."""
+    empty = {"service": {}, "scope": {"scope": ""}}
+    expected = {key: value for key, value in FLAT.items() if key not in missing}
+    for key in missing:
+        expected.update(empty[key])
+    if "service" in missing:
+        expected["resource"] = {}
+    write("s.spans.jsonl", json.dumps(form).encode())
+    assert [expected] == [line.row for line in read("s", root)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [LOG]}]}]},
+        {"resourceLogs": [{"instrumentationLibraryLogs": [{"logRecords": [LOG]}]}]},
+        snake({"resourceLogs": [{"scopeLogs": [{"logRecords": [LOG]}]}]}),
+        {"scopeLogs": [{"logRecords": [LOG]}]},
+        {"logRecords": [LOG]},
+        LOG,
+        {**LOG, "severityNumber": "SEVERITY_NUMBER_ERROR"},
+    ],
+)
+def test_log_records(form: dict[str, Any], write: Write, root: Path) -> None:
+    """A log record of OTLP/JSON has the keys of a log line, and no others where these say it all."""
+    write("s.logs.jsonl", json.dumps(form).encode())
+    (line,) = read("s", root)
+    assert {
+        "timestamp": "2025-01-01T00:00:00.000000Z",
+        "level": "ERROR",
+        "logger": "",
+        "message": "no",
+        "session_id": "s",
+        "trace_id": "5b8efff798038103d269b633813fc60c",
+        "span_id": "eee19b7ec3c1b174",
+        "trace_flags": "01",
+    } == line.row
+
+
+@pytest.mark.parametrize("kind", ["logs", "spans"])
+@pytest.mark.parametrize(
+    "form", [{"resourceLogs": []}, {"resourceSpans": []}, {"resourceMetrics": []}]
+)
+def test_another_signal(kind: str, form: dict[str, Any], write: Write, root: Path) -> None:
+    """What a file is not for is damage that says so, not a line that says nothing."""
+    if f"resource{kind.title()}" in form:
+        return
+    path = write(f"s.{kind}.jsonl", json.dumps(form).encode())
+    damages: list[Damage] = []
+    assert [] == list(read("s", root, on_damage=damages.append))
+    assert [Damage(str(path), 1, f"OTLP/JSON, but no resource{kind.title()}")] == damages
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"timestamp":"2025-01-01T00:00:00.000000Z","message":"m","resourceLogs":5}',
+        b'{"level":"info","msg":"m","traceId":"a"}',
+    ],
+)
+def test_flat_lines_with_such_keys(row: bytes, write: Write, root: Path) -> None:
+    """A log line that has a time, or the trace's ID alone, is what its keys say."""
+    write("s.logs.jsonl", row)
+    assert ["m"] == [line.row["message"] for line in read("s", root)]
+
+
 @pytest.mark.parametrize(
     "spans",
     [
@@ -126,6 +244,10 @@ def test_read(write: Write, root: Path) -> None:
         [{"scopeSpans": [{"spans": [{"attributes": [1]}]}]}],
         [{"scopeSpans": [{"spans": [{"parentSpanId": 5}]}]}],
         [{"scopeSpans": [{"spans": [{"attributes": [{"key": [], "value": None}]}]}]}],
+        [{"scopeSpans": [{"spans": [{"traceId": "no ID"}]}]}],
+        [{"scopeSpans": [{"spans": [{"traceId": "W47/"}]}]}],
+        [{"spans": [{}]}],
+        [{"scopeSpans": [{"logRecords": [{}]}]}],
     ],
 )
 def test_damage(spans: Any, write: Write, root: Path) -> None:

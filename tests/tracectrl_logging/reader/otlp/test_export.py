@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -19,6 +19,7 @@ from tracectrl._json import timestamp_ns
 from tracectrl.files import log_path, span_path
 from tracectrl.session import session
 from tracectrl_logging import reader
+from tracectrl_logging.reader.otlp import encode
 from tracectrl_logging.reader.otlp import export as export_otlp
 from tracectrl_logging.reader.otlp.decode import flat_spans
 
@@ -104,13 +105,12 @@ def test_times_and_durations(start_ns: int, duration_ns: int) -> None:
         "end_time": timestamp_ns(start_ns + duration_ns),
         "duration_ns": duration_ns,
     }
-    span = export_otlp.span(row, "s")
-    assert span.start_time is not None
-    assert span.end_time is not None
+    span = encode.span(row).item
+    start, end = (int(span[key]) for key in ("startTimeUnixNano", "endTimeUnixNano"))
     assert row == {
-        "start_time": timestamp_ns(span.start_time),
-        "end_time": timestamp_ns(span.end_time),
-        "duration_ns": span.end_time - span.start_time,
+        "start_time": timestamp_ns(start),
+        "end_time": timestamp_ns(end),
+        "duration_ns": end - start,
     }
 
 
@@ -217,3 +217,186 @@ def test_batches_are_bounded(root: Path) -> None:
     batches = exported("s", root)
     assert 2020 == len(records_of(batches))
     assert all(len(json.dumps(batch)) < 1024 * 1024 for batch in batches)
+
+
+any_values: st.SearchStrategy[dict[str, Any]] = st.deferred(
+    lambda: st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"stringValue": st.text(max_size=5)}),
+        st.fixed_dictionaries({"boolValue": st.booleans()}),
+        st.fixed_dictionaries({"intValue": st.integers(-(2**63), 2**63 - 1).map(str)}),
+        st.fixed_dictionaries({"intValue": st.integers(-9, 9)}),
+        st.fixed_dictionaries(
+            {"doubleValue": st.floats(allow_nan=False, allow_infinity=False) | st.just("Infinity")}
+        ),
+        st.fixed_dictionaries({"bytesValue": st.binary(max_size=4).map(base64text)}),
+        st.fixed_dictionaries({"arrayValue": st.fixed_dictionaries({"values": some(any_values)})}),
+        st.fixed_dictionaries({"kvlistValue": st.fixed_dictionaries({"values": attributes})}),
+    )
+)
+names = st.text(max_size=4) | st.sampled_from(
+    ["level", "message", "service.name", "exception.type", "code.stacktrace", "_otlp", "span_id"]
+)
+attributes: st.SearchStrategy[list[dict[str, Any]]] = st.deferred(
+    lambda: st.dictionaries(names, any_values, max_size=3).map(
+        lambda found: [{"key": key, "value": value} for key, value in found.items()]
+    )
+)
+counts = st.integers(0, 2**32 - 1)
+# Before the year 2262: later ones are in no calendar of everybody's.
+times = st.one_of(st.integers(0, 2**63 - 1), st.integers(10**18, 10**18 + 10**6)).map(str)
+texts = st.text(max_size=5)
+
+
+def base64text(held: bytes) -> str:
+    """Return bytes as JSON has them."""
+    return base64.b64encode(held).decode()
+
+
+def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Return a few of *strategy*."""
+    return st.lists(strategy, max_size=2)
+
+
+def message(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return a message whose *fields* are there or not."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def ids(size: int) -> st.SearchStrategy[str]:
+    """Return IDs of *size* bytes, zeros not among them."""
+    return st.binary(min_size=size, max_size=size).filter(any).map(bytes.hex)
+
+
+resources = message(
+    resource=message(attributes=attributes, droppedAttributesCount=counts), schemaUrl=texts
+)
+scopes = message(
+    scope=message(name=texts, version=texts, attributes=attributes, droppedAttributesCount=counts),
+    schemaUrl=texts,
+)
+spans = message(
+    traceId=ids(16),
+    spanId=ids(8),
+    traceState=texts,
+    parentSpanId=ids(8),
+    flags=counts,
+    name=texts,
+    kind=st.integers(0, 5),
+    startTimeUnixNano=times,
+    endTimeUnixNano=times,
+    attributes=attributes,
+    droppedAttributesCount=counts,
+    events=some(
+        message(
+            timeUnixNano=times, name=texts, attributes=attributes, droppedAttributesCount=counts
+        )
+    ),
+    droppedEventsCount=counts,
+    links=some(
+        st.fixed_dictionaries(
+            {"traceId": ids(16), "spanId": ids(8)},
+            optional={
+                "traceState": texts,
+                "attributes": attributes,
+                "droppedAttributesCount": counts,
+                "flags": counts,
+            },
+        )
+    ),
+    droppedLinksCount=counts,
+    status=message(code=st.integers(0, 2), message=texts),
+)
+records = message(
+    timeUnixNano=times,
+    observedTimeUnixNano=times,
+    severityNumber=st.integers(0, 24),
+    severityText=texts | st.sampled_from(["INFO", "Warn"]),
+    body=any_values,
+    attributes=attributes,
+    droppedAttributesCount=counts,
+    flags=counts,
+    traceId=ids(16),
+    spanId=ids(8),
+    eventName=texts,
+)
+
+
+def requests(
+    kind: str, scoped: str, item: str, items: st.SearchStrategy[dict[str, Any]]
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Return requests with one item, or several from one place."""
+    return st.builds(
+        lambda origin, scope, found: {kind: [{**origin, scoped: [{**scope, item: found}]}]},
+        resources,
+        scopes,
+        st.lists(items, min_size=1, max_size=2),
+    )
+
+
+@example(
+    kind_and_request=(
+        "logs",
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1"}, {}]}]}]},
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    kind_and_request=st.one_of(
+        st.tuples(st.just("spans"), requests("resourceSpans", "scopeSpans", "spans", spans)),
+        st.tuples(st.just("logs"), requests("resourceLogs", "scopeLogs", "logRecords", records)),
+    )
+)
+def test_what_was_stored_comes_out(
+    kind_and_request: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """A request that was stored is exported with every field that it had, and its session."""
+    kind, request = kind_and_request
+    root = tmp_path / "traces"
+    root.mkdir(exist_ok=True)
+    (root / f"s.{kind}.jsonl").write_text(json.dumps(request) + "\n")
+    other = root / f"s.{'logs' if kind == 'spans' else 'spans'}.jsonl"
+    other.unlink(missing_ok=True)
+    assert sorted(told(request)) == sorted(
+        each for batch in exported("s", root) for each in told(batch)
+    )
+
+
+def told(request: dict[str, Any]) -> list[str]:
+    """Return each item of *request* with where it comes from, as protobuf has it."""
+    ((name, message),) = ((key, _MESSAGES[key]) for key in request)
+    parsed = json_format.ParseDict(_protobuf(request), message())
+    found = []
+    for origin in getattr(parsed, _snake(name)):
+        for scope in getattr(origin, _snake(name).replace("resource", "scope")):
+            for item in scope.spans if name == "resourceSpans" else scope.log_records:
+                if all(each.key != "session.id" for each in item.attributes):
+                    item.attributes.add(key="session.id").value.string_value = "s"
+                ordered = sorted(item.attributes, key=lambda each: each.key)
+                del item.attributes[:]
+                item.attributes.extend(ordered)
+                for each in item.attributes:
+                    each.value.SetInParent()
+                if name == "resourceSpans":
+                    item.status.SetInParent()
+                elif not item.body.WhichOneof("value"):
+                    item.ClearField("body")
+                scope.scope.SetInParent()
+                origin.resource.SetInParent()
+                found.append(
+                    f"{origin.resource}{origin.schema_url}{scope.scope}{scope.schema_url}{item}"
+                )
+    return found
+
+
+@pytest.mark.parametrize(
+    "more", [5, {"item": 5}, {"item": {"attributes": 5, "links": [1], "events": [{}]}}]
+)
+def test_a_key_of_somebody_else(more: Any, root: Path) -> None:
+    """A line that has the key of what OTLP alone says, and something else there, is exported."""
+    root.mkdir()
+    line = json.dumps({"name": "x", "message": "x", "_otlp": more}) + "\n"
+    log_path("s", root).write_text(line)
+    span_path("s", root).write_text(line)
+    file = io.BytesIO()
+    assert 2 == export_otlp.write_otlp(reader.read("s", root), "s", file)
