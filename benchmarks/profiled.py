@@ -24,7 +24,7 @@ from content import stdlib_calls, stdlib_logger
 from harness import without_collector
 from rows import task_context
 
-from tracectrl.files import appender
+from tracectrl.files.write import appender
 from tracectrl_logging import SessionFileHandler
 
 _WARM_UP = 2000

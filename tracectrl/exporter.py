@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from tracectrl._flat import FlatLines
 from tracectrl._otlp import otlp_encoder
 from tracectrl._service import service_name as known_service_name
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl.files.sink import LOSS_LOGGER, ONE, Sink
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
 from tracectrl.schema import UNKNOWN

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl._service import service_name as known_service_name
-from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
 from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
 from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tracectrl.files.background import Overflow
+    from tracectrl.files.write.background import Overflow
     from tracectrl.redaction import Redact
     from tracectrl_logging.retention import Retention
 

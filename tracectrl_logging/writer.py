@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.appender import Appender
-from tracectrl.files.background import DEFAULT_QUEUE_SIZE, Background, Overflow, check_options
-from tracectrl.files.sink import Sink
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.background import DEFAULT_QUEUE_SIZE, Background, Overflow, check_options
+from tracectrl.files.write.sink import Sink
 
 if TYPE_CHECKING:
     import os

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from tracectrl.files import appender
+from tracectrl.files.write import appender
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler, SessionFileLoggerFactory, SessionJSONRenderer
 from tracectrl_logging.reader import read, sessions

@@ -13,8 +13,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import changing_names, opened_alone
-from tracectrl.files.rotation import shift
+from tracectrl.files.locks import changing_names, opened_alone
+from tracectrl.files.write.rotation import shift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,11 +134,11 @@ class Directory:
         shift(self.place(name), count, replace=self._replace)
 
     def opened_alone(self, name: str) -> AbstractContextManager[tuple[int, bool]]:
-        """Open the file *name* as :func:`tracectrl.files.hold.opened_alone` does."""
+        """Open the file *name* as :func:`tracectrl.files.locks.opened_alone` does."""
         return opened_alone(self.place(name), dir_fd=self.fd)
 
     def changing_names(self) -> AbstractContextManager[None]:
-        """Do as :func:`tracectrl.files.hold.changing_names` does, in this directory."""
+        """Do as :func:`tracectrl.files.locks.changing_names` does, in this directory."""
         return changing_names(self.root, dir_fd=self.fd)
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from logging.handlers import QueueHandler
 from typing import Any
 
-from tracectrl.files.background import Background
+from tracectrl.files.write.background import Background
 from tracectrl.schema import UNKNOWN
 from tracectrl.session import current_session_id
 from tracectrl_logging.program.patches import Patches

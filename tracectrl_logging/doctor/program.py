@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor import telemetry
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding

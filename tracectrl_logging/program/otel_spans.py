@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.identity import IdentityMap
 
 if TYPE_CHECKING:

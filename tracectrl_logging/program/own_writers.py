@@ -10,8 +10,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import SPAN_SUFFIX, root_path
+from tracectrl.files.write.appender import Appender
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
 

@@ -7,9 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
-from tracectrl.files.background import Background
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl.files.sink import ONE
+from tracectrl.files.write.background import Background
+from tracectrl.files.write.sink import ONE
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.line.encoder import Encoder, made_anew
 from tracectrl_logging.line.event_record import restored
@@ -23,7 +23,7 @@ from tracectrl_logging.writer import open_writer
 if TYPE_CHECKING:
     import os
 
-    from tracectrl.files.background import Overflow
+    from tracectrl.files.write.background import Overflow
     from tracectrl.redaction import Redact
     from tracectrl_logging.line.encoder import Parts
 

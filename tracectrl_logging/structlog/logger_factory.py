@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl._json import encode_line
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl.files.sink import ONE
+from tracectrl.files.write.sink import ONE
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging import stderr
 from tracectrl_logging.line.rendered import as_line
@@ -18,8 +18,8 @@ from tracectrl_logging.writer import open_writer
 if TYPE_CHECKING:
     import os
 
-    from tracectrl.files.background import Background, Overflow
-    from tracectrl.files.sink import Sink
+    from tracectrl.files.write.background import Background, Overflow
+    from tracectrl.files.write.sink import Sink
     from tracectrl.redaction import Redact
     from tracectrl_logging.line.rendered import Cleaned
 

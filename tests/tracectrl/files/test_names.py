@@ -21,9 +21,9 @@ from tracectrl._json import encode_line
 from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
-from tracectrl.files.appender import Appender
 from tracectrl.files.compression import packing
 from tracectrl.files.names import LOG_SUFFIX, number_of, parse_name, stem_of
+from tracectrl.files.write.appender import Appender
 
 ROOT = Path("/r")
 PLAIN = string.ascii_letters + string.digits + "._-"

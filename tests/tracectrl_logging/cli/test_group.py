@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl._json import encode_line
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 from tracectrl_logging import cli
 from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.reader import Damage

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from opentelemetry import trace
 
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 from tracectrl_logging import SessionFileHandler, SessionFileLoggerFactory
 from tracectrl_logging.program.capture import Capture
 

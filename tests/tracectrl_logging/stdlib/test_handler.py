@@ -65,7 +65,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """Return the switch that fills the disk."""
     disk = Disk()
     with monkeypatch.context() as patch:
-        patch.setattr("tracectrl.files.appender.os.write", disk.write)
+        patch.setattr("tracectrl.files.write.appender.os.write", disk.write)
         yield disk
 
 
@@ -456,7 +456,7 @@ def test_full_disk(
 def test_reported_once_a_minute(root: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """handleError hears of a failing disk once a minute."""
     now = [1000.0]
-    monkeypatch.setattr("tracectrl.files.sink.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tracectrl.files.write.sink.time.monotonic", lambda: now[0])
     handler = SessionFileHandler(root)
     reported: list[logging.LogRecord] = []
     handler.handleError = reported.append  # type: ignore[method-assign,assignment]
@@ -480,7 +480,7 @@ def test_half_a_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return write(fd, data[:20] if torn and torn.pop() else data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tracectrl.files.appender.os.write", tear)
+        patch.setattr("tracectrl.files.write.appender.os.write", tear)
         logger.info("one")
         logger.info("two")
     rows = log_path("unknown", root).read_bytes().splitlines()
@@ -538,7 +538,7 @@ def test_background_overflow(
         assert go_on.wait(10)
         return write(fd, data)
 
-    monkeypatch.setattr("tracectrl.files.appender.os.write", slow)
+    monkeypatch.setattr("tracectrl.files.write.appender.os.write", slow)
     handler = SessionFileHandler(root, background=True, queue_size=3, overflow=overflow)
     logger = attach(handler)
     logger.info("0")

@@ -202,7 +202,7 @@ def test_disk_failure(
 
     log.info("before")
     with monkeypatch.context() as patch:
-        patch.setattr("tracectrl.files.appender.os.write", full)
+        patch.setattr("tracectrl.files.write.appender.os.write", full)
         for _ in range(3):
             log.info("lost")
     assert 3 == factory.lost

@@ -4,7 +4,7 @@ A session is *being written* while a process has one of its uncompressed files o
 write is less than an hour ago. After that hour, an open file is one that a process has forgotten,
 and the session is idle as well.
 
-Nobody holds a file for writing while it is held alone (:mod:`tracectrl.files.hold`), and who waited
+Nobody holds a file for writing while it is held alone (:mod:`tracectrl.files.locks`), and who waited
 for it finds that it has no name any more, so a file that no process has open can be taken away at once.
 A writer may have opened it before it was renamed, and hold it since: then it is not alone, and stays.
 A forgotten one is renamed first, as a rotation does:
@@ -24,7 +24,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.names import LIVE_SUFFIXES, live_suffix, number_of, parsed_suffix
-from tracectrl.files.rotation import PACKED
+from tracectrl.files.write.rotation import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

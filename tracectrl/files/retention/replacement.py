@@ -20,8 +20,8 @@ import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.compression import FORMATS, packing, unpacked
-from tracectrl.files.hold import hold
 from tracectrl.files.listing import TEMPORARY_PREFIX
+from tracectrl.files.locks import hold
 from tracectrl.files.names import live_suffix, number_of
 from tracectrl.files.retention.exclusive import FORGOTTEN_AFTER_S, BeingWrittenError, take_away
 

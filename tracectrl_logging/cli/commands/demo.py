@@ -11,8 +11,8 @@ import sys
 import click
 
 from tracectrl.errors import MissingExtraError
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path, root_path
+from tracectrl.files.write.appender import Appender
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.options import root_option
 

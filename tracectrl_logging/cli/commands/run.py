@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX, log_path
+from tracectrl.files.write.appender import Appender
 from tracectrl.session import checked, mint
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.options import root_option

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.errors import MissingExtraError
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.files.retention.compress import Compressed, CompressTotals, compress
 from tracectrl.files.retention.prune import prune
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +192,7 @@ def test_a_session_that_cannot_be_opened(
 ) -> None:
     """The same where the system refuses from the start."""
     make(10, "a.logs.jsonl")
-    monkeypatch.setattr("tracectrl.files.hold.FLAGS", os.O_DIRECTORY)
+    monkeypatch.setattr("tracectrl.files.locks.FLAGS", os.O_DIRECTORY)
     assert ["failed"] == [it.action for it in compressed(root)]
     assert ["a.logs.jsonl"] == names(root)
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files.appender import Appender
 from tracectrl.files.directory import Directory
-from tracectrl.files.hold import changing_names
 from tracectrl.files.listing import StoredSession, scan
+from tracectrl.files.locks import changing_names
 from tracectrl.files.retention.exclusive import (
     BeingWrittenError,
     Grip,
@@ -26,6 +25,7 @@ from tracectrl.files.retention.exclusive import (
     take_all_away,
     take_away,
 )
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WRITER = """
 import sys
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 appender = Appender(sys.argv[1], ".logs.jsonl")
 appender.append("s", b"{}\\n")
 print("open", flush=True)
@@ -159,7 +159,7 @@ def test_many_backups(root: Path) -> None:
 
 def test_somebody_changes_names(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody else changes names for longer than one waits, the session is left."""
-    monkeypatch.setattr("tracectrl.files.hold._PATIENCE_S", 0.01)
+    monkeypatch.setattr("tracectrl.files.locks._PATIENCE_S", 0.01)
     root.mkdir()
     (root / "s.logs.jsonl").write_bytes(b"{}\n")
     session = only(root)

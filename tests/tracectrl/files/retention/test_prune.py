@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import OVERFLOW_STEM, log_path
 from tracectrl.files.retention.prune import Pruned, PruneTotals, prune
+from tracectrl.files.write.appender import Appender
 from tracectrl.middleware import SessionWSGIMiddleware
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler

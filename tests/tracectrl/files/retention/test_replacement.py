@@ -12,10 +12,10 @@ import pytest
 
 from tracectrl.files.compression import FORMATS
 from tracectrl.files.directory import Directory
-from tracectrl.files.hold import changing_names, hold
+from tracectrl.files.locks import changing_names, hold
 from tracectrl.files.retention import replacement
 from tracectrl.files.retention.exclusive import BeingWrittenError
-from tracectrl.files.rotation import shift
+from tracectrl.files.write.rotation import shift
 
 if TYPE_CHECKING:
     from collections.abc import Callable

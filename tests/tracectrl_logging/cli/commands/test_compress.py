@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""tracectrl.files.appender: the one way a line gets into a session's file."""
+"""tracectrl.files.write.appender: the one way a line gets into a session's file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracectrl.files import appender as appender_module
 from tracectrl.files import log_path
-from tracectrl.files import once as once_module
-from tracectrl.files.appender import Appender
-from tracectrl.files.hold import hold, opened_alone
-from tracectrl.files.openfile import File
-from tracectrl.files.position import held_seek
-from tracectrl.files.rotation import LOOK_EVERY_S
+from tracectrl.files.locks import hold, opened_alone
+from tracectrl.files.write import appender as appender_module
+from tracectrl.files.write import once as once_module
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.openfile import File
+from tracectrl.files.write.position import held_seek
+from tracectrl.files.write.rotation import LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ RAISING = """
 import contextlib, signal, sys, threading
 sys.settrace(None)
 threading.settrace(None)
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 
 class Interrupted(BaseException):  # and no OSError, which the appender would deal with
     pass
@@ -976,7 +976,7 @@ class TestOpenFiles:
         """Nothing is said where the module ``os`` is no more when the appender goes."""
         source = """
 import sys, time
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 appender = Appender(sys.argv[1], ".logs.jsonl")
 appender.append("s", b"line\\n")
 time.keeps = lambda: appender  # and with it this module's names
@@ -999,7 +999,7 @@ class Profiled:
         return getattr(self._lock, name)
 make = threading.RLock
 threading.RLock = lambda *args, **options: Profiled(make(*args, **options), "here")
-from tracectrl.files.appender import Appender
+from tracectrl.files.write.appender import Appender
 Appender(sys.argv[1], ".logs.jsonl").append("s", b"line\\n")
 """
         assert "" == run_python(source, str(root))

@@ -14,14 +14,14 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
-from tracectrl.files.reentrant import ReentrantLock
-from tracectrl.files.within import locked, threads_within
+from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.within import locked, threads_within
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracectrl.files.appender import Appender
+    from tracectrl.files.write.appender import Appender
 
 LOSS_LOGGER = "tracectrl"
 """The logger that lines about losses name."""

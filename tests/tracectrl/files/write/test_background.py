@@ -1,4 +1,4 @@
-"""tracectrl.files.background: the caller enqueues, one thread writes."""
+"""tracectrl.files.write.background: the caller enqueues, one thread writes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.files import log_path
-from tracectrl.files.appender import Appender
-from tracectrl.files.background import Background
-from tracectrl.files.sink import Sink
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.background import Background
+from tracectrl.files.write.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +31,9 @@ RAISING = """
 import contextlib, signal, sys, threading
 sys.settrace(None)
 threading.settrace(None)
-from tracectrl.files.appender import Appender
-from tracectrl.files.background import Background
-from tracectrl.files.sink import Sink
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.background import Background
+from tracectrl.files.write.sink import Sink
 
 class Interrupted(BaseException):
     pass
@@ -246,9 +246,9 @@ class TestFlushAndClose:
         """Without a flush or close."""
         source = (
             "import sys\n"
-            "from tracectrl.files.appender import Appender\n"
-            "from tracectrl.files.background import Background\n"
-            "from tracectrl.files.sink import Sink\n"
+            "from tracectrl.files.write.appender import Appender\n"
+            "from tracectrl.files.write.background import Background\n"
+            "from tracectrl.files.write.sink import Sink\n"
             "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
             "for number in range(2000):\n"
             "    background.append('s', b'{\"n\":%d}\\n' % number)\n"
@@ -262,9 +262,9 @@ class TestFlushAndClose:
         """An exit function that runs after ours, and the last finalizers, find no writer to wait for."""
         source = (
             "import atexit, sys\n"
-            "from tracectrl.files.appender import Appender\n"
-            "from tracectrl.files.background import Background\n"
-            "from tracectrl.files.sink import Sink\n"
+            "from tracectrl.files.write.appender import Appender\n"
+            "from tracectrl.files.write.background import Background\n"
+            "from tracectrl.files.write.sink import Sink\n"
             "class Last:\n"
             "    def __del__(self):\n"
             "        background.append('s', b'{\"n\":2}\\n')\n"
@@ -282,9 +282,9 @@ class TestFlushAndClose:
         """It ends without exit functions; what its parent has enqueued is written once."""
         source = (
             "import multiprocessing, sys\n"
-            "from tracectrl.files.appender import Appender\n"
-            "from tracectrl.files.background import Background\n"
-            "from tracectrl.files.sink import Sink\n"
+            "from tracectrl.files.write.appender import Appender\n"
+            "from tracectrl.files.write.background import Background\n"
+            "from tracectrl.files.write.sink import Sink\n"
             "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
             "def work(first):\n"
             "    for number in range(first, first + 500):\n"
@@ -303,7 +303,7 @@ class TestFlushAndClose:
         source = (
             "import sys\n"
             "before = set(sys.modules)\n"  # coverage knows it
-            "import tracectrl_logging, tracectrl.files.background\n"
+            "import tracectrl_logging, tracectrl.files.write.background\n"
             "print([name for name in {*sys.modules} - before if name[:15] == 'multiprocessing'])\n"
         )
         assert "[]\n" == run_python(source)

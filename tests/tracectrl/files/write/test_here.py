@@ -1,4 +1,4 @@
-"""tracectrl.files.here: a forked child is told from its parent."""
+"""tracectrl.files.write.here: a forked child is told from its parent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_here(platform: str, run_python: Callable[..., str]) -> None:
     """A forked child is noticed without Python's hooks, with the kernel's help or without."""
     source = (
         "import os, sys\n"
-        "from tracectrl.files.here import here as made\n"
+        "from tracectrl.files.write.here import here as made\n"
         "sys.platform = sys.argv[1]\n"
         "here = made()\n"
         "child = os.fork()\n"

@@ -1,4 +1,4 @@
-"""tracectrl.files.rotation: renaming, with several processes at it."""
+"""tracectrl.files.write.rotation: renaming, with several processes at it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files.hold import hold
-from tracectrl.files.rotation import LOOK_EVERY_S, SETTLED_AFTER_S, is_at, rotate
+from tracectrl.files.locks import hold
+from tracectrl.files.write.rotation import LOOK_EVERY_S, SETTLED_AFTER_S, is_at, rotate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,11 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from tracectrl.files.here import here
-from tracectrl.files.hold import FLAGS
-from tracectrl.files.reentrant import ReentrantLock
-from tracectrl.files.torn import is_swallowed
-from tracectrl.files.within import locked, threads_within
+from tracectrl.files.locks import FLAGS
+from tracectrl.files.write.here import here
+from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.torn import is_swallowed
+from tracectrl.files.write.within import locked, threads_within
 
 if TYPE_CHECKING:
     from typing import Final
@@ -73,7 +73,7 @@ class File:
         return status is not None and not status.st_nlink
 
     def has_swallowed(self, data: bytes, since: int, end: int) -> bool:
-        """Tell what :func:`~tracectrl.files.torn.is_swallowed` does, of a file that is closed, too.
+        """Tell what :func:`~tracectrl.files.write.torn.is_swallowed` does, of a file that is closed, too.
 
         A signal handler that logs may have closed it behind the write.
         """

@@ -1,4 +1,4 @@
-"""tracectrl.files.sink: losses are counted, reported and made up for."""
+"""tracectrl.files.write.sink: losses are counted, reported and made up for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.files import log_path, span_path
-from tracectrl.files.appender import Appender
-from tracectrl.files.sink import Sink
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who has a session's file open: tracectrl.files.hold."""
+"""Who has a session's file open: tracectrl.files.locks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files import hold as hold_module
-from tracectrl.files.appender import Appender
-from tracectrl.files.hold import changing_names, hold, opened_alone
+from tracectrl.files import locks as hold_module
+from tracectrl.files.locks import changing_names, hold, opened_alone
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class TestWriters:
         """The kernel lets go."""
         code = (
             "import sys, time\n"
-            "from tracectrl.files.appender import Appender\n"
+            "from tracectrl.files.write.appender import Appender\n"
             "appender = Appender(sys.argv[1], '.logs.jsonl')\n"
             "appender.append('s', b'1\\n')\n"
             "print('written', flush=True)\n"
@@ -173,7 +173,7 @@ class TestNames:
 
 HOLDER = """
 import ctypes, os, signal, sys
-from tracectrl.files.hold import changing_names, opened_alone
+from tracectrl.files.locks import changing_names, opened_alone
 how, what, path = sys.argv[1:]
 with (changing_names if what == "names" else opened_alone)(path):
     child = os.fork() if how == "os" else ctypes.CDLL(None).fork()
@@ -235,7 +235,7 @@ class TestLeftBehind:
         counter.write_text("0")
         code = (
             "import pathlib, sys, threading, time\n"
-            "from tracectrl.files.hold import changing_names\n"
+            "from tracectrl.files.locks import changing_names\n"
             "def work():\n"
             "    done = 0\n"
             "    while done < 5:\n"
@@ -293,7 +293,7 @@ class TestLeftBehind:
             os.waitpid(child, 0)
             code = (
                 "import sys\n"
-                "from tracectrl.files.hold import changing_names\n"
+                "from tracectrl.files.locks import changing_names\n"
                 "try:\n"
                 "    with changing_names(sys.argv[1]): print('mine')\n"
                 "except BlockingIOError: print('not mine')\n"

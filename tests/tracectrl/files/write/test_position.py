@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl.files import position
-from tracectrl.files.appender import Appender
 from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.files.write import position
+from tracectrl.files.write.appender import Appender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tracectrl.files.position import Seek
+    from tracectrl.files.write.position import Seek
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_an_import_that_logs(root: Path, run_python: Callable[..., str]) -> None
     """ctypes is imported when the appender is made: later, under a file's lock, both would wait."""
     source = (
         "import sys, threading, time\n"
-        "from tracectrl.files.appender import Appender\n"
+        "from tracectrl.files.write.appender import Appender\n"
         f"appender = Appender({str(root)!r}, '.logs.jsonl')\n"
         "class Hook:\n"
         "    @staticmethod\n"

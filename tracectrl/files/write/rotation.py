@@ -14,7 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import changing_names, opened_alone
+from tracectrl.files.locks import changing_names, opened_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ for either while holding the other, and nothing is imported under one. A file le
 under its own lock: while one thread writes, no other has a second descriptor of the same file. All
 are reentrant: a signal handler may log, and so may garbage, in the middle of anything. Two threads that
 have a lock each, and want the other's for such a line, would wait for ever: so who has a writer's lock,
-whichever writer's it is (:mod:`tracectrl.files.within`), takes no other. For such a line a file is
+whichever writer's it is (:mod:`tracectrl.files.write.within`), takes no other. For such a line a file is
 opened of its own, as another process would. A file that is opened for a single
-line (:mod:`tracectrl.files.once`) is in no table, but what stands in for it is, with a lock. A fork
+line (:mod:`tracectrl.files.write.once`) is in no table, but what stands in for it is, with a lock. A fork
 copies locks that threads of the parent hold, and those threads are not there to let go: a child has a
 table, and so locks and descriptors, of its own.
 
@@ -35,21 +35,21 @@ import time
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import FLAGS, hold
+from tracectrl.files.locks import FLAGS, hold
 from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
-from tracectrl.files.once import append_once
-from tracectrl.files.openfile import AT_ONCE, File, Table
-from tracectrl.files.position import held_seek
-from tracectrl.files.reentrant import ReentrantLock
 from tracectrl.files.root import make_root
-from tracectrl.files.rotation import LOOK_EVERY_S, has_left, rotate
-from tracectrl.files.torn import is_torn, whole_at
-from tracectrl.files.within import locked
+from tracectrl.files.write.once import append_once
+from tracectrl.files.write.openfile import AT_ONCE, File, Table
+from tracectrl.files.write.position import held_seek
+from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.rotation import LOOK_EVERY_S, has_left, rotate
+from tracectrl.files.write.torn import is_torn, whole_at
+from tracectrl.files.write.within import locked
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from tracectrl.files.position import Seek
+    from tracectrl.files.write.position import Seek
 
 try:
     import resource

@@ -8,7 +8,7 @@ Locks. A signal handler, or what the garbage collector finalizes, may log, flush
 middle of anything, on a thread that has a lock of a writer's: the one of a state, of the sink, of the
 table of open files, of a file. Such a thread takes no other lock, and never waits for another thread
 to write: neither for room in the queue (it holds one more line then), nor for a flush, nor for the
-thread's end (see :mod:`tracectrl.files.within`). Besides that, nobody waits for the lock of a state, of
+thread's end (see :mod:`tracectrl.files.write.within`). Besides that, nobody waits for the lock of a state, of
 the sink or of the table while holding another one, and nothing is waited for under it. Under the lock
 of a file there are the write, the look at its path and the rotation, which waits for other processes
 for a second at most.
@@ -26,16 +26,16 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from tracectrl.files.appender import whole_number
-from tracectrl.files.here import here
-from tracectrl.files.reentrant import ReentrantLock
-from tracectrl.files.within import locked, threads_within
+from tracectrl.files.write.appender import whole_number
+from tracectrl.files.write.here import here
+from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.within import locked, threads_within
 
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable, Iterator
 
-    from tracectrl.files.sink import Sink
+    from tracectrl.files.write.sink import Sink
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
 
@@ -107,7 +107,7 @@ class _State:
 
 
 class Background:
-    """Hands lines to a :class:`~tracectrl.files.sink.Sink` on a thread of its own.
+    """Hands lines to a :class:`~tracectrl.files.write.sink.Sink` on a thread of its own.
 
     The thread starts with the first line, so a server may fork after the set-up; a forked child
     starts a thread, and a queue, of its own.
@@ -150,7 +150,7 @@ class Background:
 
     @property
     def missed(self) -> list[None]:
-        """See :attr:`tracectrl.files.sink.Sink.missed`."""
+        """See :attr:`tracectrl.files.write.sink.Sink.missed`."""
         return self._sink.missed
 
     @property

@@ -1,11 +1,11 @@
-"""tracectrl.files.reentrant: a lock and the signal handlers that raise."""
+"""tracectrl.files.write.reentrant: a lock and the signal handlers that raise."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RAISING = """
 import signal, sys, threading
 sys.settrace(None)
-from tracectrl.files.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock
 
 class Interrupted(BaseException):
     pass

@@ -13,13 +13,13 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from tracectrl.files.hold import FLAGS, hold
-from tracectrl.files.torn import is_swallowed, is_torn, whole_at
+from tracectrl.files.locks import FLAGS, hold
+from tracectrl.files.write.torn import is_swallowed, is_torn, whole_at
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from tracectrl.files.position import Seek
+    from tracectrl.files.write.position import Seek
 
 _FLAGS: Final = FLAGS | os.O_APPEND
 _UNKNOWN: Final = -1  # of no file and no size
@@ -33,13 +33,13 @@ def append_once(  # noqa: PLR0917 - one call
     Args:
         path: of a file that is there.
         line: ends in a newline.
-        whole: what :func:`~tracectrl.files.torn.whole_at` said when the file was closed.
+        whole: what :func:`~tracectrl.files.write.torn.whole_at` said when the file was closed.
         seek: tells the descriptor's position.
         most: bytes that the file may have with the line before it is rotated; 0 for no bound.
         check_at: the time from which on another file may be at *path*, and this one be removed.
 
     Returns:
-        What :func:`~tracectrl.files.torn.whole_at` says now; ``None`` where the line is not in the
+        What :func:`~tracectrl.files.write.torn.whole_at` says now; ``None`` where the line is not in the
         file, or not by itself. It is to be appended in a way that mends that, or says why not.
 
     Raises:
