@@ -76,7 +76,7 @@ def main() -> int:
         doubled = [key for key, times in found.items() if times > 1]
         verdict.expect([], missing[:5], f"said and missing, {len(missing)} of {len(said)}")
         verdict.expect([], doubled[:5], f"doubled, {len(doubled)}")
-        if len(removed) < len(said) // 2:
+        if len(removed) < len(said) // 4:  # how much it is depends on who holds the backups
             verdict.wrong.append("hardly anything was removed")
         go_on(os.path.join(home, "traces"), verdict)
     return verdict.status()

@@ -41,7 +41,7 @@ from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
 from tracectrl.files.names import MAX_BYTES_IN_NAME, OVERFLOW_STEM, stem_of
 from tracectrl_logging import SessionFileHandler
-from tracectrl_logging.reader import read, sessions
+from tracectrl_logging.reader import open_store, read, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -308,11 +308,17 @@ def flood(ids: list[str], root: str, wrong: list[str]) -> None:
     files = len(os.listdir(where))
     wrong += [f"{files} files, not {LIMIT + 1}"] * (files != LIMIT + 1)
     for number, sid in list(enumerate(ids))[:: max(1, len(ids) // FLOOD_READS)]:
+        if sid == OVERFLOW_STEM:  # which means the file of all of them
+            continue
         rows = [line.row for line in read(sid, where)]
         if [(row["session_id"], row["number"]) for row in rows] != [(sid, number)]:
             wrong.append(f"past the limit, {sid!r} reads as {rows}")
     listed = {summary.session_id for summary in sessions(where)}
-    wrong += ["past the limit, other sessions are listed"] * (listed != set(ids))
+    wrong += ["past the limit, other sessions are listed"] * (
+        len(listed) != LIMIT + 1 or not listed <= {*ids, OVERFLOW_STEM}
+    )
+    known = set(open_store(where).ids())
+    wrong += ["past the limit, other sessions are known"] * (known != {*ids, OVERFLOW_STEM})
     print(f"{len(ids)} sessions in {files} files, all found")
 
 
