@@ -145,7 +145,7 @@ def test_sitecustomize_behind_that_of_another_tool(twins: Twins) -> None:
     done = twins.start(*command, **env)
     # The launcher itself has the user's alone.
     assert (alone.stdout, alone.stderr) == (done.stdout, done.stderr)
-    assert "the user's runs True\nthe user's runs True\nthe agent runs\n" in done.stdout
+    assert "the user's runs True\nthe agent runs\n" in done.stdout
     assert ["program"] == [row["message"] for row in twins.logs()]
 
 

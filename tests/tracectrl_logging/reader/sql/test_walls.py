@@ -56,7 +56,6 @@ OUTSIDE = [
     "SELECT * FROM read_csv('http://127.0.0.1:{port}/x.csv')",
     "SELECT * FROM 'https://127.0.0.1:{port}/x.parquet'",
     "SELECT * FROM 's3://bucket/x.parquet'",
-    "FROM enable_logging(storage='file', storage_path='{target}')",
     "FROM enable_profiling(save_location='{target}')",
     "CALL enable_logging()",
     "COPY (SELECT 1) TO '{target}'",
@@ -149,6 +148,16 @@ def test_outside(sql: str, secret: Path, write: Write, tmp_path: Path) -> None:
     assert WORD not in str(raised.value)
     assert not target.exists()
     assert [] == os.listdir(spill)
+
+
+def test_own_log(write: Write, root: Path, tmp_path: Path) -> None:
+    """DuckDB's own log goes into no file, also where an older DuckDB dies of the attempt."""
+    write("s.logs.jsonl", LINE)
+    target = tmp_path / "target"
+    sql = f"FROM enable_logging(storage='file', storage_path='{target}')"
+    with contextlib.suppress(QueryError), reader.query(sql, root) as rows:
+        list(rows)
+    assert not target.exists()
 
 
 def test_every_function(locked: Any, secret: Path, tmp_path: Path) -> None:
