@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 CANONICAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 """What the times of our own lines look like."""
 
+# The same, where it is a day of the calendar for sure: a 29th of February is looked at closer.
+_PLAIN = re.compile(
+    r"(?!0000)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z",
+    re.ASCII,
+)
+
 # RFC 3339 in full, ISO 8601 without seconds, Python's asctime, "UTC" and "GMT" behind a space.
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
@@ -37,7 +45,7 @@ def time_of(value: object) -> str | None:
     ``asctime``, and seconds, milli-, micro- or nanoseconds since the epoch, which their size tells.
     """
     if type(value) is str:
-        if CANONICAL.fullmatch(value):
+        if _PLAIN.fullmatch(value):
             return value
         return _of_text(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -166,7 +166,9 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
                 with session(sid):
                     return kept(contextvars.copy_context(), fn(*args, **kwargs))
 
-        return cast("F", functools.wraps(fn, updated=())(wrapper))
+        functools.update_wrapper(wrapper, fn, updated=())
+        wrapper.__dict__.update(getattr(fn, "__dict__", {}) if inspect.isroutine(fn) else {})
+        return cast("F", wrapper)
 
     def __exit__(
         self,

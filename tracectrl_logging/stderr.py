@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -17,19 +18,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-threads: dict[int, tuple[object, str | None]] = {}
-"""What each thread is writing now, by the thread's ID: the stream, and the text; None for any."""
+threads: dict[tuple[int, int], tuple[object, str | None]] = {}
+"""What each thread is writing now, by process and thread: the stream, and the text; None for any."""
 
 
 def is_writing() -> bool:
     """Tell whether this thread is writing to standard error."""
-    return threading.get_ident() in threads
+    return bool(threads) and _here() in threads
+
+
+def _here() -> tuple[int, int]:
+    """Return the process and the thread: a forked child has none of its parent's writers."""
+    return os.getpid(), threading.get_ident()
 
 
 @contextlib.contextmanager
 def writing(text: str | None = None) -> Iterator[None]:
     """Have this thread's records that say a part of *text* known as echoes; all of them for None."""
-    thread = threading.get_ident()
+    thread = _here()
     threads[thread] = sys.stderr, text
     try:
         yield
@@ -39,7 +45,7 @@ def writing(text: str | None = None) -> Iterator[None]:
 
 def is_echo(record: logging.LogRecord) -> bool:
     """Tell whether *record* says what this thread is writing to standard error now."""
-    _, text = threads.get(threading.get_ident(), (None, ""))
+    _, text = threads.get(_here(), (None, ""))
     if text is None:
         return True
     try:
@@ -74,7 +80,7 @@ def report() -> None:
 
 def remember_echo() -> None:
     """Remember that the stream that this thread is writing to hands its text to a logger."""
-    stream, _ = threads[threading.get_ident()]
+    stream, _ = threads[_here()]
     _logging_streams.append(stream)
     del _logging_streams[:-_MAX_STREAMS]
 

@@ -161,3 +161,11 @@ def test_lines_of_others(writer: str) -> None:
 def test_own_lines(row: dict[str, Any]) -> None:
     """A line with our keys is itself; and what only sounds like them is not taken for them."""
     assert row is schema.as_own(row)
+
+
+def test_an_extra_that_sounds_like_otlp() -> None:
+    """What a program calls its own number is no time, level or name, whatever it sounds like."""
+    row = {"msg": "pay", "level": "error", "time": "2026-02-03T09:15:27Z", "logRecords": 3}
+    assert {"message": "pay", "level": "ERROR", "logRecords": 3} == {
+        key: value for key, value in schema.as_own(row).items() if key != "timestamp"
+    }

@@ -61,6 +61,7 @@ _READ_FLAGS = (
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, in any case.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.ASCII)
+_DIGESTED = re.compile(r"%~[A-Za-z0-9._-]*\.[0-9a-f]{64}", re.ASCII)
 _PLAIN = re.compile(rf"(?!{_DEVICE.pattern})[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}", re.ASCII)
 # As logrotate (dateext), TimedRotatingFileHandler and their like name backups.
 _DATE = (
@@ -243,7 +244,7 @@ def id_of_stem(stem: str) -> str | None:
     sid: str | None
     if _PLAIN.fullmatch(stem):
         return stem
-    if stem.startswith("%~"):
+    if _DIGESTED.fullmatch(stem):
         return None
     try:
         if stem.startswith("%-"):

@@ -135,7 +135,7 @@ class SessionFileHandler(logging.Handler):
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: C901 - one way for each failure
         """Append *record* to its session's file; a failure counts and goes to :meth:`handleError`."""
         try:
             if echoing and is_echo(record):
@@ -153,11 +153,15 @@ class SessionFileHandler(logging.Handler):
                         return
                 sid, line = self._encoder.record(record)
         except Exception as trouble:  # noqa: BLE001 - logging never raises into the application
-            missed = self._missed
-            missed += ONE  # first, and by no call: there may be no stack left for one
             try:
+                is_raw = self._write_raw(record, trouble)
+            except Exception:  # noqa: BLE001 - there may be no stack left for it
+                is_raw = False
+            if not is_raw:
+                missed = self._missed
+                missed += ONE  # by no call, for the same reason
+            try:  # noqa: SIM105 - suppress() is a call, too
                 self._tell_of(record)
-                self._write_raw(record, trouble)
             except Exception:  # noqa: BLE001, S110 - no stack for that either
                 pass
             return
@@ -171,16 +175,19 @@ class SessionFileHandler(logging.Handler):
             except Exception:  # noqa: BLE001, S110
                 pass
 
-    def _write_raw(self, record: logging.LogRecord, trouble: Exception) -> None:
-        """Write what *record* was made from, which *trouble* kept from being formatted."""
+    def _write_raw(self, record: logging.LogRecord, trouble: Exception) -> bool:
+        """Write what *record* was made from, which *trouble* kept from being formatted.
+
+        Returns:
+            Whether that was tried; what came of it is counted then.
+        """
         if isinstance(trouble, RecursionError):
-            return  # there may be no stack left for it
+            return False  # there may be no stack left for it
         row = self._encoder.rows.of_failed(record)
         line = encode_line(row)
-        with contextlib.suppress(IndexError):
-            self._missed.pop()  # it is not missing: it is raw
         if self._writer.append(row["session_id"], line, record):
             self._raw += 1
+        return True
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Report the exception being handled on stderr, as logging does; not what stderr logs then."""

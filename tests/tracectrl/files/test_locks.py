@@ -185,6 +185,7 @@ with (changing_names if what == "names" else opened_alone)(path):
 """
 
 
+@pytest.mark.one_python
 class TestLeftBehind:
     """A process was killed while it had something alone, and its child has a copy of the lock.
 

@@ -22,7 +22,7 @@ from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, session_id_of, span_path
 from tracectrl.files.compression import packing
-from tracectrl.files.names import LOG_SUFFIX, number_of, parse_name, stem_of
+from tracectrl.files.names import LOG_SUFFIX, id_of_stem, number_of, parse_name, stem_of
 from tracectrl.files.write.appender import Appender
 
 ROOT = Path("/r")
@@ -519,3 +519,12 @@ class TestRotatedByOthers:
         """Rotation moves what it has named itself, and nothing else."""
         ends = ["", ".gz", ".1", ".12.zst", ".01", "-20260201", ".2026-02-01.1.gz"]
         assert [0, 0, 1, 12, -1, -1, -1] == [number_of(f".logs.jsonl{end}") for end in ends]
+
+
+@pytest.mark.parametrize(
+    "stem", ["%~a", "%~a\x01b", "%~a\n." + "0" * 64, "%~a." + "0" * 63, "%~é." + "0" * 64]
+)
+def test_no_digest(stem: str) -> None:
+    """A name that only begins as that of a long ID's file is nobody's."""
+    with pytest.raises(ValueError, match="no session ID"):
+        id_of_stem(stem)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 from click.testing import CliRunner
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,7 @@ def counted(rows: Iterable[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
 
 
 # Processes take seconds: what fails is not made shorter.
+@pytest.mark.one_python
 @settings(max_examples=10, phases=[Phase.generate])
 @given(st.dictionaries(st.sampled_from("stu"), st.tuples(logs, spans, packings), min_size=1))
 def test_one_answer(sessions: dict[str, tuple[list[bytes], list[bytes], str]]) -> None:

@@ -279,6 +279,7 @@ def typed(text: str, style: str, shell: str) -> str:
     return "".join("\\" * (not char.isalnum() and char not in plain) + char for char in text)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("name", SHELLS)
 def test_hostile_ids(name: str, open_shell: Open, root: Path) -> None:
     """A start, a tabulator and Enter give the command the whole ID, however the start was quoted.

@@ -147,6 +147,7 @@ def _stored(write: Write) -> None:
     write("s.spans.jsonl", *[json.dumps(row).encode() for row in spans])
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("colour", [True, False])
 def test_text(terminal: Terminal, colour: bool) -> None:  # noqa: FBT001 - a parameter
     """No line is wider than the terminal, nothing but colours drives it, and NO_COLOR leaves none."""

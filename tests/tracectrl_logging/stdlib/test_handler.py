@@ -864,3 +864,18 @@ def test_basic_config(root: Path, lines: Lines) -> None:
         logging.root.handlers.clear()
     (row,) = lines("unknown")
     assert ("hello", 1) == (row["message"], row["x"])
+
+
+def test_a_report_that_logs(root: Path, lines: Callable[..., list[Row]]) -> None:
+    """A record that is written raw counts once, also where what reports it logs itself."""
+
+    class Telling(SessionFileHandler):
+        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+            assert record.msg == "%d"
+            self.handle(logging.makeLogRecord({"name": "report", "msg": "trouble"}))
+
+    handler = Telling(root)
+    handler.handle(logging.makeLogRecord({"name": "app", "msg": "%d", "args": ("no number",)}))
+    handler.close()
+    assert 1 == handler.lost
+    assert [["%d", "trouble"]] == [[row["message"] for row in lines()]]

@@ -44,7 +44,6 @@ from tracectrl.files.write.position import held_seek
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.files.write.rotation import LOOK_EVERY_S, has_left, rotate
 from tracectrl.files.write.torn import is_torn, whole_at
-from tracectrl.files.write.within import locked
 
 if TYPE_CHECKING:
     from typing import Final
@@ -269,8 +268,9 @@ class Appender:
         if stand_in is None:
             return False
         new: int | None = None
+        thread_id = get_ident()
         try:
-            table.writing[get_ident()] = True
+            table.writing[thread_id] = True
             with stand_in.lock:
                 try:
                     if table.files.get(sid) is stand_in:
@@ -282,7 +282,7 @@ class Appender:
                         self._left[sid] = new, stand_in.turn, singles
                     table.forget(stand_in)
         finally:
-            table.writing.pop(get_ident(), None)
+            table.writing.pop(thread_id, None)
         table.take_back(stand_in)
         return new is not None
 
@@ -314,16 +314,23 @@ class Appender:
         fresh.turn = table.turn
         file = fresh
         surplus: list[File] = []
-        with locked(table.lock, table.writing):
-            try:
-                idle_since = fresh.check_at - _IDLE_S
-                if closed is not self._closed:  # another opened it, wrote, and closed it meanwhile
-                    fresh.end = -1
-                    fresh.check_at = AT_ONCE
-                file = table.files.setdefault(key, fresh)
-                surplus = table.surplus(self._limit, file, idle_since)
-            except (RuntimeError, KeyError, StopIteration):
-                pass  # other threads forget files meanwhile; the next opening sees to the rest
+        thread_id, within = get_ident(), table.writing
+        try:
+            within[thread_id] = True
+            with table.lock:
+                try:
+                    idle_since = fresh.check_at - _IDLE_S
+                    if (
+                        closed is not self._closed
+                    ):  # another opened it, wrote, and closed it meanwhile
+                        fresh.end = -1
+                        fresh.check_at = AT_ONCE
+                    file = table.files.setdefault(key, fresh)
+                    surplus = table.surplus(self._limit, file, idle_since)
+                except (RuntimeError, KeyError, StopIteration):
+                    pass  # other threads forget files meanwhile; the next opening sees to the rest
+        finally:
+            within.pop(thread_id, None)
         if file is not fresh:
             fresh.close()
         for victim in surplus:
@@ -338,9 +345,14 @@ class Appender:
         """Tell whether the session *sid* may have a new file of its own, and count it once."""
         if get_ident() in table.writing:
             return self._admits_now(sid)
-        with locked(table.lock, table.writing):
-            _forget_older(self._new, time.monotonic() - _MINUTE_S)
-            return self._admits_now(sid)
+        thread_id, within = get_ident(), table.writing
+        try:
+            within[thread_id] = True
+            with table.lock:
+                _forget_older(self._new, time.monotonic() - _MINUTE_S)
+                return self._admits_now(sid)
+        finally:
+            within.pop(thread_id, None)
 
     def _admits_now(self, sid: str) -> bool:
         new = self._new
@@ -405,10 +417,12 @@ class Appender:
             return False
         files = table.files
         victims = list(files.values())[: max(1, len(files) // 2)]
+        if not victims:  # others have all the descriptors
+            return False
         self._limit = max(1, len(files) - len(victims))
         for file in victims:
             self._shut(table, file)
-        return bool(victims)
+        return True
 
     def _shut(self, table: Table, file: File) -> None:
         """Close *file* once nobody writes to it any more; in the middle of a write nothing is closed."""

@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.write.appender import whole_number
 from tracectrl.files.write.here import here
 from tracectrl.files.write.reentrant import ReentrantLock
-from tracectrl.files.write.within import locked, threads_within
+from tracectrl.files.write.within import threads_within
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tracectrl.files.write.sink import Sink
 
@@ -170,8 +170,14 @@ class Background:
             items = state.items
             if not self._start(state):
                 self._drain(state, items)
-                with _inside(state):
+                own_id = threading.get_ident()
+                was_inside = own_id in state.inside
+                try:
+                    state.inside.add(own_id)
                     return self._append(sid, line, context)
+                finally:
+                    if not was_inside:
+                        state.inside.discard(own_id)
         if items.qsize() >= self._size and not self._make_room(state, items, sid, line):
             return False
         items.put((sid, line, context))
@@ -187,10 +193,22 @@ class Background:
         state = self._own()
         if _is_inside(state):
             return
-        with _inside(state), locked(state.lock, state.within):
-            waiting = list(state.retired)
-            if state.thread is not None:
-                waiting.append((state.thread, state.items))
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
+            thread_id, within = threading.get_ident(), state.within
+            try:
+                within[thread_id] = True
+                with state.lock:
+                    waiting = list(state.retired)
+                    if state.thread is not None:
+                        waiting.append((state.thread, state.items))
+            finally:
+                within.pop(thread_id, None)
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
         for thread, items in waiting:
             # No Event: its own lock stays taken where a signal handler raises (see ReentrantLock), and
             # the thread would wait for that.
@@ -206,7 +224,7 @@ class Background:
             self._drain(state, state.items)
         self._tell(state)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: PLR0912, PLR0915 - see within.py
         """Write what is enqueued, end the thread and close the files; a later line starts again.
 
         In the middle of this module's code the thread is told to end, and is not waited for.
@@ -215,31 +233,57 @@ class Background:
         if threading.get_ident() in state.within:
             return
         is_outermost = not _is_inside(state)
-        with _inside(state), locked(state.lock, state.within):
-            thread, items = state.thread, state.items
-            if thread is not None:
-                # First, so that a signal handler that ends the process here does not lose it.
-                state.retired.append((thread, items))
-                state.items, state.thread = _Items(), None
-                items.put(None)
-            retired = list(state.retired)
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
+            thread_id, within = threading.get_ident(), state.within
+            try:
+                within[thread_id] = True
+                with state.lock:
+                    thread, items = state.thread, state.items
+                    if thread is not None:
+                        # First, so that a signal handler that ends the process here does not lose it.
+                        state.retired.append((thread, items))
+                        state.items, state.thread = _Items(), None
+                        items.put(None)
+                    retired = list(state.retired)
+            finally:
+                within.pop(thread_id, None)
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
         if is_outermost:
             for entry in retired:
                 thread, items = entry
                 with contextlib.suppress(RuntimeError):  # it is just being started
                     thread.join()
                 self._drain(state, items)
-                with (
-                    _inside(state),
-                    locked(state.lock, state.within),
-                    contextlib.suppress(ValueError),
-                ):
-                    state.retired.remove(entry)
+                own_id = threading.get_ident()
+                was_inside = own_id in state.inside
+                try:
+                    state.inside.add(own_id)
+                    thread_id, within = threading.get_ident(), state.within
+                    try:
+                        within[thread_id] = True
+                        with state.lock, contextlib.suppress(ValueError):
+                            state.retired.remove(entry)
+                    finally:
+                        within.pop(thread_id, None)
+                finally:
+                    if not was_inside:
+                        state.inside.discard(own_id)
             if state.thread is None:  # it could not be started
                 self._drain(state, state.items)
             self._tell(state)
-            with _inside(state):
+            own_id = threading.get_ident()
+            was_inside = own_id in state.inside
+            try:
+                state.inside.add(own_id)
                 self._sink.close()
+            finally:
+                if not was_inside:
+                    state.inside.discard(own_id)
 
     def end(self) -> None:
         """Write what is enqueued; from now on callers write for themselves."""
@@ -268,28 +312,44 @@ class Background:
             return state.thread is not None
         is_outermost = not _is_inside(state)
         thread = None
-        with _inside(state):
-            with locked(state.lock, state.within):
-                if state.thread is None and is_outermost and not state.writes_itself:
-                    thread = threading.Thread(
-                        target=self._write,
-                        args=(state, state.items),
-                        name="tracectrl-writer",
-                        daemon=True,
-                    )
-                    state.thread = thread
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
+            thread_id, within = threading.get_ident(), state.within
+            try:
+                within[thread_id] = True
+                with state.lock:
+                    if state.thread is None and is_outermost and not state.writes_itself:
+                        thread = threading.Thread(
+                            target=self._write,
+                            args=(state, state.items),
+                            name="tracectrl-writer",
+                            daemon=True,
+                        )
+                        state.thread = thread
+            finally:
+                within.pop(thread_id, None)
             if thread is None:
                 return state.thread is not None
             # Under no lock: it is waited for, and garbage may log where it begins.
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is at its end
-                with locked(state.lock, state.within):
-                    if state.thread is thread:
-                        state.thread = None
+                thread_id, within = threading.get_ident(), state.within
+                try:
+                    within[thread_id] = True
+                    with state.lock:
+                        if state.thread is thread:
+                            state.thread = None
+                finally:
+                    within.pop(thread_id, None)
                 return False
             _end_with_child(weakref.ref(self))
             return True
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
 
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
@@ -326,22 +386,41 @@ class Background:
         if threading.get_ident() in state.within:
             self._sink.lose(1, sid)
             return
-        with locked(state.lock, state.within):
-            state.dropped += 1
-            state.dropped_of = sid
+        thread_id, within = threading.get_ident(), state.within
+        try:
+            within[thread_id] = True
+            with state.lock:
+                state.dropped += 1
+                state.dropped_of = sid
+        finally:
+            within.pop(thread_id, None)
 
     def _tell(self, state: _State) -> None:
         """Hand what was dropped to the sink, which counts it and says so in a line."""
-        with _inside(state):
-            with locked(state.lock, state.within):
-                dropped, state.dropped = state.dropped, 0
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
+            thread_id, within = threading.get_ident(), state.within
+            try:
+                within[thread_id] = True
+                with state.lock:
+                    dropped, state.dropped = state.dropped, 0
+            finally:
+                within.pop(thread_id, None)
             self._sink.lose(dropped, state.dropped_of)
             state.say_at = time.monotonic() + _SAY_EVERY_S
             self._sink.flush()
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
 
     def _write(self, state: _State, items: _Items) -> None:
         """Be the writer thread: until ``None`` is the last item."""
-        with _inside(state):
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
             while True:
                 item = items.get()
                 items.taken += 1
@@ -356,11 +435,20 @@ class Background:
                     return
                 else:
                     items.put(None)
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
 
     def _drain(self, state: _State, items: _Items) -> None:
         """Write what no thread is left to write; what a thread takes meanwhile is its own."""
-        with _inside(state):
+        own_id = threading.get_ident()
+        was_inside = own_id in state.inside
+        try:
+            state.inside.add(own_id)
             self._drain_all(items)
+        finally:
+            if not was_inside:
+                state.inside.discard(own_id)
 
     def _drain_all(self, items: _Items) -> None:
         stop = False
@@ -393,18 +481,6 @@ def _is_inside(state: _State) -> bool:
     """Tell whether this thread is in the middle of our code: it may have locks that others need."""
     thread = threading.get_ident()
     return thread in state.inside or thread in state.within
-
-
-@contextlib.contextmanager
-def _inside(state: _State) -> Iterator[None]:
-    """Have this thread known as being in the middle of our code."""
-    was_inside = threading.get_ident() in state.inside
-    try:
-        state.inside.add(threading.get_ident())
-        yield
-    finally:
-        if not was_inside:
-            state.inside.discard(threading.get_ident())
 
 
 def _end_with_child(reference: weakref.ref[Background]) -> None:

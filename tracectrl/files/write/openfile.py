@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from tracectrl.files.locks import FLAGS
 from tracectrl.files.write.here import here
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.files.write.torn import is_swallowed
-from tracectrl.files.write.within import locked, threads_within
+from tracectrl.files.write.within import threads_within
 
 if TYPE_CHECKING:
     from typing import Final
@@ -161,9 +162,14 @@ class Table:
         except IndexError:
             file = File(key, "", ReentrantLock())
         file.key, file.turn, file.check_at = key, self.turn, check_at
-        with locked(self.lock, self.writing):
-            if self.files.setdefault(key, file) is file:
-                return file
+        thread_id, within = get_ident(), self.writing
+        try:
+            within[thread_id] = True
+            with self.lock:
+                if self.files.setdefault(key, file) is file:
+                    return file
+        finally:
+            within.pop(thread_id, None)
         self.take_back(file)
         return None
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.files.write.reentrant import ReentrantLock
-from tracectrl.files.write.within import locked, threads_within
+from tracectrl.files.write.within import threads_within
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -102,13 +102,18 @@ class Sink:
         if _is_within():
             self.missed.extend(ONE * count)
             return
-        with locked(self._own_lock(), threads_within()):
-            missed = len(self.missed)
-            del self.missed[:missed]
-            count += missed
-            self._lost += count
-            self._unsaid += count
-            self._lost_of = sid or self._lost_of
+        thread_id, within = get_ident(), threads_within()
+        try:
+            within[thread_id] = True
+            with self._own_lock():
+                missed = len(self.missed)
+                del self.missed[:missed]
+                count += missed
+                self._lost += count
+                self._unsaid += count
+                self._lost_of = sid or self._lost_of
+        finally:
+            within.pop(thread_id, None)
 
     def flush(self) -> None:
         """Say what is missing; what :meth:`append` was given is in the file already."""
@@ -125,18 +130,28 @@ class Sink:
         if _is_within():
             return False
         now = time.monotonic()
-        with locked(self._own_lock(), threads_within()):
-            if now < self._quiet_until:
-                return False
-            self._quiet_until = now + _REPORT_EVERY_S
+        thread_id, within = get_ident(), threads_within()
+        try:
+            within[thread_id] = True
+            with self._own_lock():
+                if now < self._quiet_until:
+                    return False
+                self._quiet_until = now + _REPORT_EVERY_S
+        finally:
+            within.pop(thread_id, None)
         return True
 
     def _make_up(self, sid: str) -> None:
         if _is_within():
             return
         self.lose(0)
-        with locked(self._own_lock(), threads_within()):
-            lost, self._unsaid = self._unsaid, 0
+        thread_id, within = get_ident(), threads_within()
+        try:
+            within[thread_id] = True
+            with self._own_lock():
+                lost, self._unsaid = self._unsaid, 0
+        finally:
+            within.pop(thread_id, None)
         if not lost:
             return
         try:
@@ -150,8 +165,13 @@ class Sink:
             }
             self._losses.append(sid, encode_line(row))
         except Exception:  # noqa: BLE001 - to be said later, then
-            with locked(self._own_lock(), threads_within()):
-                self._unsaid += lost
+            thread_id, within = get_ident(), threads_within()
+            try:
+                within[thread_id] = True
+                with self._own_lock():
+                    self._unsaid += lost
+            finally:
+                within.pop(thread_id, None)
         if self._losses is not self._appender:
             self._losses.close()
 

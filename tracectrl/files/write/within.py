@@ -3,17 +3,23 @@
 A signal handler may log there, and so may garbage, on any thread and through another writer. Two
 threads that want each other's lock for that would wait for ever. So whoever takes a lock of a writer
 is in one set for all of them, and whoever is in it already takes none and waits for nobody.
+
+Each place writes the same lines, for a context manager written in Python is no help: a signal handler
+that raises just behind its entry leaves the lock taken, and one that raises just before its exit leaves
+the thread in the set.
+
+    thread_id, within = get_ident(), threads_within()
+    try:
+        within[thread_id] = True
+        with lock:
+            ...
+    finally:
+        within.pop(thread_id, None)
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from threading import get_ident
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _threads: dict[int, dict[int, bool]] = {}  # by process: a forked child has none of its parent's
 
@@ -24,15 +30,3 @@ def threads_within() -> dict[int, bool]:
     A dict, since an item is put into one by no call.
     """
     return _threads.setdefault(os.getpid(), {})
-
-
-@contextlib.contextmanager
-def locked(lock: Any, within: dict[int, bool]) -> Iterator[None]:
-    """Have *lock*, and the thread among those *within*, where it is not yet."""
-    thread = get_ident()
-    try:
-        within[thread] = True
-        with lock:
-            yield
-    finally:
-        within.pop(thread, None)

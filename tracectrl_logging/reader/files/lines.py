@@ -75,6 +75,9 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
         yield number, raw.strip(), row
 
 
+_MESSAGES = frozenset({"message", "msg", "event", "short_message"})  # OTLP has none of these
+
+
 def flat_rows(
     file: OpenFile, kind: Kind, sid: str, report: Report
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
@@ -88,7 +91,7 @@ def flat_rows(
     time, signs = TIME_KEY[kind], OTLP_SIGNS[kind]
     for stored in rows(file, report):
         number, raw, row = stored
-        if time not in row and not signs.isdisjoint(row):
+        if time not in row and not signs.isdisjoint(row) and _MESSAGES.isdisjoint(row):
             yield from _of_otlp(file.path, number, row, (kind, sid), report)
         elif kind == "log":
             yield number, raw, as_own(row)

@@ -18,6 +18,7 @@ A condition is KEY, an operator and a value. The operators are ``=``, ``!=``, ``
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,11 @@ class Condition:
 
     def _take_level(self, value: str) -> None:
         """Compare by severity where *value* is a level; a name of somebody's own equals that name."""
-        rank = severity_of_number(int(value)) if value.isdigit() else severity_of_name(value)
+        rank = (
+            severity_of_number(int(value))
+            if _NUMBER.fullmatch(value) and value.isdigit()
+            else severity_of_name(value)
+        )
         if rank or value.upper() in _NO_LEVEL:
             self._value = rank
             self._holds = self._holds_for_level
@@ -263,5 +268,6 @@ def _ns_of(name: str, found: Any) -> float | None:
     return round(ns) if abs(ns) < _EXACT_NS else ns
 
 
-def _ns(match: re.Match[str]) -> int:
-    return round(float(match["number"]) * _UNIT_NS[match["unit"]])
+def _ns(match: re.Match[str]) -> float:
+    ns = float(match["number"]) * _UNIT_NS[match["unit"]]
+    return round(ns) if ns < math.inf else ns

@@ -94,6 +94,8 @@ def answer(question: Question, send: Callable[..., None]) -> None:
         send("error", QueryError(f"{question.memory_mb} MB are too little memory for this query"))
     except duckdb.Error as error:
         send("error", query_error(error))
+    except Exception as error:  # noqa: BLE001 - a value that Python has no form for
+        send("error", QueryError(f"the rows cannot be read: {type(error).__name__}: {error}"))
 
 
 def form_of(kind: Any) -> Form:

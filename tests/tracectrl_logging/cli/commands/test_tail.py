@@ -253,6 +253,7 @@ def peak_bytes(root: Path, *args: str) -> tuple[int, int]:
     return int(status), int(peak_kb) * 1024
 
 
+@pytest.mark.one_python
 @pytest.mark.skipif(sys.platform != "linux", reason="its unit is another elsewhere")
 @pytest.mark.parametrize("args", [("-n", "2"), ("-n", "10"), ("--since", "2020-01-01")])
 @pytest.mark.parametrize("way", [(), ("--json",)])

@@ -212,3 +212,23 @@ def test_what_is_written_meanwhile(write: Write, root: Path) -> None:
         with path.open("ab") as file:
             file.write(b'{"n":10}\n' * 1000)
     assert list(range(10)) == read_so_far
+
+
+@pytest.mark.parametrize("extra", ["logRecords", "timeUnixNano", "scope_logs"])
+def test_a_line_of_another_writer_is_no_otlp(extra: str, root: Path) -> None:
+    """A foreign line with an extra that is called as a part of OTLP/JSON is a log line."""
+    root.mkdir()
+    line = {"msg": "pay", "level": "error", "time": "2026-02-03T09:15:27Z", extra: 3}
+    (root / "s.logs.jsonl").write_text(json.dumps(line) + "\n")
+    (found,) = FileStore(root).read("s")
+    assert ("pay", "ERROR", 3) == (found.row["message"], found.row["level"], found.row[extra])
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-02-30T00:00:00.000000Z", "2026-01-01T99:00:00.000000Z", "0000-01-01T00:00:00.000000Z"],
+)
+def test_no_day_of_the_calendar(time: str) -> None:
+    """What looks like a time and is in no calendar is none."""
+    assert time_of(time) is None
+    assert "2024-02-29T00:00:00.000000Z" == time_of("2024-02-29T00:00:00.000000Z")

@@ -302,3 +302,10 @@ def test_a_bad_pattern_and_an_unknown_level_are_named() -> None:
         Condition("tool~(")
     with pytest.raises(ValueError, match=r"levels in an order must be DEBUG, .* got 'LOUD'"):
         Condition("level>=LOUD")
+
+
+def test_durations_without_bounds() -> None:
+    """A duration of four hundred digits is longer than any, and breaks nothing."""
+    row = {"duration": f"{'9' * 400}s"}
+    assert Condition("duration>1s")(row)
+    assert not Condition(f"duration<{'9' * 400}s")({"duration": f"{'9' * 400}s"})

@@ -202,6 +202,7 @@ def test_settings_tell_nothing(locked: Any, tmp_path: Path) -> None:
     assert [] == [it for it in places if str(tmp_path) not in it and it.startswith(("/", "["))]
 
 
+@pytest.mark.one_python
 def test_memory(root: Path, write: Write) -> None:
     """Whatever a query makes, its process takes no more than the documented memory and a little."""
     write("s.logs.jsonl", LINE)
@@ -219,6 +220,7 @@ def test_memory(root: Path, write: Write) -> None:
     assert MOST_MB > peak_mb, answers
 
 
+@pytest.mark.one_python
 def test_disk(root: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporary files take twenty times the memory at most, and none of them stays."""
     write("s.logs.jsonl", LINE)
