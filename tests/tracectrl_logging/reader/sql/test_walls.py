@@ -238,7 +238,7 @@ def test_disk(root: Path, write: Write, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT count(*) FROM range(9999999) a, range(9999999) b",
+        "SELECT count(*) FROM range(99999) a, range(99999) b, range(99999) c",
         "SELECT regexp_matches(repeat('a', 50000000), '(a*)*b') FROM range(1000)",
         "SELECT sleep_ms(100000)",
         "SELECT max(levenshtein(repeat('a', 100000), repeat('b', 100000)))",
@@ -266,7 +266,7 @@ def test_ctrl_c(sql: str, root: Path, write: Write, tmp_path: Path) -> None:
 def test_killed(root: Path, write: Write, tmp_path: Path) -> None:
     """A query ends with the process that asked, however that goes, and leaves nothing on disk."""
     write("s.logs.jsonl", LINE)
-    sql = "SELECT count(*) FROM range(9999999) a, range(9999999) b"
+    sql = "SELECT count(*) FROM range(99999) a, range(99999) b, range(99999) c"
     process = subprocess.Popen(
         [sys.executable, "-m", "tracectrl_logging.cli", "query", sql, "--root", str(root)],
         env={**os.environ, "TMPDIR": str(tmp_path / "spill")},
