@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import logging
     from pathlib import Path
 
+# protobuf's own reader of base64 is told so by Python 3.15.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid character .* Base64:FutureWarning")
+
 _MESSAGES: dict[str, Any] = {
     "resourceLogs": ExportLogsServiceRequest,
     "resourceSpans": ExportTraceServiceRequest,
