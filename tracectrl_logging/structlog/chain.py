@@ -3,7 +3,8 @@
 The application's processors run first, all but its renderer: what they mask or drop is masked or
 dropped for every handler. The last processor is ours. It makes the record itself, so that the call
 site is the application's whatever the Logger class is, and ends the chain by ``DropEvent``: nothing
-is left for the wrapped logger to do, whichever it is.
+is left for the wrapped logger to do, whichever it is. The module is long, for the chain that is put in
+front, the record that it makes and what tells a bridge from it are one unit.
 """
 
 from __future__ import annotations

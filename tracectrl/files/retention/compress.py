@@ -16,13 +16,13 @@ from tracectrl.files.directory import Directory
 from tracectrl.files.listing import id_of, scan
 from tracectrl.files.names import OVERFLOW_STEM, parsed_suffix, root_path
 from tracectrl.files.retention.exclusive import (
-    SETTLED_AFTER_S,
     BeingWrittenError,
     gripped,
     move_aside,
     remove_stale,
 )
 from tracectrl.files.retention.replacement import pack, refuse_linked
+from tracectrl.files.write.rotation import SETTLED_AFTER_S
 
 if TYPE_CHECKING:
     import os

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 FORGOTTEN_AFTER_S: Final = 3600.0
 """An open file that was not written for so long does not keep its session."""
 
-SETTLED_AFTER_S: Final = 1.0
-"""So long after its renaming a file is not written any more: writers look twice as often."""
-
 _MANY: Final = 100
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT

@@ -12,13 +12,13 @@ from tracectrl.files.listing import id_of, scan
 from tracectrl.files.names import OVERFLOW_STEM, root_path
 from tracectrl.files.retention.crowd import order
 from tracectrl.files.retention.exclusive import (
-    SETTLED_AFTER_S,
     BeingWrittenError,
     gripped,
     move_aside,
     remove_stale,
     take_all_away,
 )
+from tracectrl.files.write.rotation import SETTLED_AFTER_S
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 One line is one ``write``, newline included, to a descriptor opened for append: lines of several
 threads and processes never mix, and when :meth:`Appender.append` returns, killing the process
-loses nothing.
+loses nothing. The module is long, for all that an open file goes through is one object's.
 
 Locks. Each open file has its own, held for the length of one write, so that nobody closes the
 descriptor meanwhile; the table of open files has one, held for dictionary work alone. Nobody waits

@@ -4,6 +4,9 @@ Nothing enqueued is lost when the process ends in an orderly way. Once the exit 
 writes for itself: nobody is sure to come after it. A thread that cannot be started, or that has
 died, is no loss either: whoever has a line then writes it.
 
+The module is long, for each place that has a lock says so in its own lines, which no helper can do
+(:mod:`tracectrl.files.write.within` says why).
+
 Locks. A signal handler, or what the garbage collector finalizes, may log, flush and close in the
 middle of anything, on a thread that has a lock of a writer's: the one of a state, of the sink, of the
 table of open files, of a file. Such a thread takes no other lock, and never waits for another thread
