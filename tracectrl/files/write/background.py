@@ -59,9 +59,28 @@ else:
 
 
 class _Items(_Queue):
-    """What waits to be written, and how much has been taken out."""
+    """What waits to be written, how much has been taken out, and whether a thread is at it.
+
+    ``Thread.is_alive`` and ``Thread.join`` do not tell: where a signal handler raises in one of them,
+    Python before 3.13 takes the thread for ended from then on, whoever asks.
+    """
 
     taken = 0
+    has_begun = False
+    has_ended = False
+
+    def __init__(self) -> None:
+        self.ended = threading.Lock()  # no Event: see Background.flush
+        self.ended.acquire()
+
+    def are_written_by(self, thread: threading.Thread) -> bool:
+        """Tell whether *thread* is at it: it may hold a line that it has taken out.
+
+        Where the interpreter is at its end, threads stand still for ever.
+        """
+        if self.has_ended or sys.is_finalizing():
+            return False
+        return self.has_begun or thread.is_alive()
 
 
 def check_options(queue_size: int, overflow: str) -> None:
@@ -218,10 +237,7 @@ class Background:
             done = threading.Lock()
             done.acquire()
             items.put(done)
-            is_done = False
-            while thread.is_alive() and not is_done:
-                is_done = done.acquire(timeout=_ALIVE_S)
-            if not is_done:
+            if not _waited(done, thread, items):
                 self._drain(state, items)
         if state.thread is None:  # it could not be started
             self._drain(state, state.items)
@@ -259,8 +275,7 @@ class Background:
         if is_outermost:
             for entry in retired:
                 thread, items = entry
-                with contextlib.suppress(RuntimeError):  # it is just being started
-                    thread.join()
+                _waited(items.ended, thread, items)
                 self._drain(state, items)
                 own_id = threading.get_ident()
                 was_inside = own_id in state.inside
@@ -377,7 +392,7 @@ class Background:
         turn = items.taken + items.qsize() - self._size
         while items.qsize() >= self._size and items.taken <= turn and items is state.items:
             thread = state.thread
-            if thread is None or not thread.is_alive():
+            if thread is None or not items.are_written_by(thread):
                 self._drain(state, items)
             time.sleep(_POLL_S)
         return True
@@ -424,6 +439,7 @@ class Background:
         was_inside = own_id in state.inside
         try:
             state.inside.add(own_id)
+            items.has_begun = True
             while True:
                 item = items.get()
                 items.taken += 1
@@ -439,6 +455,8 @@ class Background:
                 else:
                     items.put(None)
         finally:
+            items.has_ended = True
+            items.ended.release()
             if not was_inside:
                 state.inside.discard(own_id)
 
@@ -484,6 +502,14 @@ def _is_inside(state: _State) -> bool:
     """Tell whether this thread is in the middle of our code: it may have locks that others need."""
     thread = threading.get_ident()
     return thread in state.inside or thread in state.within
+
+
+def _waited(done: LockType, thread: threading.Thread, items: _Items) -> bool:
+    """Wait until somebody lets go of *done*; return whether: not where *thread* is not there to do it."""
+    while items.are_written_by(thread):
+        if done.acquire(timeout=_ALIVE_S):
+            return True
+    return False
 
 
 def _end_with_child(reference: weakref.ref[Background]) -> None:

@@ -71,6 +71,59 @@ thread.join(20)
 assert not thread.is_alive(), "a lock is taken by nobody"
 """
 
+# Python before 3.13 takes a living thread for ended where a signal handler raises in is_alive().
+TAKEN_FOR_ENDED = """
+import contextlib, os, signal, sys, threading, time
+sys.settrace(None)
+threading.settrace(None)
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.background import Background
+from tracectrl.files.write.sink import Sink
+
+class Interrupted(BaseException):
+    pass
+
+def interrupt(*_):
+    if is_asking:
+        raise Interrupted
+
+def make(line):
+    if line == b"first\\n":  # on the writer's thread, which has taken it out
+        is_making.set()
+        assert may_go_on.wait(20)
+    return "s", line
+
+def ask():
+    global answer
+    while answer and time.monotonic() < until:
+        answer = writer.is_alive()
+
+is_asking = False
+is_making, may_go_on = threading.Event(), threading.Event()
+signal.signal(signal.SIGALRM, interrupt)
+background = Background(Sink(Appender(sys.argv[1], ".logs.jsonl"), print), make=make)
+background.append(None, b"first\\n")
+assert is_making.wait(20)
+(writer,) = [thread for thread in threading.enumerate() if thread.name == "tracectrl-writer"]
+until = time.monotonic() + (20 if sys.version_info < (3, 13) else 0.5)
+answer = True
+while answer and time.monotonic() < until:
+    with contextlib.suppress(Interrupted):
+        is_asking = True
+        signal.setitimer(signal.ITIMER_REAL, 0.0002)
+        ask()
+        is_asking = False
+    is_asking = False
+assert answer == (sys.version_info >= (3, 13)), "it is not what is tried here"
+background.append(None, b"second\\n")
+later = threading.Timer(0.1, may_go_on.set)
+later.daemon = True
+later.start()
+if sys.argv[2] != "exit":
+    getattr(background, sys.argv[2])()
+    os._exit(0)
+"""
+
 
 def line(number: object) -> bytes:
     """Return the line that holds *number*."""
@@ -309,12 +362,7 @@ class TestFlushAndClose:
         assert "[]\n" == run_python(source)
 
     def test_closing_that_is_interrupted(
-        self,
-        sink: Sink,
-        gate: Gate,
-        root: Path,
-        read_lines: ReadLines,
-        monkeypatch: pytest.MonkeyPatch,
+        self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines
     ) -> None:
         """A signal handler ends the process while close() waits: the exit waits for the same lines."""
         background = Background(sink)
@@ -322,13 +370,17 @@ class TestFlushAndClose:
             background.append("s", line(number))
         assert gate.waiting.wait(DEADLINE_S)
 
-        def interrupted(_: object) -> None:
+        def interrupted(*_: object) -> None:
             raise SystemExit
 
-        with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "join", interrupted)
+        before = signal.signal(signal.SIGALRM, interrupted)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(SystemExit):
                 background.close()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
         threading.Timer(0.05, gate.open.set).start()
         background.end()
 
@@ -349,6 +401,15 @@ class TestFlushAndClose:
         run_python(RAISING, str(root))
 
         assert "last" == log_path("s", root).read_text().split("\n")[-2]
+
+    @pytest.mark.parametrize("then", ["flush", "close", "exit"])
+    def test_a_writer_that_python_takes_for_ended(
+        self, then: str, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """It is waited for while it writes: nobody writes beside it, and no exit loses its line."""
+        run_python(TAKEN_FOR_ENDED, str(root), then)
+
+        assert "first\nsecond\n" == log_path("s", root).read_text()
 
 
 class TestOverflow:
