@@ -17,7 +17,7 @@ from tracectrl_logging.reader.files.root import session_named
 from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from tracectrl.files.listing import StoredName, StoredSession
     from tracectrl.schema import Kind
@@ -74,7 +74,7 @@ def open_chain(found: StoredSession, kind: Kind, report: Report) -> list[OpenFil
             continue
         if not attempt and found.is_as_listed():  # one question instead of several for each file
             break
-        if all(_is_at(*item) for item in identities.items()) and not _is_rotated(
+        if all(_is_at(*item) for item in identities.items()) and not _are_rotated(
             found, kind, names
         ):
             break
@@ -98,18 +98,22 @@ def is_as_named(found: StoredSession, kind: Kind, read: dict[str, tuple[int, int
         read: the device and the inode of what was read at each path.
     """
     names = _of_kind(found.names, kind)
-    return all(_is_at(*item) for item in read.items()) and not _is_rotated(found, kind, names)
+    return all(_is_at(*item) for item in read.items()) and not _are_rotated(found, kind, names)
 
 
 def _of_kind(names: Iterable[StoredName], kind: Kind) -> list[StoredName]:
     return [name for name in names if _KIND[name.parsed.kind] == kind]
 
 
-def _is_rotated(found: StoredSession, kind: Kind, names: list[StoredName]) -> bool:
-    """Tell whether there is a backup at the first free number: all before were moved up by one."""
-    if not names:
-        return False
-    numbers = {name.parsed.backup for name in names}
+def _are_rotated(found: StoredSession, kind: Kind, names: list[StoredName]) -> bool:
+    return bool(names) and is_rotated(found, kind, {name.parsed.backup for name in names})
+
+
+def is_rotated(found: StoredSession, kind: Kind, numbers: Container[int]) -> bool:
+    """Tell whether there is a backup at the first number that is not among *numbers*.
+
+    Then rotation has moved all before up by one.
+    """
     number = next(number for number in itertools.count(1) if number not in numbers)
     path = os.path.join(found.root, f"{found.stem}{_SUFFIX[kind]}.{number}")
     return any(os.path.lexists(path + packed) for packed in _PACKED)

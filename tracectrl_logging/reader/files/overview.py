@@ -2,9 +2,9 @@
 
 A file's time of modification is no earlier than its last line, but for a tick of the kernel's clock
 or what a file system rounds off, unless somebody has copied it or clocks differ. So where the latest
-sessions are asked for, those are read that were written last, until no other can be among them.
-Where a session that was read shows that these times are wrong, and under a small root anyway,
-everything is read.
+sessions are asked for, those are read that were written last, until no other can be among them. Where
+the first of them show that these times say nothing, the lines of the small files are looked through
+for the latest time in them, which takes a fraction of reading them, and the order is that of these.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from tracectrl._json import timestamp_ns
 from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import close_all, open_chain
 from tracectrl_logging.reader.files.root import id_of
+from tracectrl_logging.reader.files.whole import latest_time, whole_rows
 from tracectrl_logging.reader.files.workers import spread
 from tracectrl_logging.reader.model import Damage, SessionSummary
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import Final
 
     from tracectrl.files.listing import StoredSession
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.filters.sessions import SessionQuery
     from tracectrl_logging.reader.model import Report
 
+_KINDS: Final[tuple[Kind, ...]] = ("log", "span")
 _SMALL_SESSIONS: Final = 500
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 _HEAD: Final = 256
-_SECOND_NS: Final = 1_000_000_000
+_BATCH: Final = 64
 _TICK_NS: Final = 50_000_000
-_ROUNDED_NS: Final = 2 * _SECOND_NS
+_ROUNDED_NS: Final = 2_000_000_000
+_ANY_TIME: Final = "~"
+"""Behind every time: the bound of a session whose lines have to be read for one."""
 
 
 class _Read(NamedTuple):
@@ -46,8 +50,9 @@ class _Read(NamedTuple):
 
     summary: SessionSummary | None
     """``None`` where it is not meant."""
-    late_ns: int
-    """By how much its last line is later than its files' times, at least: 0 or one of the allowances."""
+    off_ns: int = 0
+    """By how much its last line is later than its files' times, at least: 0 or one of the allowances;
+    negative where it is earlier by more than the greater one."""
 
 
 def overview(
@@ -71,75 +76,118 @@ def overview(
     """
     sessions = listing.sessions
     sessions.sort(key=lambda session: session.last_write_ns, reverse=True)
-    size_bytes = listing.size_bytes()
-    is_small = len(sessions) <= _SMALL_SESSIONS and size_bytes <= _SMALL_BYTES
-    bound = _Bound(query, is_trusted=not is_small)
+    is_small = len(sessions) <= _SMALL_SESSIONS and listing.size_bytes() <= _SMALL_BYTES
+    latest = _Latest(query)
+    are_left_out = latest.is_asked and not is_small
+    read = _reader_of(query, with_times=are_left_out)
     workers = listing.workers() if parallel else 1
-    at = 0
-    for result in _outcomes(listing, query, workers):
-        if isinstance(result, Damage):
-            report(result)
-            continue
-        at += 1
-        if step is not None:
-            step(1)
-        bound.see(result)
-        if result.summary is not None:
-            yield result.summary
-        if at < len(sessions) and bound.excludes(sessions[at]):
-            return
+
+    def told(
+        results: Iterable[_Read | Damage], following: Iterable[str]
+    ) -> Generator[SessionSummary, None, bool]:
+        """Yield what is meant; *following* are the bounds of the next sessions; return whether to end."""
+        bounds = iter(following)
+        for result in results:
+            if isinstance(result, Damage):
+                report(result)
+                continue
+            if step is not None:
+                step(1)
+            latest.see(result)
+            if result.summary is not None:
+                yield result.summary
+            if are_left_out and latest.is_before(next(bounds, _ANY_TIME)):
+                return True
+        return False
+
+    # The first few often are enough.
+    results = itertools.chain.from_iterable(map(read, sessions[:_HEAD]))
+    if (yield from told(results, map(latest.bound, sessions[1:]))):
+        return
+    rest = sessions[_HEAD:]
+    bounds: Iterable[str] = map(latest.bound, rest[1:])
+    if are_left_out and latest.are_times_wrong:
+        found = spread(_bound_in_lines, rest, workers=workers, batch=_BATCH)
+        ranked = sorted(zip(found, rest, strict=True), key=lambda item: item[0], reverse=True)
+        rest = [session for _, session in ranked]
+        bounds = [bound for bound, _ in ranked[1:]]
+    yield from told(spread(read, rest, workers=workers, batch=_BATCH), bounds)
 
 
-class _Bound:
-    """Tells when no session that was written earlier can be meant any more."""
+class _Latest:
+    """Tells when no session that is still to be read can be meant, where the latest ones are."""
 
-    def __init__(self, query: SessionQuery, *, is_trusted: bool) -> None:
-        self._is_trusted = is_trusted
+    def __init__(self, query: SessionQuery) -> None:
         self._allowed_ns = _TICK_NS
         self._since = query.since or ""
         self._limit = query.limit if query.sort == "last" else None
         self._latest: list[str] = []
+        self._is_late = False
+        self._early = self._seen = 0
+        self.is_asked = bool(self._since) or self._limit is not None
+        """Whether the query leaves sessions out by their last time."""
+
+    @property
+    def are_times_wrong(self) -> bool:
+        """Whether the sessions that were read show that the files' times say nothing."""
+        return self._is_late or self._early * 2 > self._seen
 
     def see(self, result: _Read) -> None:
         """Take note of a session that was read."""
-        if result.late_ns:
-            self._is_trusted = self._is_trusted and result.late_ns < _ROUNDED_NS
+        self._seen += 1
+        if result.off_ns > 0:
+            self._is_late = self._is_late or result.off_ns >= _ROUNDED_NS
             self._allowed_ns = _ROUNDED_NS
+        elif result.off_ns:
+            self._early += 1
         if self._limit is None or result.summary is None:
             return
         push = heapq.heappush if len(self._latest) < self._limit else heapq.heappushpop
         push(self._latest, result.summary.last_time or "")
 
-    def excludes(self, session: StoredSession) -> bool:
-        """Tell whether neither *session* nor one that was written before it can be meant."""
-        if not self._is_trusted:
-            return False
+    def bound(self, session: StoredSession) -> str:
+        """Return a time that no line of *session* is later than, by its files' times."""
+        if self._is_late:
+            return _ANY_TIME
+        return timestamp_ns(session.last_write_ns + self._allowed_ns)
+
+    def is_before(self, bound: str) -> bool:
+        """Tell whether no session can be meant whose last time is *bound* or earlier."""
         least = self._since
         if self._limit is not None and len(self._latest) == self._limit:
             least = max(least, self._latest[0])
-        return bool(least) and timestamp_ns(session.last_write_ns + self._allowed_ns) < least
+        return bound < least
 
 
-def _outcomes(listing: Listing, query: SessionQuery, workers: int) -> Iterator[_Read | Damage]:
-    """Yield what comes of reading each session, and the damage before it."""
+def _bound_in_lines(session: StoredSession) -> Iterator[str]:
+    yield latest_time(session) or _ANY_TIME
+
+
+def _reader_of(
+    query: SessionQuery, *, with_times: bool
+) -> Callable[[StoredSession], Iterator[_Read | Damage]]:
+    """Return what yields what comes of reading a session, the damage first."""
     on_lines = query.on_lines()
 
     def read(session: StoredSession) -> Iterator[_Read | Damage]:
         damages: list[Damage] = []
         summary, is_met = tallied(session, damages.append, on_lines)
         yield from damages
-        last = summary.last_time
-        late_ns = 0
-        for allowed_ns in (_TICK_NS, _ROUNDED_NS):
-            if last is not None and last > timestamp_ns(session.last_write_ns + allowed_ns):
-                late_ns = allowed_ns
         is_there = summary.logs or summary.spans or not session.is_gone()
         is_meant = is_met and is_there and query.means(summary)
-        yield _Read(summary if is_meant else None, late_ns)
+        off_ns = _off_ns(session, summary.last_time) if with_times else 0
+        yield _Read(summary if is_meant else None, off_ns)
 
-    # The first few often are enough.
-    yield from itertools.chain.from_iterable(map(read, listing.sessions[:_HEAD]))
-    yield from spread(read, listing.sessions[_HEAD:], workers=workers)
+    return read
+
+
+def _off_ns(session: StoredSession, last: str | None) -> int:
+    written_ns = session.last_write_ns
+    if last is None:
+        return 0
+    if last > timestamp_ns(written_ns + _TICK_NS):
+        return _ROUNDED_NS if last > timestamp_ns(written_ns + _ROUNDED_NS) else _TICK_NS
+    return -_ROUNDED_NS if last < timestamp_ns(written_ns - _ROUNDED_NS) else 0
 
 
 def tallied(
@@ -153,10 +201,11 @@ def tallied(
     sid = id_of(found, report)
     tally = Tally()
     unmet = list(conditions)
-    logs = _rows(found, "log", sid, report)
-    spans = _rows(found, "span", sid, report)
-    tally.add_logs(_tested(logs, unmet) if unmet else logs)
-    tally.add_spans(_tested(spans, unmet) if unmet else spans)
+    for kind in _KINDS:
+        rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind)
+        if rows is None:
+            rows = _rows(found, kind, sid, report)
+        tally.add(kind, _tested(rows, unmet) if unmet else rows)
     return tally.summary(sid), not unmet
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import pickle
 import signal
@@ -50,6 +51,7 @@ def spread(
     *,
     workers: int,
     step: Step | None = None,
+    batch: int = 1,
 ) -> Iterator[R]:
     """Yield what *work* yields for each of *items*, in their order.
 
@@ -58,6 +60,7 @@ def spread(
         items: what there is to do.
         workers: how many processes; with one, it is this one.
         step: called with the number of items that have been done since the last call.
+        batch: how many results a worker sends together: many of small ones, one of large ones.
 
     Raises:
         OSError: a worker has ended before its work was done.
@@ -71,25 +74,31 @@ def spread(
     started: list[tuple[int, IO[bytes]]] = []
     try:
         for number in range(workers):
-            started.append(_start(work, items, number, workers, [it for _, it in started]))
+            others = [stream for _, stream in started]
+            started.append(_start(_batches(work, items, number, workers, batch), others))
         for piece in range(-(-len(items) // _PIECE)):
             _, stream = started[piece % workers]
-            while (result := _load(stream)) is not _END:
-                yield cast("R", result)
+            while (results := _load(stream)) is not _END:
+                yield from cast("list[R]", results)
             if step is not None:
                 step(min(_PIECE, len(items) - piece * _PIECE))
     finally:
         _stop(started)
 
 
-def _start(
-    work: Callable[[T], Iterable[R]],
-    items: Sequence[T],
-    number: int,
-    workers: int,
-    others: list[IO[bytes]],
-) -> tuple[int, IO[bytes]]:
-    """Start the worker *number*; return its process ID and the stream of its results."""
+def _batches(
+    work: Callable[[T], Iterable[R]], items: Sequence[T], number: int, workers: int, size: int
+) -> Iterator[list[R] | None]:
+    """Yield the results of the worker *number*, some together; ``None`` behind each piece."""
+    for start in range(number * _PIECE, len(items), workers * _PIECE):
+        results = itertools.chain.from_iterable(map(work, items[start : start + _PIECE]))
+        while batch := list(itertools.islice(results, size)):
+            yield batch
+        yield _END
+
+
+def _start(batches: Iterator[object], others: list[IO[bytes]]) -> tuple[int, IO[bytes]]:
+    """Start a worker that sends *batches*; return its process ID and the stream of its results."""
     reading, writing = os.pipe()
     try:
         pid = os.fork()
@@ -101,26 +110,22 @@ def _start(
         for stream in others:
             os.close(stream.fileno())
         os.close(reading)
-        _work(work, items, number, workers, writing)
+        _work(batches, writing)
     os.close(writing)
     return pid, open(reading, "rb", buffering=_BUFFER_BYTES)
 
 
-def _work(
-    work: Callable[[T], Iterable[R]], items: Sequence[T], number: int, workers: int, fd: int
-) -> NoReturn:
-    """Do the work of the worker *number*, and end the process."""
+def _work(batches: Iterator[object], fd: int) -> NoReturn:
+    """Send *batches*, and end the process."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C goes to all; the first one speaks
         gc.freeze()  # what was there before is shared while nobody touches it
         with open(fd, "wb", buffering=_BUFFER_BYTES) as stream:
-            for start in range(number * _PIECE, len(items), workers * _PIECE):
-                for item in items[start : start + _PIECE]:
-                    for result in work(item):
-                        pickle.dump(result, stream, pickle.HIGHEST_PROTOCOL)
-                pickle.dump(_END, stream, pickle.HIGHEST_PROTOCOL)
-                stream.flush()
+            for batch in batches:
+                pickle.dump(batch, stream, pickle.HIGHEST_PROTOCOL)
+                if batch is _END:
+                    stream.flush()
         status = 0
     finally:
         os._exit(status)

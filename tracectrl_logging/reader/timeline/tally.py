@@ -42,8 +42,14 @@ class Tally:
         self.message: object = None
         self.message_at: str | None = None
 
-    def add_logs(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Count log lines."""
+    def add(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
+        """Count lines of one *kind*."""
+        if kind == "log":
+            self._add_logs(rows)
+        else:
+            self._add_spans(rows)
+
+    def _add_logs(self, rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:
             if severity(row) >= ERROR:
                 self.errors += 1
@@ -57,8 +63,7 @@ class Tally:
                 self.services.add(service)
             self.lines["log"] += 1
 
-    def add_spans(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Count span lines."""
+    def _add_spans(self, rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:
             self.lines["span"] += 1
             if row.get("status") == "ERROR":
@@ -71,11 +76,7 @@ class Tally:
 
     def see(self, line: Line) -> None:
         """Count a line; one without a time counts at the one that it has borrowed."""
-        row = line.row
-        if line.kind == "span":
-            self.add_spans((row,))
-        else:
-            self.add_logs((row,))
+        self.add(line.kind, (line.row,))
         self._see(line.time)
 
     def summary(self, sid: str) -> SessionSummary:

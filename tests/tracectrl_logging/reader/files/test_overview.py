@@ -90,6 +90,30 @@ def test_written_earlier_than_said(session_at: Callable[..., None], root: Path) 
 
 
 @pytest.mark.usefixtures("_large")
+@pytest.mark.parametrize("written", [-10_000.0, 10_000.0])
+def test_times_that_say_nothing(
+    written: float, root: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all files are of one time, few sessions are read beside the first ones all the same."""
+    monkeypatch.setattr(module, "_HEAD", 5)
+    for number in range(100):
+        line, kind = f'{{"timestamp":"{at(number)}"}}', "logs"
+        if number == 7:
+            line, kind = f'{{"start_time":"{at(0)}","end_time":"{at(1000)}"}}', "spans"
+        path = write(f"s{number:02}.{kind}.jsonl", line.encode())
+        os.utime(path, (NOON + written,) * 2)
+    odd = write("odd.logs.jsonl", b'{"msg": "old", "time": "2025-01-01 12:00:00"}')
+    os.utime(odd, (NOON + written,) * 2)
+
+    ids, read = found(root, limit=3)
+    assert ["s07", "s99", "s98"] == ids
+    assert read <= 5 + 3 + 1
+    ids, read = found(root, since=at(97))
+    assert ["s07", "s99", "s98", "s97"] == ids
+    assert read <= 5 + 4 + 1
+
+
+@pytest.mark.usefixtures("_large")
 def test_since(session_at: Callable[..., None], root: Path) -> None:
     """What was written before the time that is asked for is not read."""
     for number in range(50):
