@@ -39,7 +39,7 @@ TEMPORARY_PREFIX: Final = ".compressing-"
 
 _NS: Final = 1_000_000_000
 
-_WIDEST_GAP: Final = 32
+_WIDEST_GAP: Final = 128
 """How many numbers of backups may be missing in a row, where somebody has removed some."""
 
 _PACKED: Final = ("", ".gz", ".zst")
@@ -49,7 +49,7 @@ NOT_READ: Final = "not read"
 """The start of what is said of a file that no command reads."""
 
 _BEFORE_ENDINGS: Final = (".", "-", "_")
-_SAMPLE: Final = 256
+_SAMPLE: Final = 4096
 
 
 class StoredName(NamedTuple):
@@ -197,7 +197,7 @@ def probed(root: str, stem: str) -> tuple[str, ...]:
 
     The names that a session can have are known, so the kernel is asked for one by one: a few hundred
     questions, less than a millisecond, where the listing of 100,000 names takes a tenth of a second. A
-    backup is found where no more than 32 numbers before it are missing.
+    backup is found where no more than 128 numbers before it are missing.
 
     Rotation and compressing go on meanwhile. Files only move up by number, so asking from the lowest
     up meets each; and a packed file is there before the plain one goes, so the plain name is asked
@@ -224,7 +224,7 @@ def probed(root: str, stem: str) -> tuple[str, ...]:
 def is_by_others(root: str | os.PathLike[str]) -> bool:
     """Tell whether some of the first names in *root* are not those that are asked for one by one.
 
-    Who rotates from outside does so with all files of a directory, so a few hundred of them tell.
+    Who rotates from outside does so with all files of a directory, so a few thousand of them tell.
     """
     with os.scandir(root) as entries:
         sample = itertools.islice(entries, _SAMPLE)

@@ -63,7 +63,7 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
     try:
         if "recursion" in str(error).lower():
             raise RecursionError  # noqa: TRY301 - the two parsers' words for one thing
-        row = json.loads(text, parse_constant=constants.append)
+        row = json.loads(text, parse_constant=constants.append, parse_int=_integer)
     except RecursionError:
         msg = "nested too deeply"
         raise ValueError(msg) from None
@@ -71,6 +71,14 @@ def _loads_slowly(raw: bytes, error: ValueError) -> tuple[Any, bytes]:
         msg = NOT_JSON if raw.endswith(b"\n") else CUT_OFF
         raise ValueError(msg) from None
     return row, _strict(row) if constants else raw
+
+
+def _integer(digits: str) -> int | float:
+    """Return the integer that *digits* spell, or infinity past the digits that Python reads."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _strict(row: Any) -> bytes:

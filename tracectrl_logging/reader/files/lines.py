@@ -31,6 +31,7 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is damage: a file without newlines must not fill the memory."""
 
 _SKIPPED_BYTES = 1024 * 1024
+_CANONICAL_LENGTH = len("2025-01-01T00:00:00.000000Z")
 
 
 def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
@@ -141,7 +142,9 @@ def lines(
         for file in files:
             path = file.path
             for number, raw, row in flat_rows(file, kind, sid, report):
-                latest = row.get(key, latest)
+                moment = row.get(key)
+                if _is_likely(moment) or time_of(moment) is not None:
+                    latest = moment
                 if wanted is None or wanted(raw, row):
                     time = time_of(latest) or time
                     own = row.get("session_id")
@@ -149,6 +152,11 @@ def lines(
                     yield Line(kind, row, raw, time, path, number, session_id)
     finally:
         close_all(files)
+
+
+def _is_likely(moment: object) -> bool:
+    """Tell whether *moment* is a time for all that can be seen at once."""
+    return type(moment) is str and len(moment) == _CANONICAL_LENGTH
 
 
 def _of_otlp(

@@ -186,12 +186,17 @@ def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
 
 
 def _begin_alike(plain: OpenFile, packed: OpenFile) -> bool:
-    """Tell whether *packed* is *plain* in the middle of being compressed: one file, not two."""
-    lines = []
-    for file in (plain, packed):
-        try:
-            lines.append(file.stream.readline(_PEEK_BYTES))
-            file.stream.seek(0)
-        except UNREADABLE:
-            return False
-    return lines[0] == lines[1]
+    """Tell whether *packed* is *plain* in the middle of being compressed: one file, not two.
+
+    The one that ends first, as a compressed one may do in the middle, is all in the other then.
+    """
+    is_alike = True
+    parts = [b"", b""]
+    try:
+        while is_alike and all(parts := [it.stream.read(_PEEK_BYTES) for it in (plain, packed)]):
+            is_alike = parts[0].startswith(parts[1]) or parts[1].startswith(parts[0])
+    except UNREADABLE:
+        pass
+    plain.stream.seek(0)
+    packed.stream.seek(0)
+    return is_alike

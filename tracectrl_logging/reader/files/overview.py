@@ -159,6 +159,16 @@ class _Latest:
         return bound < least
 
 
+def last_time(session: StoredSession) -> str | None:
+    """Return the latest time in the lines of *session*, ``None`` or ``""`` where none has one."""
+    found = latest_time(session)
+    return tallied(session, _unheard)[0].last_time if found is None else found
+
+
+def _unheard(damage: Damage) -> None:
+    """Take no note of *damage*; whoever reads the lines does."""
+
+
 def _bound_in_lines(session: StoredSession) -> Iterator[str]:
     yield latest_time(session) or _ANY_TIME
 

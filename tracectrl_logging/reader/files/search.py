@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from tracectrl._json import timestamp_ns
+from tracectrl._time import ns_of
 from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl_logging.reader.files.lines import session_lines
+from tracectrl_logging.reader.files.overview import last_time
 from tracectrl_logging.reader.files.root import id_of
 from tracectrl_logging.reader.files.sieve import Sieve
 from tracectrl_logging.reader.files.workers import spread
@@ -30,6 +32,7 @@ R = TypeVar("R")
 
 _ROUNDED_NS: Final = 2_000_000_000  # what file systems round a file's time off by
 _SMALL_BYTES: Final = 16 * 1024 * 1024
+_SAMPLE: Final = 256
 
 
 def search_all(
@@ -128,13 +131,26 @@ def _candidates(search: Search, listing: Listing) -> list[StoredSession]:
     """Return the sessions of *listing* that may have lines in the time that is asked for, by ID.
 
     A file's time of modification is taken to be no earlier than its last line; not under a small
-    root, where nothing is gained by it.
+    root, where nothing is gained by it, nor where one of those left out that were written last shows
+    that it is not so.
     """
     listing.sort_by_id()
     since = search.selection.since
     if since is None or not listing.with_times or listing.size_bytes() <= _SMALL_BYTES:
         return listing.sessions
-    return [it for it in listing.sessions if timestamp_ns(it.last_write_ns + _ROUNDED_NS) >= since]
+    least_ns = (ns_of(since) or 0) - _ROUNDED_NS
+    meant: list[StoredSession] = []
+    others: list[StoredSession] = []
+    for session in listing.sessions:
+        (meant if session.last_write_ns >= least_ns else others).append(session)
+    size_bytes = 0
+    for session in heapq.nlargest(_SAMPLE, others, key=lambda session: session.last_write_ns):
+        size_bytes += session.size_bytes
+        if size_bytes > _SMALL_BYTES:
+            break
+        if (last_time(session) or "") >= since:
+            return listing.sessions
+    return meant
 
 
 def _bare(hit: Hit) -> Hit:

@@ -223,7 +223,7 @@ def _start_and_end(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _ns(time: Any) -> int:
-    return max(ns_of(time) or 0, 0)
+    return min(max(ns_of(time) or 0, 0), _MAX_NS)
 
 
 def _exception(exception: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,14 @@ def _present(convert: Convert) -> Convert:
 
 
 def _embedded(value: str) -> Any:
+    """Return JSON of the database's, which may hold what no JSON has, NaN for one: ``null`` for it."""
+    try:
+        orjson.loads(value)
+    except ValueError:
+        try:
+            value = json.dumps(json.loads(value, parse_constant=lambda _: None))
+        except (ValueError, RecursionError):
+            return value
     return orjson.Fragment(value)
 
 

@@ -20,17 +20,11 @@ import orjson
 
 from tracectrl._json import well_formed
 from tracectrl.files.listing import StoredSession, scan_names
-from tracectrl.files.names import (
-    LOG_SUFFIX,
-    OVERFLOW_STEM,
-    SPAN_SUFFIX,
-    id_of_stem,
-    session_id_of,
-)
+from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat_rows
 from tracectrl_logging.reader.files.opening import UNREADABLE, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.files.root import session_named, tell_unread
+from tracectrl_logging.reader.files.root import id_of, session_named, tell_unread
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.passing import SEPARATOR, Passing, normal
 
@@ -191,17 +185,21 @@ class Feed:
         tell_unread(self._root, (name for name in unread if live in name), self._report)
         for stem in sorted(found):
             suffixes = [suffix for suffix in found[stem] if suffix.startswith(live)]
-            session: StoredSession | None = StoredSession(self._root, stem, tuple(suffixes))
+            if not suffixes:
+                continue
+            listed = StoredSession(self._root, stem, found[stem])
+            session: StoredSession | None = listed
+            sid = None if stem == OVERFLOW_STEM else id_of(listed, self._report)
             if suffixes == [live]:
                 try:
-                    yield from self._plain(os.path.join(self._root, stem + live), stem)
+                    yield from self._plain(os.path.join(self._root, stem + live), sid)
                     continue
                 except FileNotFoundError:  # rotated, compressed or removed just now
                     session = session_named(self._root, stem)
-            if suffixes and session is not None:
-                yield from self._chain(session)
+            if session is not None:
+                yield from self._chain(session, sid)
 
-    def _plain(self, path: str, stem: str) -> Iterator[bytes]:
+    def _plain(self, path: str, sid: str | None) -> Iterator[bytes]:
         """Yield the lines of the one file of a session, which is not compressed."""
         try:
             fd = os.open(path, _FLAGS)
@@ -215,24 +213,25 @@ class Feed:
             if not stat.S_ISREG(status.st_mode):
                 self._report(Damage(path, None, "not a regular file"))
                 return
-            yield from self._lines(OpenFile(path, stream, status.st_size), stem, status.st_size)
+            yield from self._lines(OpenFile(path, stream, status.st_size), sid, status.st_size)
 
-    def _chain(self, found: StoredSession) -> Iterator[bytes]:
+    def _chain(self, found: StoredSession, sid: str | None) -> Iterator[bytes]:
         files = open_chain(found, self._kind, self._report)
         try:
             for file in files:
-                yield from self._lines(file, found.stem, _BLOCK_BYTES)
+                yield from self._lines(file, sid, _BLOCK_BYTES)
         finally:
             close_all(files)
 
-    def _lines(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
-        blocks = self._blocks_of(file, stem, size)
+    def _lines(self, file: OpenFile, sid: str | None, size: int) -> Iterator[bytes]:
+        """Yield the lines of *file*, of the session *sid*, or of many where that is ``None``."""
+        blocks = self._blocks_of(file, sid, size)
         if not self.with_place:
             yield from blocks
             return
-        sid = None if stem == OVERFLOW_STEM else well_formed(_sid_of(file.path, stem))
         name = os.path.basename(file.path).encode()
-        place = SEPARATOR.join((name, orjson.dumps(sid), b""))
+        own = None if sid is None else well_formed(sid)
+        place = SEPARATOR.join((name, orjson.dumps(own), b""))
         for block in blocks:
             if len(block) > _LARGE_BYTES and block.find(b"\n") == len(block) - 1:
                 yield place
@@ -240,7 +239,7 @@ class Feed:
                 continue
             yield place + block.replace(b"\n", b"\n" + place)[: -len(place)]
 
-    def _blocks_of(self, file: OpenFile, stem: str, size: int) -> Iterator[bytes]:
+    def _blocks_of(self, file: OpenFile, sid: str | None, size: int) -> Iterator[bytes]:
         """Yield whole lines of *file*, any number in one block."""
         path, stream, present_bytes = file
         end_bytes = math.inf if present_bytes is None else present_bytes
@@ -265,11 +264,11 @@ class Feed:
                 block = data[:end] if end < len(data) else data
                 if rest_bytes:
                     line, block = self._joined(path, number + 1, (rest, rest_bytes), block)
-                    yield from self._checked(path, stem, line, number)
+                    yield from self._checked(path, sid, line, number)
                     number += 1
                     rest.clear()
                     rest_bytes = 0
-                yield from self._checked(path, stem, block, number)
+                yield from self._checked(path, sid, block, number)
                 number += block.count(b"\n")
                 data = data[end:]
             if data:
@@ -279,7 +278,7 @@ class Feed:
             block_bytes = next_bytes
         if rest_bytes:
             line, _ = self._joined(path, number + 1, (rest, rest_bytes), b"\n")
-            yield from self._checked(path, stem, line, number)
+            yield from self._checked(path, sid, line, number)
 
     def _joined(
         self, path: str, number: int, begun: tuple[list[bytes], int], block: bytes
@@ -298,7 +297,7 @@ class Feed:
             line = b""
         return line, block[end:]
 
-    def _checked(self, path: str, stem: str, block: bytes, before: int) -> Iterator[bytes]:
+    def _checked(self, path: str, sid: str | None, block: bytes, before: int) -> Iterator[bytes]:
         """Yield the lines of *block*, of whose file *before* lines were read already."""
         end_of = self._passing.end
         start = 0
@@ -310,13 +309,13 @@ class Feed:
                 if end_of(block, end) > end:
                     break
             lines = block if end - start == len(block) else block[start:end]
-            yield from self._sent(path, stem, lines, before, is_own=is_own)
+            yield from self._sent(path, sid, lines, before, is_own=is_own)
             if end < len(block):
                 before += lines.count(b"\n")
             start = end
 
     def _sent(
-        self, path: str, stem: str, lines: bytes, before: int, *, is_own: bool
+        self, path: str, sid: str | None, lines: bytes, before: int, *, is_own: bool
     ) -> Iterator[bytes]:
         """Yield *lines*, which look like our own or do not; where these do not pass, in parts."""
         if is_own and self._passing.passes(lines):
@@ -324,24 +323,23 @@ class Feed:
             return
         middle = lines.find(b"\n", len(lines) // 2) + 1
         if not is_own or len(lines) < _PART_BYTES or middle == len(lines):
-            yield from self._parsed(path, stem, lines, before)
+            yield from self._parsed(path, sid, lines, before)
             return
         first = lines[:middle]
-        yield from self._sent(path, stem, first, before, is_own=True)
+        yield from self._sent(path, sid, first, before, is_own=True)
         before += first.count(b"\n")
-        yield from self._sent(path, stem, lines[middle:], before, is_own=True)
+        yield from self._sent(path, sid, lines[middle:], before, is_own=True)
 
-    def _parsed(self, path: str, stem: str, lines: bytes, before: int) -> Iterator[bytes]:
+    def _parsed(self, path: str, sid: str | None, lines: bytes, before: int) -> Iterator[bytes]:
         """Yield *lines* one by one, each in the form that the database takes."""
 
         def report(damage: Damage) -> None:
             line = None if damage.line is None else damage.line + before
             self._report(Damage(damage.path, line, damage.reason))
 
-        sid = UNKNOWN if stem == OVERFLOW_STEM else _sid_of(path, stem)
         most = self._limits.sent_bytes
         file = OpenFile(path, io.BytesIO(lines))
-        for number, raw, row in flat_rows(file, self._kind, sid, report):
+        for number, raw, row in flat_rows(file, self._kind, sid or UNKNOWN, report):
             line = normal(self._kind, raw, row)
             if len(line) <= most:
                 yield line + b"\n"
@@ -357,14 +355,3 @@ def _has_block_without_newline(path: str) -> bool:
             if b"\n" not in data and b"\n" not in os.pread(stream.fileno(), _BLOCK_BYTES, at):
                 return True
     return False
-
-
-def _sid_of(path: str, stem: str) -> str:
-    """Return the session that the file at *path* is named after."""
-    sid = id_of_stem(stem)
-    if sid is None:
-        try:
-            return session_id_of(path)
-        except (*UNREADABLE, ValueError, ImportError):
-            return stem
-    return sid

@@ -51,8 +51,8 @@ _TIMES: Final[dict[Kind, tuple[str, ...]]] = {
     "log": ("timestamp",),
     "span": ("start_time", "end_time"),
 }
-_UNUSUAL: Final = (b"\r", b"\0", SEPARATOR)
-"""What the database's reader of lines stumbles over."""
+_UNUSUAL: Final = (b"\r", b"\0", SEPARATOR, b",]", b",}", b"NaN", b"nfinity")
+"""What the database's reader of lines stumbles over, and what its reader of JSON takes beyond JSON."""
 
 _SURROGATES: Final = (b"\\ud", b"\\uD")
 """What its reader of JSON stumbles over, where one is alone."""

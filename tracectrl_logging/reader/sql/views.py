@@ -279,6 +279,15 @@ def _expression(kind: Kind, name: str, keys: list[str], root: str) -> str:
             f"CASE WHEN {text} IS NULL THEN NULL WHEN json_type(line, '$.exception') = 'OBJECT' "
             f"THEN {{{kept}}} ELSE {{{alone}}} END"
         )
+    return _plain_expression(kind, name, text)
+
+
+def _plain_expression(kind: Kind, name: str, text: str) -> str:
+    if name == "service":  # which is text: a number names none
+        return (
+            f"CASE WHEN regexp_full_match({text}, '{_NO_TEXT}', 's') "
+            f"AND json_type(line, '$.service') <> 'VARCHAR' THEN NULL ELSE {text} END"
+        )
     form = COLUMNS[kind][name]
     if form == "JSON":
         return f"json_extract(line, '$.{name}')"

@@ -47,7 +47,7 @@ def read(root: Path, sid: str = "s") -> tuple[list[Line], list[tuple[int | None,
         (b'\0\0\0\0{"a":1}', "holds NUL bytes"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
-        (b"9" * 5000, "not JSON"),
+        (b"9" * 5000, "not a JSON object"),
     ],
     ids=lambda value: None if isinstance(value, str) else repr(value[:12]),
 )

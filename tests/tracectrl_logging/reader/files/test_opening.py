@@ -54,10 +54,15 @@ def test_rotated_by_the_handler(root: Path) -> None:
 
 
 def test_being_compressed(write: Write, root: Path) -> None:
-    """A file that stands there plain and packed at once is read once."""
+    """A file that stands there plain and packed at once is read once; two files that begin alike are two."""
     path = write("s.logs.jsonl.1", b'{"n":1}', b'{"n":2}')
-    (root / "s.logs.jsonl.1.gz").write_bytes(gzip.compress(path.read_bytes()))
-    assert ["s.logs.jsonl.1"] == opened(root, "s")
+    packed = root / "s.logs.jsonl.1.gz"
+    whole = gzip.compress(path.read_bytes())
+    for content in (whole, gzip.compress(b'{"n":1}\n'), whole[:-10], b""):
+        packed.write_bytes(content)
+        assert ["s.logs.jsonl.1"] == opened(root, "s")
+    packed.write_bytes(gzip.compress(b'{"n":1}\n{"n":3}\n'))
+    assert ["s.logs.jsonl.1.gz", "s.logs.jsonl.1"] == opened(root, "s")
 
 
 def test_continued_after_packing(write: Write, root: Path) -> None:

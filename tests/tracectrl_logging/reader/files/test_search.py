@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,8 +17,11 @@ from tracectrl_logging.reader.filters.search import Count, Hit, Query, Search
 from tracectrl_logging.reader.filters.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from tracectrl.files.listing import StoredSession
+    from tracectrl_logging.reader.model import Line
 
     Write = Callable[..., Path]
 
@@ -37,17 +40,34 @@ def test_counting(write: Write, root: Path) -> None:
 
 def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a large root files are left out that were written before the time that is asked for."""
-    row = b'{"message":"word","timestamp":"2025-01-02T00:00:00.000000Z"}'
-    for sid, written in (("early", 1_735_689_600), ("late", 1_735_776_000)):
-        os.utime(write(f"{sid}.logs.jsonl", row), (written, written))
-    search = Search(query=Query("word"), selection=Selection(since="2025-01-02T00:00:00.000000Z"))
+    row = b'{"message":"word","timestamp":"%b"}'
+    days = b"2025-01-01T00:00:00.000000Z", b"2025-01-02T00:00:00.000000Z"
+    for sid, day, written in zip(
+        ("early", "late"), days, (1_735_689_600, 1_735_776_000), strict=False
+    ):
+        os.utime(write(f"{sid}.logs.jsonl", row % day), (written, written))
+    search = Search(query=Query("word"), selection=Selection(since=days[1].decode()))
+    read: list[str] = []
+    lines_of = module.session_lines
+
+    def noted(several: Sequence[StoredSession], *args: Any) -> Iterator[Line]:
+        read.extend(session.stem for session in several)
+        return lines_of(several, *args)
+
+    monkeypatch.setattr(module, "session_lines", noted)
 
     def found() -> list[str]:
         return [hit.sid for hit in search_all(search, Listing(root), print)]
 
-    assert ["early", "late"] == found()
-    monkeypatch.setattr(module, "_SMALL_BYTES", 0)
     assert ["late"] == found()
+    assert ["early", "late"] == read
+    read.clear()
+    monkeypatch.setattr(Listing, "size_bytes", lambda _: module._SMALL_BYTES + 1)
+    assert ["late"] == found()
+    assert ["late"] == read
+
+    os.utime(write("early.logs.jsonl", row % days[1]), (1_735_689_600, 1_735_689_600))
+    assert ["early", "late"] == found()
 
 
 PROGRAM = """

@@ -19,12 +19,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tracectrl.errors import MissingExtraError
 from tracectrl.exporter import FileSpanExporter
-from tracectrl.files import log_path
+from tracectrl.files import log_path, span_path
 from tracectrl.files.retention.compress import compress
 from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import session
 from tracectrl_logging import SessionFileHandler, reader
 from tracectrl_logging.reader import sql as database
+from tracectrl_logging.reader.sql.cells import converter, dumps
 from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:
@@ -563,6 +564,42 @@ def test_damage_in_own_lines(ask: Any, write: Write) -> None:
     damages = []
     assert [(0,)] == ask("SELECT count(*) FROM logs WHERE level = 'ERROR'", damages)
     assert 2 == len(damages)
+
+
+@pytest.mark.parametrize("value", [b"[1,]", b'{"y":1,}', b"NaN", b"-Infinity", b"9" * 5000])
+def test_what_json_does_not_have(value: bytes, ask: Any, root: Path, write: Write) -> None:
+    """A line of ours that is no JSON but for a database is what it is to every other command."""
+    write("s.logs.jsonl", OWN % (b"INFO", b',"x":' + value), OWN % (b"ERROR", b""))
+    expected = [line.row["level"] for line in reader.read("s", root, on_damage=lambda _: None)]
+    damages: list[str] = []
+    assert sorted(expected) == sorted(
+        level for (level,) in ask("SELECT level FROM logs", damages)
+    )
+    with reader.query("FROM logs", root, on_damage=lambda _: None) as rows:
+        converters = [converter(form) for form in rows.forms]
+        for row in rows:
+            cells = {
+                name: make(cell)
+                for name, make, cell in zip(rows.columns, converters, row, strict=False)
+            }
+            json.loads(dumps(cells), parse_constant=pytest.fail)
+
+
+def test_services(ask: Any, root: Path, write: Write) -> None:
+    """A service is a text; a number names none."""
+    write("s.logs.jsonl", *(OWN % (b"INFO", b',"service":' + it) for it in (b"5", b'"5"', b'"a"')))
+    assert [(["5", "a"],)] == ask("SELECT services FROM sessions")
+    assert [("5", "a")] == [it.services for it in reader.sessions(root)]
+
+
+@pytest.mark.parametrize("first", ["logs", "spans"])
+def test_a_long_id_in_one_of_two_files(first: str, ask: Any, root: Path) -> None:
+    """The session is one, whichever of its files holds the ID that their names abbreviate."""
+    root.mkdir()
+    sid = "long" * 100
+    for kind, path in (("logs", log_path(sid, root)), ("spans", span_path(sid, root))):
+        path.write_text(f'{{"session_id":"{sid}"}}\n' if kind == first else "{}\n")
+    assert [(sid, 1, 1)] == ask("SELECT session_id, logs, spans FROM sessions")
 
 
 def test_many_keys(ask: Any, write: Write) -> None:
