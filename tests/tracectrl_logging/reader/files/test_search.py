@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl_logging.reader.files import search as module
+from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.root import Listing
 from tracectrl_logging.reader.files.search import search_all
 from tracectrl_logging.reader.filters.search import Count, Hit, Query, Search
@@ -48,7 +49,7 @@ def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatc
         os.utime(write(f"{sid}.logs.jsonl", row % day), (written, written))
     search = Search(query=Query("word"), selection=Selection(since=days[1].decode()))
     read: list[str] = []
-    lines_of = module.session_lines
+    lines_of = session_lines
 
     def noted(several: Sequence[StoredSession], *args: Any) -> Iterator[Line]:
         read.extend(session.stem for session in several)
@@ -75,6 +76,7 @@ import sys
 from tracectrl_logging.reader.files import workers
 from tracectrl_logging.reader.filters.search import Hit, Query, Search
 from tracectrl_logging.reader.files.search import search_all
+from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.root import Listing
 workers.MUCH = 0
 for options in ({"before": 1}, {"most": 1}, {}):
