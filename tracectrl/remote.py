@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import baggage, propagate, trace
@@ -60,10 +61,13 @@ class remote_session:  # noqa: N801 - used as a function: ``with remote_session(
     ) -> None:
         # One object may be entered in several threads and tasks at once: whose exit this is shows
         # in whose token can be reset.
+        left = None if exc is None else copy_context()
         for index in range(len(self._tokens) - 1, -1, -1):
             if _session.restore(self._tokens[index][1]):
                 otel_token, _ = self._tokens.pop(index)
                 _session.detach_quietly(otel_token)
+                if left is not None:
+                    _session.note_left(exc, left)
                 return
 
 
@@ -119,10 +123,15 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
             _stamp_late(span, sid)
         return sid
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._token is not None:
             _session.detach_quietly(self._token)
-        self._session.__exit__(None, None, None)
+        self._session.__exit__(exc_type, exc, traceback)
 
 
 def _stamp_late(span: trace.Span, sid: str) -> None:

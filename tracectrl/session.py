@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     SessionTokens: TypeAlias = tuple[Token[str | None], Token[bool]]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+R = TypeVar("R")
 
 SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
 """The environment variable from which :func:`new_session` takes the ID, where it is set."""
@@ -63,6 +64,9 @@ COLLECTS_IN_RESET: Final[bool] = sys.version_info < (3, 12)
 """Whether the garbage collector may run inside of ``ContextVar.reset``: see :func:`keep_set`."""
 
 _UNSET: Final[Any] = object()
+
+# Where an exception keeps the session that it was raised in, and the one around what it left last.
+_LEFT: Final = "_tracectrl_left"
 
 # The thread in which the garbage collector is running: see leave_finalizers_out().
 _collecting: list[int] = []
@@ -158,7 +162,12 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         elif inspect.isgeneratorfunction(code):
 
             def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                return (yield from driven(*begun(*args, **kwargs)))
+                context, steps = begun(*args, **kwargs)
+                try:
+                    return (yield from driven(context, steps))
+                except Exception as error:
+                    note_left(error, context)
+                    raise
 
         else:
 
@@ -176,11 +185,14 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        left = None if exc is None else contextvars.copy_context()
         # One object may be entered in several threads and tasks at once: whose exit this is shows
         # in whose token can be reset.
         for index in range(len(self._tokens) - 1, -1, -1):
             if restore(self._tokens[index]):
                 del self._tokens[index]
+                if left is not None:
+                    note_left(exc, left)
                 return
 
 
@@ -291,6 +303,50 @@ def _note_collector(phase: str, info: object) -> None:
         _collecting.append(threading.get_ident())
     else:
         _collecting.clear()
+
+
+def note_left(error: BaseException | None, context: contextvars.Context) -> None:
+    """Note on *error*, for :func:`where_raised`, that it leaves *context* for the current one.
+
+    The note is text: whoever keeps the exception keeps nothing else by it. An exception that comes
+    out of nested sessions keeps the innermost; one that is raised anew in another keeps that.
+    """
+    with contextlib.suppress(Exception):  # the exception is somebody else's object
+        sid, outer = context.run(current_session_id), current_session_id()
+        if error is not None and sid is not None and sid != outer:
+            notes = error.__dict__
+            raised_in, last = notes.get(_LEFT, (sid, sid))
+            notes[_LEFT] = (raised_in if last == sid else sid, outer)
+
+
+def where_raised(error: BaseException | None) -> str | None:
+    """Return the session that *error* was raised in, as far as its way to this context tells."""
+    current = current_session_id()
+    try:
+        raised_in, last = error.__dict__[_LEFT]
+    except Exception:  # noqa: BLE001 - there is no note, or the exception is a strange object
+        return current
+    return str(raised_in) if current in (None, last) else current
+
+
+def run_where_raised(
+    error: BaseException | None, context: contextvars.Context, fn: Callable[..., R], *args: Any
+) -> R:
+    """Call ``fn(*args)`` in a copy of *context*, in the session that *error* was raised in.
+
+    Where that is known it is no stranger's, while the garbage collector runs either.
+    """
+    finalized = _collecting[:] if is_finalizing() else []
+    if finalized:
+        _collecting.clear()
+    try:
+        own = context.copy()
+        sid = own.run(where_raised, error)
+        if sid is not None:
+            own.run(session(sid).__enter__)
+        return own.run(fn, *args)
+    finally:
+        _collecting.extend(finalized)
 
 
 def enter_from_headers(sid: str | None) -> SessionTokens:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl._service import service_name as known_service_name
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
+from tracectrl.session import note_left
 from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
+from tracectrl_logging.crashes import CrashWriter
 from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog import chain as structlog_chain
@@ -17,6 +20,7 @@ from tracectrl_logging.structlog import chain as structlog_chain
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from tracectrl_logging.retention import Retention
 
 Console: TypeAlias = Literal["text", "json"] | None
+
+CRASH_LOGGER = "tracectrl.crash"
+"""The logger that lines about uncaught exceptions name."""
 
 _current: Configuration | None = None
 _lock = ReentrantLock()
@@ -35,6 +42,7 @@ class Configuration:
 
     def __init__(self, undo: list[Callable[[], object]]) -> None:
         self.undo = undo
+        self.crashes: CrashWriter | None = None
 
     def shutdown(self) -> None:
         """Flush and close the files and put back what :func:`configure` changed.
@@ -52,8 +60,17 @@ class Configuration:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        left = contextvars.copy_context()
+        if self.crashes is not None and exc is not None:
+            self.crashes.stop_after(exc)
         self.shutdown()
+        note_left(exc, left)
 
 
 def configure(
@@ -72,6 +89,7 @@ def configure(
     overflow: Overflow = "block",
     redact: Redact | None = None,
     retention: Retention | None = None,
+    log_uncaught_exceptions: bool = True,
 ) -> Configuration:
     """Wire stdlib logging, structlog and the tracer provider to the session files.
 
@@ -99,6 +117,11 @@ def configure(
             :class:`~tracectrl_logging.retention.Retention` says: ``{"older_than": "7d",
             "max_total": "10GB", "keep": 1000}``, any of these. Never one that any process is
             writing. ``None`` removes nothing.
+        log_uncaught_exceptions: whether an exception that ends the program or a thread is a line,
+            at CRITICAL, in the session that it was raised in; and whether what asyncio logs of a
+            task that nobody awaited goes to the task's session. By ``sys.excepthook``,
+            ``threading.excepthook`` and the event loops' ``call_exception_handler``; the hooks that
+            are there are called as before, so what is printed and the exit status stay.
 
     Returns:
         An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
@@ -160,6 +183,11 @@ def configure(
                 exporter = FileSpanExporter(root, **exporter_options)
                 configuration.undo.append(attach(exporter, service))
             _continue_environment(configuration.undo)
+            if log_uncaught_exceptions:
+                crashes = CrashWriter(handler.handle, root, logger=CRASH_LOGGER)
+                crashes.start()
+                configuration.crashes = crashes
+                configuration.undo.append(crashes.stop)
             if prune is not None:
                 configuration.undo.append(prune(handler))
         except BaseException:

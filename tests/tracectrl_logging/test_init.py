@@ -67,7 +67,7 @@ def test_names_are_listed() -> None:
             (
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
                 " max_open_files, max_sessions_per_minute, background, queue_size, overflow, redact,"
-                " retention"
+                " retention, log_uncaught_exceptions"
             ),
         ),
         (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from tracectrl._steps import code_of, driven, items_of, kept
 from tracectrl.context import inject_trace_headers, remote_session
-from tracectrl.session import detached
+from tracectrl.session import detached, note_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -61,7 +61,11 @@ class _Carried(Generic[P, R]):
     def begun(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[contextvars.Context, R]:
         """Call the function; return the context that it ran in, too."""
         context = self._context.copy()
-        return context, context.run(self._fn, *args, **kwargs)
+        try:
+            return context, context.run(self._fn, *args, **kwargs)
+        except Exception as error:
+            note_left(error, context)
+            raise
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return kept(*self.begun(*args, **kwargs))

@@ -17,7 +17,7 @@ from typing import Any
 from tracectrl.files.write.background import Background
 from tracectrl.schema import UNKNOWN
 from tracectrl.session import current_session_id
-from tracectrl_logging.program.patches import Patches
+from tracectrl_logging.patches import Patches
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 
 

@@ -7,14 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import checked, current_session_id, session
+from tracectrl_logging import crashes
+from tracectrl_logging.patches import Patches
 from tracectrl_logging.program import (
-    crashes,
     otel_spans,
     own_writers,
     stdlib_records,
     structlog_events,
 )
-from tracectrl_logging.program.patches import Patches
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory, report
 from tracectrl_logging.structlog.renderer import SessionJSONRenderer
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from structlog.typing import EventDict
+
+CRASH_LOGGER = "tracectrl.run"
+"""The logger that lines about uncaught exceptions name."""
 
 
 class Capture:
@@ -58,13 +61,14 @@ class Capture:
         """The level from which on records are made that the program itself would not make."""
         self.lowest: int = self.admitted if level else logging.NOTSET
         """The level below which nothing is written."""
-        self.crash: BaseException | None = None
-        """The exception that was written last as one that nobody caught."""
         self.records_wanted = self.events_wanted = self.spans_wanted = True
         self._handler = SessionFileHandler(root, service_name=service_name)
         self._factory = SessionFileLoggerFactory(root)
         self._renderer = SessionJSONRenderer(service_name=service_name)
         self._patches = Patches()
+        self._crashes = crashes.CrashWriter(
+            self.write_record, root, logger=CRASH_LOGGER, with_interrupts=True
+        )
         self._spans: otel_spans.Spans | None = None
 
     def install(self) -> None:
@@ -73,12 +77,13 @@ class Capture:
         held = stdlib_records.Held()
         stdlib_records.tap(self, held, self._patches)
         structlog_events.tap(self, held, self._patches)
-        crashes.tap(self, self._patches)
+        self._crashes.start()
         own_writers.tap(self, self._spans, self._patches)
 
     def uninstall(self) -> None:
         """Put back what :meth:`install` replaced, and close the files."""
-        crashes.at_exit(self)
+        crashes.at_exit()
+        self._crashes.stop()
         self._patches.undo()
         self.records_wanted = self.events_wanted = self.spans_wanted = False
         self._handler.close()

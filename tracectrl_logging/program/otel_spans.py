@@ -21,9 +21,9 @@ from tracectrl.identity import IdentityMap
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from tracectrl_logging.patches import Patches
     from tracectrl_logging.program.capture import Capture
     from tracectrl_logging.program.otel_processor import CapturingProcessor
-    from tracectrl_logging.program.patches import Patches
 
 
 class Spans:

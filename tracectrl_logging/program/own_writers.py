@@ -16,9 +16,9 @@ from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
 
 if TYPE_CHECKING:
+    from tracectrl_logging.patches import Patches
     from tracectrl_logging.program.capture import Capture
     from tracectrl_logging.program.otel_spans import Spans
-    from tracectrl_logging.program.patches import Patches
 
 
 def tap(capture: Capture, spans: Spans, patches: Patches) -> None:

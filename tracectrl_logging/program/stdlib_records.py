@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import FrameType
 
+    from tracectrl_logging.patches import Patches
     from tracectrl_logging.program.capture import Capture
-    from tracectrl_logging.program.patches import Patches
 
 _LOGGINGS = vars(logging)
 _LOGGINGS_FILE = os.path.normcase(logging.addLevelName.__code__.co_filename)

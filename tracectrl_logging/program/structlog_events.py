@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
+    from tracectrl_logging.patches import Patches
     from tracectrl_logging.program.capture import Capture
-    from tracectrl_logging.program.patches import Patches
     from tracectrl_logging.program.stdlib_records import Held
 
     Take = Callable[[Any, str, dict[str, Any], object], None]

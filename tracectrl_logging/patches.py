@@ -15,7 +15,7 @@ class Patches:
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
         """Make *value* the attribute *name* of *owner*, whether it has one or not."""
-        self._done.append((owner, name, getattr(owner, name, _ABSENT), value))
+        self._done.append((owner, name, vars(owner).get(name, _ABSENT), value))
         setattr(owner, name, value)
 
     def undo(self) -> None:
