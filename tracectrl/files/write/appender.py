@@ -44,6 +44,7 @@ from tracectrl.files.write.position import held_seek
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.files.write.rotation import LOOK_EVERY_S, has_left, rotate
 from tracectrl.files.write.torn import is_torn, whole_at
+from tracectrl.files.write.within import under
 
 if TYPE_CHECKING:
     from typing import Final
@@ -259,31 +260,32 @@ class Appender:
         be appended in the usual way.
         """
         table = self._table
-        whole, turn, singles = left
         now = time.monotonic()
-        if not table.is_full_of_later(self._limit, turn, now - _IDLE_S):
+        if not table.is_full_of_later(self._limit, left[1], now - _IDLE_S):
             return False
-        check_at = now + LOOK_EVERY_S
-        stand_in = table.stand_in(sid, check_at)
+        stand_in = table.stand_in(sid, now + LOOK_EVERY_S)
         if stand_in is None:
             return False
-        new: int | None = None
-        thread_id = get_ident()
-        try:
-            table.writing[thread_id] = True
-            with stand_in.lock:
-                try:
-                    if table.files.get(sid) is stand_in:
-                        path, most = self._path(stem_of(sid)), self._max_bytes
-                        new = append_once(path, line, whole, self._lseek, most, check_at)
-                finally:
-                    self._closed = object()
-                    if new is not None:
-                        self._left[sid] = new, stand_in.turn, singles
-                    table.forget(stand_in)
-        finally:
-            table.writing.pop(thread_id, None)
+        is_done = under(
+            stand_in.lock, table.writing, self._append_behind, table, stand_in, sid, line, left
+        )
         table.take_back(stand_in)
+        return is_done
+
+    def _append_behind(  # noqa: PLR0917 - one call
+        self, table: Table, stand_in: File, sid: str, line: bytes, left: tuple[int, int, int]
+    ) -> bool:
+        whole, _, singles = left
+        new: int | None = None
+        try:
+            if table.files.get(sid) is stand_in:
+                path, most = self._path(stem_of(sid)), self._max_bytes
+                new = append_once(path, line, whole, self._lseek, most, stand_in.check_at)
+        finally:
+            self._closed = object()
+            if new is not None:
+                self._left[sid] = new, stand_in.turn, singles
+            table.forget(stand_in)
         return new is not None
 
     def _opened_apart(self, table: Table, sid: str) -> File:
@@ -312,30 +314,28 @@ class Appender:
         if fresh.fd >= self._many_open:  # its number is the lowest that was free
             self._limit = min(self._limit, self._limit_beside_others)
         fresh.turn = table.turn
-        file = fresh
-        surplus: list[File] = []
-        thread_id, within = get_ident(), table.writing
-        try:
-            within[thread_id] = True
-            with table.lock:
-                try:
-                    idle_since = fresh.check_at - _IDLE_S
-                    if (
-                        closed is not self._closed
-                    ):  # another opened it, wrote, and closed it meanwhile
-                        fresh.end = -1
-                        fresh.check_at = AT_ONCE
-                    file = table.files.setdefault(key, fresh)
-                    surplus = table.surplus(self._limit, file, idle_since)
-                except (RuntimeError, KeyError, StopIteration):
-                    pass  # other threads forget files meanwhile; the next opening sees to the rest
-        finally:
-            within.pop(thread_id, None)
+        file, surplus = under(table.lock, table.writing, self._entered, table, fresh, closed)
         if file is not fresh:
             fresh.close()
         for victim in surplus:
             self._shut(table, victim)
         return file
+
+    def _entered(self, table: Table, fresh: File, closed: object) -> tuple[File, list[File]]:
+        """Put *fresh* into the table; return the file that is there now, and those to be closed for it."""
+        idle_since = fresh.check_at - _IDLE_S
+        file = fresh
+        if closed is not self._closed:  # another opened it, wrote, and closed it meanwhile
+            fresh.end = -1
+            fresh.check_at = AT_ONCE
+        try:
+            file = table.files.setdefault(fresh.key, fresh)
+            return file, table.surplus(self._limit, file, idle_since)
+        except (RuntimeError, KeyError, StopIteration):
+            return (
+                file,
+                [],
+            )  # other threads forget files meanwhile; the next opening sees to the rest
 
     def _has_file(self, path: str) -> bool:
         """Tell whether the session whose file is at *path* is no new one; its file may be rotated."""
@@ -344,18 +344,14 @@ class Appender:
     def _admits(self, table: Table, sid: str) -> bool:
         """Tell whether the session *sid* may have a new file of its own, and count it once."""
         if get_ident() in table.writing:
-            return self._admits_now(sid)
-        thread_id, within = get_ident(), table.writing
-        try:
-            within[thread_id] = True
-            with table.lock:
-                _forget_older(self._new, time.monotonic() - _MINUTE_S)
-                return self._admits_now(sid)
-        finally:
-            within.pop(thread_id, None)
+            return self._admits_now(sid, forgets=False)
+        return under(table.lock, table.writing, self._admits_now, sid)
 
-    def _admits_now(self, sid: str) -> bool:
+    def _admits_now(self, sid: str, *, forgets: bool = True) -> bool:
         new = self._new
+        since = time.monotonic() - _MINUTE_S
+        while forgets and new and new[first := next(iter(new))] <= since:
+            del new[first]
         if sid not in new:  # else another thread is making it
             if len(new) >= self.max_sessions_per_minute:
                 return False
@@ -426,36 +422,22 @@ class Appender:
 
     def _shut(self, table: Table, file: File) -> None:
         """Close *file* once nobody writes to it any more; in the middle of a write nothing is closed."""
-        thread, writing = get_ident(), table.writing
-        if thread in writing:
+        if get_ident() not in table.writing:
+            under(file.lock, table.writing, self._shut_now, table, file)
+
+    def _shut_now(self, table: Table, file: File) -> None:
+        table.forget(file)
+        self._closed = object()
+        if file.fd < 0:
             return
-        try:
-            writing[thread] = True
-            with file.lock:
-                table.forget(file)
-                self._closed = object()
-                if file.fd < 0:
-                    return
-                if not file.torn:
-                    if len(self._left) >= _MAX_LEFT and file.key not in self._left:
-                        self._left.clear()
-                    singles = file.singles + 1 if file.used is None else 0
-                    turn = file.turn if singles else 0  # which nobody will ask for; it saves memory
-                    self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
-                file.close()
-                table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
-        finally:
-            writing.pop(thread, None)
-
-
-def _forget_older(times: dict[str, float], since: float) -> None:
-    """Remove those before *since*, the first in *times*.
-
-    In a call of its own, since a signal handler that raises where a loop goes round passes by the end
-    of a ``with`` around it, in CPython 3.12 and 3.13.
-    """
-    while times and times[first := next(iter(times))] <= since:
-        del times[first]
+        if not file.torn:
+            if len(self._left) >= _MAX_LEFT and file.key not in self._left:
+                self._left.clear()
+            singles = file.singles + 1 if file.used is None else 0
+            turn = file.turn if singles else 0  # which nobody will ask for; it saves memory
+            self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
+        file.close()
+        table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
 
 
 def whole_number(name: str, value: object, least: int) -> None:

@@ -4,9 +4,6 @@ Nothing enqueued is lost when the process ends in an orderly way. Once the exit 
 writes for itself: nobody is sure to come after it. A thread that cannot be started, or that has
 died, is no loss either: whoever has a line then writes it.
 
-The module is long, for each place that has a lock says so in its own lines, which no helper can do
-(:mod:`tracectrl.files.write.within` says why).
-
 Locks. A signal handler, or what the garbage collector finalizes, may log, flush and close in the
 middle of anything, on a thread that has a lock of a writer's: the one of a state, of the sink, of the
 table of open files, of a file. Such a thread takes no other lock, and never waits for another thread
@@ -32,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.write.appender import whole_number
 from tracectrl.files.write.here import here
 from tracectrl.files.write.reentrant import ReentrantLock
-from tracectrl.files.write.within import threads_within
+from tracectrl.files.write.within import R, Threads, marked, threads_within, under
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -117,7 +114,7 @@ class _State:
         self.pid = os.getpid()
         self.here = here()
         self.lock = ReentrantLock()
-        self.inside: set[int] = set()  # threads in the middle of our code
+        self.inside: Threads = {}  # threads in the middle of our code
         self.within = threads_within()
         self.items = _Items()
         self.thread: threading.Thread | None = None
@@ -126,6 +123,61 @@ class _State:
         self.dropped_of: str | None = None  # whose line was the last of them
         self.say_at = float("-inf")
         self.writes_itself = False  # the process is at its end
+
+    def is_inside(self) -> bool:
+        """Tell whether this thread is in the middle of our code: it may have locks that others need."""
+        thread = threading.get_ident()
+        return thread in self.inside or thread in self.within
+
+    def locked(self, act: Callable[..., R], *args: Any) -> R:
+        """Return what *act* returns, called under the lock."""
+        return under(self.lock, self.within, act, *args)
+
+    def new_thread(self, write: Callable[[_State, _Items], None]) -> threading.Thread | None:
+        """Return a thread to be started, which calls *write*; ``None`` where there is to be no new one."""
+        if self.thread is not None or self.writes_itself:
+            return None
+        self.thread = threading.Thread(
+            target=write, args=(self, self.items), name="tracectrl-writer", daemon=True
+        )
+        return self.thread
+
+    def drop(self, thread: threading.Thread | None) -> None:
+        """Let go of *thread*, which could not be started."""
+        if self.thread is thread:
+            self.thread = None
+
+    def writers(self) -> list[tuple[threading.Thread, _Items]]:
+        """Return the threads that write, and what."""
+        writers = list(self.retired)
+        if self.thread is not None:
+            writers.append((self.thread, self.items))
+        return writers
+
+    def retire(self) -> list[tuple[threading.Thread, _Items]]:
+        """Tell the thread to end; return those that have been told."""
+        thread, items = self.thread, self.items
+        if thread is not None:
+            # First, so that a signal handler that ends the process here does not lose it.
+            self.retired.append((thread, items))
+            self.items, self.thread = _Items(), None
+            items.put(None)
+        return list(self.retired)
+
+    def forget(self, writer: tuple[threading.Thread, _Items]) -> None:
+        """Take out *writer*, which has ended."""
+        with contextlib.suppress(ValueError):
+            self.retired.remove(writer)
+
+    def count_dropped(self, sid: str) -> None:
+        """Count a line of *sid*."""
+        self.dropped += 1
+        self.dropped_of = sid
+
+    def take_dropped(self) -> int:
+        """Return how many lines were dropped since the last time."""
+        dropped, self.dropped = self.dropped, 0
+        return dropped
 
 
 class Background:
@@ -192,14 +244,7 @@ class Background:
             items = state.items
             if not self._start(state):
                 self._drain(state, items)
-                own_id = threading.get_ident()
-                was_inside = own_id in state.inside
-                try:
-                    state.inside.add(own_id)
-                    return self._append(sid, line, context)
-                finally:
-                    if not was_inside:
-                        state.inside.discard(own_id)
+                return marked(state.inside, self._append, sid, line, context)
         if items.qsize() >= self._size and not self._make_room(state, items, sid, line):
             return False
         items.put((sid, line, context))
@@ -213,25 +258,9 @@ class Background:
         In the middle of this module's code, in a signal handler for one, nobody waits.
         """
         state = self._own()
-        if _is_inside(state):
+        if state.is_inside():
             return
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
-        try:
-            state.inside.add(own_id)
-            thread_id, within = threading.get_ident(), state.within
-            try:
-                within[thread_id] = True
-                with state.lock:
-                    waiting = list(state.retired)
-                    if state.thread is not None:
-                        waiting.append((state.thread, state.items))
-            finally:
-                within.pop(thread_id, None)
-        finally:
-            if not was_inside:
-                state.inside.discard(own_id)
-        for thread, items in waiting:
+        for thread, items in state.locked(state.writers):
             # No Event: its own lock stays taken where a signal handler raises (see ReentrantLock), and
             # the thread would wait for that.
             done = threading.Lock()
@@ -243,7 +272,7 @@ class Background:
             self._drain(state, state.items)
         self._tell(state)
 
-    def close(self) -> None:  # noqa: PLR0912, PLR0915 - see within.py
+    def close(self) -> None:
         """Write what is enqueued, end the thread and close the files; a later line starts again.
 
         In the middle of this module's code the thread is told to end, and is not waited for.
@@ -251,57 +280,19 @@ class Background:
         state = self._own()
         if threading.get_ident() in state.within:
             return
-        is_outermost = not _is_inside(state)
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
-        try:
-            state.inside.add(own_id)
-            thread_id, within = threading.get_ident(), state.within
-            try:
-                within[thread_id] = True
-                with state.lock:
-                    thread, items = state.thread, state.items
-                    if thread is not None:
-                        # First, so that a signal handler that ends the process here does not lose it.
-                        state.retired.append((thread, items))
-                        state.items, state.thread = _Items(), None
-                        items.put(None)
-                    retired = list(state.retired)
-            finally:
-                within.pop(thread_id, None)
-        finally:
-            if not was_inside:
-                state.inside.discard(own_id)
-        if is_outermost:
-            for entry in retired:
-                thread, items = entry
-                _waited(items.ended, thread, items)
-                self._drain(state, items)
-                own_id = threading.get_ident()
-                was_inside = own_id in state.inside
-                try:
-                    state.inside.add(own_id)
-                    thread_id, within = threading.get_ident(), state.within
-                    try:
-                        within[thread_id] = True
-                        with state.lock, contextlib.suppress(ValueError):
-                            state.retired.remove(entry)
-                    finally:
-                        within.pop(thread_id, None)
-                finally:
-                    if not was_inside:
-                        state.inside.discard(own_id)
-            if state.thread is None:  # it could not be started
-                self._drain(state, state.items)
-            self._tell(state)
-            own_id = threading.get_ident()
-            was_inside = own_id in state.inside
-            try:
-                state.inside.add(own_id)
-                self._sink.close()
-            finally:
-                if not was_inside:
-                    state.inside.discard(own_id)
+        is_outermost = not state.is_inside()
+        retired = state.locked(state.retire)
+        if not is_outermost:
+            return
+        for writer in retired:
+            thread, items = writer
+            _waited(items.ended, thread, items)
+            self._drain(state, items)
+            state.locked(state.forget, writer)
+        if state.thread is None:  # it could not be started
+            self._drain(state, state.items)
+        self._tell(state)
+        marked(state.inside, self._sink.close)
 
     def end(self) -> None:
         """Write what is enqueued; from now on callers write for themselves."""
@@ -326,48 +317,22 @@ class Background:
 
         None is started in the middle of our code, which may be starting one.
         """
-        if threading.get_ident() in state.within:
-            return state.thread is not None
-        is_outermost = not _is_inside(state)
+        if not state.is_inside():
+            marked(state.inside, self._start_new, state)
+        return state.thread is not None
+
+    def _start_new(self, state: _State) -> None:
         thread = None
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
         try:
-            state.inside.add(own_id)
-            thread_id, within = threading.get_ident(), state.within
-            try:
-                within[thread_id] = True
-                with state.lock:
-                    if state.thread is None and is_outermost and not state.writes_itself:
-                        thread = threading.Thread(
-                            target=self._write,
-                            args=(state, state.items),
-                            name="tracectrl-writer",
-                            daemon=True,
-                        )
-                        state.thread = thread
-            finally:
-                within.pop(thread_id, None)
-            if thread is None:
-                return state.thread is not None
-            # Under no lock: it is waited for, and garbage may log where it begins.
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads, or the interpreter is at its end
-                thread_id, within = threading.get_ident(), state.within
-                try:
-                    within[thread_id] = True
-                    with state.lock:
-                        if state.thread is thread:
-                            state.thread = None
-                finally:
-                    within.pop(thread_id, None)
-                return False
-            _end_with_child(weakref.ref(self))
-            return True
-        finally:
-            if not was_inside:
-                state.inside.discard(own_id)
+            thread = state.locked(state.new_thread, self._write)
+            if thread is not None:
+                thread.start()  # under no lock: it is waited for, and garbage may log where it begins
+                _end_with_child(weakref.ref(self))
+        except RuntimeError:  # no more threads, or the interpreter is at its end
+            state.locked(state.drop, thread)
+        except BaseException:  # a signal handler's: nobody knows whether there is a thread
+            state.locked(state.retire)
+            raise
 
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
@@ -386,7 +351,7 @@ class Background:
                 items.put(oldest)  # somebody waits for it
             return True
         writer = state.thread  # which may be at its very beginning or end, where garbage logs, too
-        if _is_inside(state) or (writer is not None and writer.ident == threading.get_ident()):
+        if state.is_inside() or (writer is not None and writer.ident == threading.get_ident()):
             return True
         # Who has waited for those in front of it has its turn, whoever has come meanwhile.
         turn = items.taken + items.qsize() - self._size
@@ -403,73 +368,46 @@ class Background:
     def _drop(self, state: _State, sid: str) -> None:
         if threading.get_ident() in state.within:
             self._sink.lose(1, sid)
-            return
-        thread_id, within = threading.get_ident(), state.within
-        try:
-            within[thread_id] = True
-            with state.lock:
-                state.dropped += 1
-                state.dropped_of = sid
-        finally:
-            within.pop(thread_id, None)
+        else:
+            state.locked(state.count_dropped, sid)
 
     def _tell(self, state: _State) -> None:
         """Hand what was dropped to the sink, which counts it and says so in a line."""
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
-        try:
-            state.inside.add(own_id)
-            thread_id, within = threading.get_ident(), state.within
-            try:
-                within[thread_id] = True
-                with state.lock:
-                    dropped, state.dropped = state.dropped, 0
-            finally:
-                within.pop(thread_id, None)
-            self._sink.lose(dropped, state.dropped_of)
-            state.say_at = time.monotonic() + _SAY_EVERY_S
-            self._sink.flush()
-        finally:
-            if not was_inside:
-                state.inside.discard(own_id)
+        marked(state.inside, self._tell_now, state)
+
+    def _tell_now(self, state: _State) -> None:
+        self._sink.lose(state.locked(state.take_dropped), state.dropped_of)
+        state.say_at = time.monotonic() + _SAY_EVERY_S
+        self._sink.flush()
 
     def _write(self, state: _State, items: _Items) -> None:
         """Be the writer thread: until ``None`` is the last item."""
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
         try:
-            state.inside.add(own_id)
             items.has_begun = True
-            while True:
-                item = items.get()
-                items.taken += 1
-                if item is not None:
-                    self._handle(item)
-                    if self._size >= _MANY and items.empty():
-                        # To wake a thread costs the caller more than all else: so it is not waiting yet.
-                        time.sleep(_NAP_S)
-                    if state.dropped and (items.empty() or time.monotonic() >= state.say_at):
-                        self._tell(state)
-                elif items.empty():
-                    return
-                else:
-                    items.put(None)
+            marked(state.inside, self._write_all, state, items)
         finally:
             items.has_ended = True
             items.ended.release()
-            if not was_inside:
-                state.inside.discard(own_id)
+
+    def _write_all(self, state: _State, items: _Items) -> None:
+        while True:
+            item = items.get()
+            items.taken += 1
+            if item is not None:
+                self._handle(item)
+                if self._size >= _MANY and items.empty():
+                    # To wake a thread costs the caller more than all else: so it is not waiting yet.
+                    time.sleep(_NAP_S)
+                if state.dropped and (items.empty() or time.monotonic() >= state.say_at):
+                    self._tell(state)
+            elif items.empty():
+                return
+            else:
+                items.put(None)
 
     def _drain(self, state: _State, items: _Items) -> None:
         """Write what no thread is left to write; what a thread takes meanwhile is its own."""
-        own_id = threading.get_ident()
-        was_inside = own_id in state.inside
-        try:
-            state.inside.add(own_id)
-            self._drain_all(items)
-        finally:
-            if not was_inside:
-                state.inside.discard(own_id)
+        marked(state.inside, self._drain_all, items)
 
     def _drain_all(self, items: _Items) -> None:
         stop = False
@@ -496,12 +434,6 @@ class Background:
         if sid is None:
             sid, line = self._make(line)
         return self._sink.append(sid, line, context)
-
-
-def _is_inside(state: _State) -> bool:
-    """Tell whether this thread is in the middle of our code: it may have locks that others need."""
-    thread = threading.get_ident()
-    return thread in state.inside or thread in state.within
 
 
 def _waited(done: LockType, thread: threading.Thread, items: _Items) -> bool:

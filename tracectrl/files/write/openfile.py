@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 from tracectrl.files.locks import FLAGS
@@ -162,14 +161,8 @@ class Table:
         except IndexError:
             file = File(key, "", ReentrantLock())
         file.key, file.turn, file.check_at = key, self.turn, check_at
-        thread_id, within = get_ident(), self.writing
-        try:
-            within[thread_id] = True
-            with self.lock:
-                if self.files.setdefault(key, file) is file:
-                    return file
-        finally:
-            within.pop(thread_id, None)
+        if self.files.setdefault(key, file) is file:  # under no lock: in one step, as forget() is
+            return file
         self.take_back(file)
         return None
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import time
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.files.write.reentrant import ReentrantLock
-from tracectrl.files.write.within import threads_within
+from tracectrl.files.write.within import is_within, threads_within, under
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -99,21 +98,18 @@ class Sink:
 
     def lose(self, count: int, sid: str | None = None) -> None:
         """Count *count* lines, the last of them of the session *sid*, as lost."""
-        if _is_within():
+        if is_within():
             self.missed.extend(ONE * count)
-            return
-        thread_id, within = get_ident(), threads_within()
-        try:
-            within[thread_id] = True
-            with self._own_lock():
-                missed = len(self.missed)
-                del self.missed[:missed]
-                count += missed
-                self._lost += count
-                self._unsaid += count
-                self._lost_of = sid or self._lost_of
-        finally:
-            within.pop(thread_id, None)
+        else:
+            under(self._own_lock(), threads_within(), self._count, count, sid)
+
+    def _count(self, count: int, sid: str | None) -> None:
+        missed = len(self.missed)
+        del self.missed[:missed]
+        count += missed
+        self._lost += count
+        self._unsaid += count
+        self._lost_of = sid or self._lost_of
 
     def flush(self) -> None:
         """Say what is missing; what :meth:`append` was given is in the file already."""
@@ -127,31 +123,20 @@ class Sink:
 
     def _may_report(self) -> bool:
         """Tell whether a failure may be reported now, once a minute, and take the turn."""
-        if _is_within():
-            return False
+        return not is_within() and under(self._own_lock(), threads_within(), self._take_turn)
+
+    def _take_turn(self) -> bool:
         now = time.monotonic()
-        thread_id, within = get_ident(), threads_within()
-        try:
-            within[thread_id] = True
-            with self._own_lock():
-                if now < self._quiet_until:
-                    return False
-                self._quiet_until = now + _REPORT_EVERY_S
-        finally:
-            within.pop(thread_id, None)
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + _REPORT_EVERY_S
         return True
 
     def _make_up(self, sid: str) -> None:
-        if _is_within():
+        if is_within():
             return
         self.lose(0)
-        thread_id, within = get_ident(), threads_within()
-        try:
-            within[thread_id] = True
-            with self._own_lock():
-                lost, self._unsaid = self._unsaid, 0
-        finally:
-            within.pop(thread_id, None)
+        lost = under(self._own_lock(), threads_within(), self._take_unsaid)
         if not lost:
             return
         try:
@@ -165,15 +150,16 @@ class Sink:
             }
             self._losses.append(sid, encode_line(row))
         except Exception:  # noqa: BLE001 - to be said later, then
-            thread_id, within = get_ident(), threads_within()
-            try:
-                within[thread_id] = True
-                with self._own_lock():
-                    self._unsaid += lost
-            finally:
-                within.pop(thread_id, None)
+            under(self._own_lock(), threads_within(), self._give_back, lost)
         if self._losses is not self._appender:
             self._losses.close()
+
+    def _take_unsaid(self) -> int:
+        unsaid, self._unsaid = self._unsaid, 0
+        return unsaid
+
+    def _give_back(self, unsaid: int) -> None:
+        self._unsaid += unsaid
 
     def _own_lock(self) -> ReentrantLock:
         if self._pid != os.getpid():
@@ -184,8 +170,3 @@ class Sink:
             self.missed.clear()
             self._pid = os.getpid()  # last: who sees it sees the rest
         return self._lock
-
-
-def _is_within() -> bool:
-    """Tell whether this thread has a writer's lock: a signal handler logs, or garbage."""
-    return get_ident() in threads_within()

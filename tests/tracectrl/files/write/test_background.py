@@ -71,6 +71,47 @@ thread.join(20)
 assert not thread.is_alive(), "a lock is taken by nobody"
 """
 
+# As RAISING, but in what starts the thread.
+RAISING_AT_START = """
+import os, signal, sys, threading, time
+sys.settrace(None)
+threading.settrace(None)
+from tracectrl.files.write.appender import Appender
+from tracectrl.files.write.background import Background
+from tracectrl.files.write.sink import Sink
+
+class Interrupted(BaseException):
+    pass
+
+def interrupt(*_):
+    if is_inside:
+        raise Interrupted
+
+is_inside = False
+signal.signal(signal.SIGALRM, interrupt)
+appender = Appender(sys.argv[1], ".logs.jsonl")
+path = os.path.join(sys.argv[1], "s.logs.jsonl")
+all = []
+for number in range(200):
+    background = Background(Sink(appender, print))
+    all.append(background)
+    try:
+        is_inside = True
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 + number * 2e-6)
+        background.append("other", b"first\\n")
+        is_inside = False
+    except Interrupted:
+        is_inside = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    background.append("s", b"%d\\n" % number)
+until = time.monotonic() + 20
+while time.monotonic() < until:
+    if os.path.exists(path) and len(open(path).readlines()) == len(all):
+        break
+    time.sleep(0.01)
+print(len(open(path).readlines()) - len(all))
+"""
+
 # Python before 3.13 takes a living thread for ended where a signal handler raises in is_alive().
 TAKEN_FOR_ENDED = """
 import contextlib, os, signal, sys, threading, time
@@ -401,6 +442,12 @@ class TestFlushAndClose:
         run_python(RAISING, str(root))
 
         assert "last" == log_path("s", root).read_text().split("\n")[-2]
+
+    def test_a_signal_handler_that_raises_while_the_thread_is_started(
+        self, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """The next line has a thread that writes it, without a flush."""
+        assert 0 == int(run_python(RAISING_AT_START, str(root)))
 
     @pytest.mark.parametrize("then", ["flush", "close", "exit"])
     def test_a_writer_that_python_takes_for_ended(
