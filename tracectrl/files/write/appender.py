@@ -272,7 +272,7 @@ class Appender:
         table.take_back(stand_in)
         return is_done
 
-    def _append_behind(  # noqa: PLR0917 - one call
+    def _append_behind(
         self, table: Table, stand_in: File, sid: str, line: bytes, left: tuple[int, int, int]
     ) -> bool:
         whole, _, singles = left

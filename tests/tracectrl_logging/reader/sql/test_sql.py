@@ -572,9 +572,7 @@ def test_what_json_does_not_have(value: bytes, ask: Any, root: Path, write: Writ
     write("s.logs.jsonl", OWN % (b"INFO", b',"x":' + value), OWN % (b"ERROR", b""))
     expected = [line.row["level"] for line in reader.read("s", root, on_damage=lambda _: None)]
     damages: list[str] = []
-    assert sorted(expected) == sorted(
-        level for (level,) in ask("SELECT level FROM logs", damages)
-    )
+    assert sorted(expected) == sorted(level for (level,) in ask("SELECT level FROM logs", damages))
     with reader.query("FROM logs", root, on_damage=lambda _: None) as rows:
         converters = [converter(form) for form in rows.forms]
         for row in rows:
