@@ -80,20 +80,20 @@ _MESSAGES = frozenset({"message", "msg", "event", "short_message"})  # OTLP has 
 
 
 def flat_rows(
-    file: OpenFile, kind: Kind, sid: str, report: Report
+    file: OpenFile, kind: Kind, sid: str, report: Report, *, with_rest: bool = True
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Yield the lines of *file* as :func:`rows` does, each under our keys.
 
     A line of OTLP/JSON becomes the log lines or spans that it holds, all with its number; a line of
     another writer has our keys for what it says (:mod:`tracectrl.schema`). The bytes are those of
     the line as it is stored, but for OTLP. *sid* is the session of a span or log record that
-    carries none.
+    carries none; *with_rest* keeps what our keys do not say of OTLP.
     """
     time, signs = TIME_KEY[kind], OTLP_SIGNS[kind]
     for stored in rows(file, report):
         number, raw, row = stored
         if time not in row and not signs.isdisjoint(row) and _MESSAGES.isdisjoint(row):
-            yield from _of_otlp(file.path, number, row, (kind, sid), report)
+            yield from _of_otlp(file.path, number, row, (kind, sid, with_rest), report)
         elif kind == "log":
             yield number, raw, as_own(row)
         else:
@@ -160,15 +160,15 @@ def _is_likely(moment: object) -> bool:
 
 
 def _of_otlp(
-    path: str, number: int, row: dict[str, Any], whose: tuple[Kind, str], report: Report
+    path: str, number: int, row: dict[str, Any], form: tuple[Kind, str, bool], report: Report
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     from tracectrl._json import encode_line  # noqa: PLC0415 - for OTLP alone
     from tracectrl_logging.reader.otlp import decode  # noqa: PLC0415 - as above
 
-    kind, sid = whose
+    kind, sid, with_rest = form
     flat = decode.flat_logs if kind == "log" else decode.flat_spans
     try:
-        for each in flat(row, sid):
+        for each in flat(row, sid, with_rest=with_rest):
             yield number, encode_line(each)[:-1], each
     except decode.OtherSignalError as error:
         report(Damage(path, number, str(error)))

@@ -214,7 +214,7 @@ def tallied(
     for kind in _KINDS:
         rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind)
         if rows is None:
-            rows = _rows(found, kind, sid, report)
+            rows = _rows(found, kind, sid, report, with_rest=bool(unmet))
         tally.add(kind, _tested(rows, unmet) if unmet else rows)
     return tally.summary(sid), not unmet
 
@@ -227,11 +227,13 @@ def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[
         yield row
 
 
-def _rows(found: StoredSession, kind: Kind, sid: str, report: Report) -> Iterator[dict[str, Any]]:
+def _rows(
+    found: StoredSession, kind: Kind, sid: str, report: Report, *, with_rest: bool
+) -> Iterator[dict[str, Any]]:
     files = open_chain(found, kind, report)
     try:
         for file in files:
-            for _, _, row in flat_rows(file, kind, sid, report):
+            for _, _, row in flat_rows(file, kind, sid, report, with_rest=with_rest):
                 yield row
     finally:
         close_all(files)

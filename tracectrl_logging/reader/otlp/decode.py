@@ -44,32 +44,41 @@ class OtherSignalError(ValueError):
     """A line is OTLP/JSON of something else than its file is for; the text says so."""
 
 
-def flat_spans(request: dict[str, Any], sid: str) -> list[dict[str, Any]]:
+def flat_spans(
+    request: dict[str, Any], sid: str, *, with_rest: bool = True
+) -> list[dict[str, Any]]:
     """Return the spans of an ``ExportTraceServiceRequest`` with the keys of a span line.
 
-    *request* may be a part of one: ``ResourceSpans``, ``ScopeSpans`` or a ``Span``. *sid* is the
-    session of a span that carries none.
+    Args:
+        request: the request or a part of one: ``ResourceSpans``, ``ScopeSpans`` or a ``Span``.
+        sid: the session of a span that carries none.
+        with_rest: keep what these keys do not say under :data:`~tracectrl.schema.OTLP_KEY`, which
+            takes most of the time.
 
     Raises:
         NOT_OTLP: *request* is something else.
     """
     return [
-        _with_rest(stored, _span(stored, sid), encode.span)
+        _with_rest(stored, _span(stored, sid), encode.span) if with_rest else _span(stored, sid)
         for stored in _messages(request, _SPANS, _SPAN_NAMES, _normal_span)
     ]
 
 
-def flat_logs(request: dict[str, Any], sid: str) -> list[dict[str, Any]]:
+def flat_logs(request: dict[str, Any], sid: str, *, with_rest: bool = True) -> list[dict[str, Any]]:
     """Return the records of an ``ExportLogsServiceRequest`` with the keys of a log line.
 
-    *request* may be a part of one: ``ResourceLogs``, ``ScopeLogs`` or a ``LogRecord``. *sid* is the
-    session of a record that carries none.
+    Args:
+        request: the request or a part of one: ``ResourceLogs``, ``ScopeLogs`` or a ``LogRecord``.
+        sid: the session of a record that carries none.
+        with_rest: as for :func:`flat_spans`.
 
     Raises:
         NOT_OTLP: *request* is something else.
     """
     return [
         _with_rest(_without_session(stored), _record(stored, sid), _encoded_record)
+        if with_rest
+        else _record(stored, sid)
         for stored in _messages(request, _LOGS, _LOG_NAMES, _normal_record)
     ]
 

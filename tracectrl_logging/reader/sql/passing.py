@@ -51,8 +51,11 @@ _TIMES: Final[dict[Kind, tuple[str, ...]]] = {
     "log": ("timestamp",),
     "span": ("start_time", "end_time"),
 }
-_UNUSUAL: Final = (b"\r", b"\0", SEPARATOR, b",]", b",}", b"NaN", b"nfinity")
-"""What the database's reader of lines stumbles over, and what its reader of JSON takes beyond JSON."""
+_UNUSUAL: Final = (b"\r", b"\0", SEPARATOR)
+"""What the database's reader of lines stumbles over."""
+
+_TRAILING_COMMA: Final = re.compile(rb",[\]}]")
+"""What its reader of JSON takes beyond JSON."""
 
 _SURROGATES: Final = (b"\\ud", b"\\uD")
 """What its reader of JSON stumbles over, where one is alone."""
@@ -94,7 +97,11 @@ class Passing:
         """Tell whether *lines*, which look like our own, can be passed on unparsed."""
         if any(sign in lines for sign in _UNUSUAL) or not _is_utf8(lines):
             return False
-        if b"\\u" in lines and any(sign in lines for sign in _SURROGATES):
+        if _TRAILING_COMMA.search(lines) is not None:
+            return False
+        if b"\\" in lines and any(
+            sign in lines for sign in _SURROGATES
+        ):  # one byte is found quicker
             return False
         count = lines.count(b"\n") if self._keys else 0
         for key, signs in self._keys:
