@@ -120,6 +120,23 @@ class _Default:
 _default = _Default()
 
 
+def when_set(act: Callable[[Any], object]) -> None:
+    """Call *act* with the tracer provider that is set, or as soon as one is."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, trace.ProxyTracerProvider):
+        act(provider)
+        return
+    set_provider = trace._set_tracer_provider  # noqa: SLF001 - as in give_way()
+    waiting = [act]
+
+    def tapped(provider: Any, log: bool) -> None:  # noqa: FBT001 - OpenTelemetry's
+        set_provider(provider, log)
+        if waiting and trace._TRACER_PROVIDER is provider:  # noqa: SLF001
+            waiting.pop()(provider)
+
+    trace._set_tracer_provider = tapped  # type: ignore[assignment]  # noqa: SLF001
+
+
 def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[], None]:
     """Send the spans of the process to *exporter*; return what stops that.
 
