@@ -487,7 +487,7 @@ class TestNeverRaises:
         assert SpanExportResult.FAILURE == exporter.export(spans)
         assert span_path("t", root).exists()
         assert 1 == len(caplog.records)
-        (row,) = read_lines(log_path("t", root))
+        (row,) = read_lines(log_path("s", root))
         assert 1 == row["lost"]
 
 

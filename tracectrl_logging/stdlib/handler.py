@@ -44,7 +44,7 @@ class SessionFileHandler(logging.Handler):
 
     When :meth:`emit` returns, the line is in the file. A failing disk never raises into the
     application: it is reported through :meth:`handleError`, once a minute at most, counted in
-    :attr:`lost`, and a line says how many are missing once the disk is back.
+    :attr:`lost`, and a line says how many are missing of its session once the disk is back.
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``. Made,
@@ -196,8 +196,10 @@ class SessionFileHandler(logging.Handler):
                 super().handleError(record)
 
     def _tell_of(self, record: logging.LogRecord) -> None:
-        """Hand *record* and the exception to :meth:`handleError`, whose stderr may be closed."""
+        """Count what was missed, and hand *record* and the exception to :meth:`handleError`."""
         with contextlib.suppress(Exception):
+            self._writer.lose(0, stamp_of(record.__dict__)[0].get("session_id", UNKNOWN))
+        with contextlib.suppress(Exception):  # its stderr may be closed
             self.handleError(record)
 
     def _formatted(self, rendered: str, record: logging.LogRecord) -> tuple[str, bytes]:

@@ -57,7 +57,8 @@ class SessionFileLogger:
         except Exception:  # noqa: BLE001 - logging never raises into the application
             missed = self._missed
             missed += ONE  # first, and by no call: there may be no stack left for one
-            try:  # noqa: SIM105 - suppress() is a call, too
+            try:
+                self._writer.lose(0, session_id or stamp().get("session_id", UNKNOWN))
                 report()
             except Exception:  # noqa: BLE001, S110 - no stack for that either
                 pass

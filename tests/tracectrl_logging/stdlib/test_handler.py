@@ -333,6 +333,34 @@ def test_filter_that_raises(
     assert ["after", "1 lines could not be written"] == messages(lines())
 
 
+def test_filter_that_raises_in_a_child(
+    logger: logging.Logger, handler: SessionFileHandler, lines: Lines
+) -> None:
+    """A forked child counts what it has lost itself, from the first record on."""
+
+    def broken(_: logging.LogRecord) -> bool:
+        raise RuntimeError
+
+    handler.handleError = lambda _: None  # type: ignore[method-assign]
+    handler.addFilter(broken)
+    logger.info("hello")
+    pid = os.fork()
+    if not pid:
+        status = 100
+        try:
+            logger.info("hello")
+            logger.info("hello")
+            handler.close()
+            status = handler.lost
+        finally:
+            os._exit(status)
+    assert 2 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert 1 == handler.lost
+    handler.close()
+
+    assert [2, 1] == [row["lost"] for row in lines()]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="came with Python 3.12")
 def test_filter_that_answers_with_another_record(
     logger: logging.Logger, handler: SessionFileHandler, lines: Lines

@@ -29,13 +29,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tracectrl.files.write.appender import whole_number
 from tracectrl.files.write.here import here
 from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.sink import tally
 from tracectrl.files.write.within import R, Threads, marked, threads_within, under
 
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
 
-    from tracectrl.files.write.sink import Sink
+    from tracectrl.files.write.sink import Losses, Sink
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "drop_new"]
 
@@ -120,7 +121,7 @@ class _State:
         self.thread: threading.Thread | None = None
         self.retired: list[tuple[threading.Thread, _Items]] = []  # told to end, not ended yet
         self.dropped = 0  # and not handed to the sink yet
-        self.dropped_of: str | None = None  # whose line was the last of them
+        self.dropped_of: Losses = {}
         self.say_at = float("-inf")
         self.writes_itself = False  # the process is at its end
 
@@ -171,13 +172,13 @@ class _State:
 
     def count_dropped(self, sid: str) -> None:
         """Count a line of *sid*."""
+        tally(self.dropped_of, sid, 1)
         self.dropped += 1
-        self.dropped_of = sid
 
-    def take_dropped(self) -> int:
-        """Return how many lines were dropped since the last time."""
-        dropped, self.dropped = self.dropped, 0
-        return dropped
+    def take_dropped(self) -> Losses:
+        """Return what was dropped since the last time."""
+        losses, self.dropped, self.dropped_of = self.dropped_of, 0, {}
+        return losses
 
 
 class Background:
@@ -223,9 +224,13 @@ class Background:
         return self._own().dropped + self._sink.lost
 
     @property
-    def missed(self) -> list[None]:
+    def missed(self) -> list[str | None]:
         """See :attr:`tracectrl.files.write.sink.Sink.missed`."""
         return self._sink.missed
+
+    def lose(self, count: int, sid: str | None = None) -> None:
+        """See :meth:`tracectrl.files.write.sink.Sink.lose`."""
+        self._sink.lose(count, sid)
 
     @property
     def is_full(self) -> bool:
@@ -376,7 +381,8 @@ class Background:
         marked(state.inside, self._tell_now, state)
 
     def _tell_now(self, state: _State) -> None:
-        self._sink.lose(state.locked(state.take_dropped), state.dropped_of)
+        for sid, count in state.locked(state.take_dropped).items():
+            self._sink.lose(count, sid)
         state.say_at = time.monotonic() + _SAY_EVERY_S
         self._sink.flush()
 

@@ -570,6 +570,22 @@ class TestOverflow:
         assert background.lost == sum(told)
         assert len(told) < len(numbers(rows)) // 2
 
+    def test_each_session_has_its_own_losses(
+        self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines
+    ) -> None:
+        """Whoever's line is dropped, its file says so, and nobody else's."""
+        background = Background(sink, queue_size=1, overflow="drop_new")
+        self.fill(background, gate, 1)
+        for sid in ("a", "b", "b"):
+            assert not background.append(sid, line(2))
+        gate.open.set()
+        background.flush()
+
+        told = {sid: [row["lost"] for row in read_lines(log_path(sid, root))] for sid in "ab"}
+        assert {"a": [1], "b": [2]} == told
+        assert all("lost" not in row for row in read_lines(log_path("s", root)))
+        assert 3 == background.lost
+
     def test_block(self, sink: Sink, gate: Gate, root: Path, read_lines: ReadLines) -> None:
         """The default: the caller waits for room; nothing is lost."""
         background = Background(sink, queue_size=2)
@@ -784,9 +800,8 @@ class TestFailures:
         background.append("s", line(1))
         background.flush()
 
-        rows = read_lines(log_path("s", root))
-        assert [1] == numbers(rows)
-        assert [1] == [row["lost"] for row in rows if "lost" in row]
+        assert [1] == numbers(read_lines(log_path("s", root)))
+        assert [1] == [row["lost"] for row in read_lines(log_path("unknown", root))]
         assert 1 == background.lost
 
     def test_what_is_appended_while_closing(

@@ -13,7 +13,7 @@ import pytest
 
 from tracectrl.files import log_path, span_path
 from tracectrl.files.write.appender import Appender
-from tracectrl.files.write.sink import Sink
+from tracectrl.files.write.sink import ONE, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,27 +76,97 @@ def test_losses_are_counted_and_never_raise(sink: Sink, disk: Disk) -> None:
 def test_the_first_line_afterwards_is_followed_by_the_count(
     sink: Sink, disk: Disk, root: Path, read_lines: ReadLines
 ) -> None:
-    """An ordinary line of logger tracectrl at ERROR, in the file that could be written."""
+    """An ordinary line of logger tracectrl at ERROR, in the file of the session that lost them."""
     disk.full = True
     for _ in range(3):
         sink.append("a", LINE)
     disk.full = False
     assert sink.append("b", LINE)
-    assert sink.append("b", LINE)
+    assert sink.append("a", LINE)
 
-    first, loss, last = read_lines(log_path("b", root))
-    assert {"message": "m"} == first == last
+    assert LINE == log_path("b", root).read_bytes()
+    loss, last = read_lines(log_path("a", root))
+    assert {"message": "m"} == last
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", loss.pop("timestamp"))
     expected = {
         "level": "ERROR",
         "logger": "tracectrl",
         "message": "3 lines could not be written",
-        "session_id": "b",
+        "session_id": "a",
         "lost": 3,
     }
     assert expected == loss
     assert list(expected) == list(loss)
     assert 3 == sink.lost
+
+
+@pytest.mark.parametrize("is_missed", [False, True])
+def test_losses_of_an_unknown_session(
+    sink: Sink,
+    root: Path,
+    read_lines: ReadLines,
+    is_missed: bool,  # noqa: FBT001
+) -> None:
+    """They are told in nobody's file, and the line says why it is there."""
+    if is_missed:
+        sink.missed.extend(ONE * 2)
+    else:
+        sink.lose(2)
+    assert sink.append("s", LINE)
+
+    assert LINE == log_path("s", root).read_bytes()
+    (row,) = read_lines(log_path("unknown", root))
+    expected = ("unknown", 2, "2 lines could not be written; whose they are is not known")
+    assert expected == (row["session_id"], row["lost"], row["message"])
+
+
+def test_losses_of_a_session_that_has_no_file(
+    sink: Sink, root: Path, read_lines: ReadLines
+) -> None:
+    """What stands at the file's place refuses the line about them, too: nobody's file says whose they are."""
+    log_path("a", root).mkdir()
+    assert not sink.append("a", LINE)
+    assert sink.append("b", LINE)
+    assert sink.append("b", LINE)
+
+    (row,) = read_lines(log_path("unknown", root))
+    expected = (1, "1 lines could not be written; they are of the session 'a'")
+    assert expected == (row["lost"], row["message"])
+    assert LINE * 2 == log_path("b", root).read_bytes()
+
+
+def test_losses_of_more_sessions_than_are_told_apart(
+    sink: Sink, disk: Disk, root: Path, read_lines: ReadLines
+) -> None:
+    """A disk that is back has few lines to write; their sum is right."""
+    disk.full = True
+    for number in range(1000):
+        sink.append(f"s{number}", LINE)
+    disk.full = False
+    sink.append("s", LINE)
+
+    told = [row["lost"] for path in root.iterdir() for row in read_lines(path) if "lost" in row]
+    assert 1000 == sum(told) == sink.lost
+    assert len(told) < 50
+
+
+def test_a_child_tells_its_own_losses(sink: Sink, root: Path, read_lines: ReadLines) -> None:
+    """Also those for which no stack was left; the parent's are the parent's."""
+    sink.lose(5, "s")
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            sink.missed.extend(ONE)
+            sink.append("child", LINE)
+            status = sink.lost
+        finally:
+            os._exit(status)
+    assert 1 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert [1] == [row["lost"] for row in read_lines(log_path("unknown", root))]
+    sink.close()
+
+    assert [5] == [row["lost"] for row in read_lines(log_path("s", root))]
 
 
 def test_each_loss_is_told_once(sink: Sink, disk: Disk, root: Path, read_lines: ReadLines) -> None:
@@ -118,7 +188,7 @@ def test_a_loss_line_that_cannot_be_written_is_told_later(
     """The disk fills up again right behind the first line."""
     appender = Appender(root, ".logs.jsonl")
     sink = Sink(appender, lambda _: None)
-    sink.lose(4)
+    sink.lose(4, "s")
 
     def then_full(fd: int, data: bytes) -> int:
         if b'"lost"' in data:
@@ -155,7 +225,7 @@ def test_losses_that_go_elsewhere(root: Path, disk: Disk, read_lines: ReadLines)
 def test_losses_that_no_line_follows(
     end: str, sink: Sink, disk: Disk, root: Path, read_lines: ReadLines
 ) -> None:
-    """Flushing or closing tells of them, in the file of the session that lost one last."""
+    """Flushing or closing tells of them, in the file of each session that lost one."""
     disk.full = True
     for sid in ("a", "b"):
         sink.append(sid, LINE)
@@ -167,7 +237,8 @@ def test_losses_that_no_line_follows(
     getattr(sink, end)()
     sink.close()
 
-    assert [2] == [row["lost"] for row in read_lines(log_path("b", root))]
+    for sid in ("a", "b"):
+        assert [1] == [row["lost"] for row in read_lines(log_path(sid, root))]
     assert 2 == sink.lost
 
 
