@@ -334,14 +334,17 @@ def test_filter_that_raises(
 
 
 def test_filter_that_raises_in_a_child(
-    logger: logging.Logger, handler: SessionFileHandler, lines: Lines
+    logger: logging.Logger,
+    handler: SessionFileHandler,
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A forked child counts what it has lost itself, from the first record on."""
 
     def broken(_: logging.LogRecord) -> bool:
         raise RuntimeError
 
-    handler.handleError = lambda _: None  # type: ignore[method-assign]
+    monkeypatch.setattr(handler, "handleError", lambda _: None)
     handler.addFilter(broken)
     logger.info("hello")
     pid = os.fork()
