@@ -131,6 +131,16 @@ class FileStore:
             sql, self.directory, params=params, memory_mb=memory_mb, on_damage=self._report
         )
 
+    def query_to_parquet(
+        self, sql: str, path: str, *, params: Params = None, memory_mb: int = 100
+    ) -> int:
+        """Write the rows as :meth:`Store.query_to_parquet` says, by DuckDB."""
+        from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
+
+        return database.save_parquet(
+            sql, path, self.directory, params=params, memory_mb=memory_mb, on_damage=self._report
+        )
+
     def files_of(self, sid: str) -> tuple[StoredSession, ...]:
         """Return where the lines of the session *sid* are: its files, the file of many sessions.
 

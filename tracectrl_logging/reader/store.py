@@ -106,6 +106,16 @@ class Store(Protocol):
             OSError: the store cannot be read.
         """
 
+    def query_to_parquet(
+        self, sql: str, path: str, *, params: Params = None, memory_mb: int = ...
+    ) -> int:
+        """Run *sql* as :meth:`query` does, into the Parquet file at *path*; return how many rows it has.
+
+        Raises:
+            QueryError: as :meth:`query`.
+            OSError: the store cannot be read, or the file not be written.
+        """
+
 
 class Tail(Protocol):
     """The end of sessions: what is there, and what comes. A context manager that closes it."""

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import orjson
 import pytest
 
+from tracectrl.schema import severity
 from tracectrl.session import session
 from tracectrl_logging import reader
 from tracectrl_logging.reader.filters.search import Count, hits
 from tracectrl_logging.reader.filters.selection import ALL
+from tracectrl_logging.reader.sql.connection import query_error
+from tracectrl_logging.reader.sql.rows import Rows
+from tracectrl_logging.reader.sql.views import COLUMNS, PUBLIC, SESSION, TABLES
+from tracectrl_logging.reader.sql.worker import form_of
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Iterator
-    from pathlib import Path
 
     from click.testing import Result
     from opentelemetry import trace
@@ -88,6 +96,39 @@ class MemoryStore:
         count = options["count"]
         return MemoryTail(logs[-count:] if count else [] if count == 0 else logs)
 
+    def query(self, sql: str, **options: Any) -> Rows:
+        """Return the rows, from tables of the same lines."""
+        con = duckdb.connect()
+        for kind, table in TABLES.items():
+            columns = {**COLUMNS[kind], SESSION: "VARCHAR"}
+            fields = ", ".join(f'"{name}" {form}' for name, form in columns.items())
+            con.execute(f"CREATE TABLE stored_{table} ({fields})")
+            for sid, lines in self.read_lines.items():
+                for line in (it for it in lines if it.kind == kind):
+                    row = {**line.row, "file": line.path, SESSION: sid}
+                    if kind == "log":
+                        row["severity_number"] = severity(row)
+                        row["extras"] = {k: v for k, v in line.row.items() if k not in columns}
+                    values = [
+                        orjson.dumps(row.get(name)).decode() if form == "JSON" else row.get(name)
+                        for name, form in columns.items()
+                    ]
+                    marks = ", ".join("?" * len(values))
+                    con.execute(f"INSERT INTO stored_{table} VALUES ({marks})", values)  # noqa: S608
+        con.execute(PUBLIC)
+        try:
+            answer = con.execute(sql, options.get("params"))
+        except duckdb.Error as error:
+            raise query_error(error) from error
+        forms = [(name, form_of(kind)) for name, kind, *_ in answer.description or ()]
+        return Rows(forms, iter(answer.fetchall()), con.close)
+
+    def query_to_parquet(self, sql: str, path: str, **options: Any) -> int:
+        """Write the rows as JSON, which is enough to see that they come by here."""
+        rows = list(self.query(sql, **options))
+        Path(path).write_text(json.dumps(rows, default=str), encoding="utf-8")
+        return len(rows)
+
 
 class MemoryTail:
     """The last lines of sessions in memory."""
@@ -131,6 +172,11 @@ def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
         ("tail", "-n", "4"),
         ("tail", "order-2", "--where", "n=2"),
         ("export", "order-1", "--format", "otlp", "-o", "-"),
+        ("query", "SELECT * EXCLUDE (file) FROM logs ORDER BY ALL"),
+        ("query", "SELECT name, start_time, attributes, resource FROM spans ORDER BY ALL"),
+        ("query", "FROM sessions ORDER BY session_id"),
+        ("query", "SELECT levle FROM logs"),
+        ("query", "errors"),
         ("show", "order"),
         ("show", "nobody"),
     ],
@@ -155,3 +201,15 @@ def test_same_rows(
     assert (files.exit_code, files.stdout) == (memory.exit_code, memory.stdout)
     assert files.stdout or files.exit_code
     assert files.stderr.replace(str(root), "memory") == memory.stderr
+
+
+def test_parquet(
+    root: Path, command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parquet files are written by the store, too."""
+    root.mkdir()
+    monkeypatch.setattr(MemoryStore, "read_lines", {})
+    monkeypatch.setattr("tracectrl_logging.reader.file_store.FileStore", MemoryStore)
+    target = tmp_path / "rows.parquet"
+    done = command("query", "SELECT 1 AS x", "--format", "parquet", "-o", str(target))
+    assert (0, "[[1]]") == (done.exit_code, target.read_text(encoding="utf-8"))

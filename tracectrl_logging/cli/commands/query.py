@@ -9,7 +9,7 @@ import click
 
 from tracectrl.errors import MissingExtraError
 from tracectrl_logging.cli.errors import UnusableError
-from tracectrl_logging.cli.lookup import checked_root
+from tracectrl_logging.cli.lookup import opened
 from tracectrl_logging.cli.options import root_option
 from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.target import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-    from tracectrl_logging.reader.sql import Rows
+    from tracectrl_logging.reader import Rows, Store
 
 _FORMATS = ("table", "json", "csv", "parquet")
 _LEAST_MEMORY_MB = 40
@@ -35,26 +35,19 @@ _DEFAULT_MEMORY_MB = 100
 
 
 class _Asked(NamedTuple):
-    """A query, and where it is asked; the database is imported when it is."""
+    """A query, and where it is asked."""
 
     sql: str
-    root: str
+    store: Store
     memory_mb: int
-    problems: Problems
 
     def rows(self) -> Rows:
         """Run the query and return its rows."""
-        from tracectrl_logging.reader.sql import query as run  # noqa: PLC0415 - not for ``--help``
-
-        return run(self.sql, self.root, memory_mb=self.memory_mb, on_damage=self.problems)
+        return self.store.query(self.sql, memory_mb=self.memory_mb)
 
     def save(self, path: str) -> int:
         """Run the query into the Parquet file at *path*; return how many rows it has."""
-        from tracectrl_logging.reader.sql import save_parquet  # noqa: PLC0415 - as above
-
-        return save_parquet(
-            self.sql, path, self.root, memory_mb=self.memory_mb, on_damage=self.problems
-        )
+        return self.store.query_to_parquet(self.sql, path, memory_mb=self.memory_mb)
 
 
 @click.command(short_help="Ask all sessions in SQL.")
@@ -130,8 +123,8 @@ def query(
     form = "json" if as_json else form or "table"
     target = checked_target(output)
     text = _sql_of(sql)
-    asked = _Asked(text, checked_root(root), memory_mb, Problems())
-    problems = asked.problems
+    problems = Problems()
+    asked = _Asked(text, opened(root, problems), memory_mb)
     try:
         if form == "parquet":
             count = _parquet(asked, target, force=force)

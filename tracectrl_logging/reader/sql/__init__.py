@@ -47,6 +47,7 @@ def save_parquet(
     path: str,
     root: str | os.PathLike[str] | None = None,
     *,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = DEFAULT_MEMORY_MB,
     on_damage: Report,
 ) -> int:
@@ -56,7 +57,7 @@ def save_parquet(
         QueryError: as :func:`query` says.
         OSError: the root cannot be read.
     """
-    process = _started(sql, root, memory_mb=memory_mb, target=path, report=on_damage)
+    process = _started(sql, root, params=params, memory_mb=memory_mb, target=path, report=on_damage)
     try:
         count: int = process.receive("count")
     finally:
