@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import signal
 import sys
@@ -48,8 +49,10 @@ def start() -> None:
     directory = os.environ.get(DOCTOR_ENV)
     if not directory:
         return
-    # Before logging is imported: what is registered first runs last, after the program's own.
+    # What is registered first runs last: after the program's own, and after logging has flushed.
+    atexit.unregister(logging.shutdown)
     atexit.register(_leave, directory)
+    atexit.register(logging.shutdown)
     try:
         from tracectrl_logging.doctor.observe import observe  # noqa: PLC0415 - in such a process
 

@@ -8,17 +8,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from logging.handlers import QueueHandler
-from typing import Any
+from logging.handlers import QueueHandler, QueueListener
+from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.write.background import Background
 from tracectrl.schema import UNKNOWN
 from tracectrl.session import current_session_id
+from tracectrl_logging.line.event_record import STAMP
 from tracectrl_logging.patches import Patches
 from tracectrl_logging.stdlib.handler import SessionFileHandler
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 @dataclass(slots=True)
@@ -46,9 +52,26 @@ class Seen:
     """Bound loggers by what they write to, whose processors are none of ours."""
     full: Counter[str] = field(default_factory=Counter)
     """Records by handler that met its queue full."""
+    filtered: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    """By a handler of ours and its filters, the records by logger that these held back."""
+    late: Counter[str] = field(default_factory=Counter)
+    """Records without a stamp that reached a handler of ours after their call, by who held them."""
 
 
 SEEN = Seen()
+
+_calls = threading.local()
+
+
+@dataclass(slots=True)
+class _Call:
+    """A record on its way through the handlers."""
+
+    record: logging.LogRecord | None
+    """``None`` where a handler of ours gets one outside of any such call."""
+    is_written: bool = False
+    filtered: tuple[str, str] | None = None
+    """The handler of ours whose filters held the record back, and these."""
 
 
 def observe() -> Patches:
@@ -58,9 +81,30 @@ def observe() -> Patches:
     is_enabled_for = logging.Logger.isEnabledFor
 
     def tapped_call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-        call_handlers(self, record)
+        call, before = _Call(record), getattr(_calls, "current", None)
+        _calls.current = call
+        try:
+            call_handlers(self, record)
+        finally:
+            _calls.current = before
         with contextlib.suppress(Exception):  # the program is not ours to disturb
             _look(self, record)
+            if call.filtered is not None and not call.is_written:
+                SEEN.filtered.setdefault(call.filtered, Counter())[record.name] += 1
+
+    handle = SessionFileHandler.handle
+
+    def tapped_handle(self: SessionFileHandler, record: logging.LogRecord) -> Any:
+        passed = handle(self, record)
+        with contextlib.suppress(Exception):
+            call = getattr(_calls, "current", None) or _Call(None)
+            if passed:
+                call.is_written = True
+            else:
+                call.filtered = _name(self), ", ".join(sorted({_kind(it) for it in self.filters}))
+            if passed and _is_late(record, call):
+                SEEN.late[_holder(sys._getframe(1))] += 1  # noqa: SLF001 - the documented way
+        return passed
 
     def tapped_is_enabled_for(self: logging.Logger, level: int) -> bool:
         enabled = is_enabled_for(self, level)
@@ -78,6 +122,7 @@ def observe() -> Patches:
     patches.replace(logging.Logger, "setLevel", tapped_set_level)
     patches.replace(logging.Logger, "callHandlers", tapped_call_handlers)
     patches.replace(logging.Logger, "isEnabledFor", tapped_is_enabled_for)
+    patches.replace(SessionFileHandler, "handle", tapped_handle)
     _watch_structlog(patches)
     return patches
 
@@ -122,6 +167,8 @@ def _reaches_ours(
                 ours = True  # what stands behind it is seen, or not, when it is looked at
                 if not is_stamped:
                     SEEN.queued[_name(handler)] += 1
+            elif any(isinstance(it, SessionFileHandler) for it in vars(handler).values()):
+                ours = True  # it hands on, at once or later
         if not end.propagate or end.parent is None:
             return ours, end
         end = end.parent
@@ -131,6 +178,28 @@ def _note_queue(handler: SessionFileHandler) -> None:
     writer = handler._writer  # noqa: SLF001 - of this package
     if isinstance(writer, Background) and writer.is_full:
         SEEN.full[_name(handler)] += 1
+
+
+def _is_late(record: logging.LogRecord, call: _Call) -> bool:
+    """Tell whether a handler of ours gets *record* without a stamp, and not in the call that made it."""
+    if (
+        not record.__dict__.keys().isdisjoint(("session_id", STAMP))
+        or record.process != os.getpid()
+    ):
+        return False
+    return call.record is None or record.created < call.record.created
+
+
+def _holder(frame: FrameType | None) -> str:
+    """Return the class of whoever hands a record to a handler of ours; "" for a queue's listener."""
+    while frame is not None:
+        who = frame.f_locals.get("self")
+        if isinstance(who, QueueListener):
+            return ""  # the QueueHandler in front is told of
+        if who is not None and not isinstance(who, (logging.Logger, SessionFileHandler)):
+            return _name(who) if isinstance(who, logging.Handler) else type(who).__name__
+        frame = frame.f_back
+    return "the program"
 
 
 def _only_root_holds_back(logger: logging.Logger, level: int) -> bool:
@@ -171,6 +240,10 @@ def _watch_structlog(patches: Patches) -> None:
 
 def _name(handler: logging.Handler) -> str:
     return handler.get_name() or type(handler).__name__
+
+
+def _kind(it: object) -> str:
+    return getattr(it, "__qualname__", None) or type(it).__name__
 
 
 def _names(logger: logging.Logger) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import time
@@ -27,6 +28,7 @@ _OTHERS = 0o077
 _STALE_S = 3600.0
 _FEW_DESCRIPTORS = 128
 _NEARLY = 0.9
+_ALMOST = re.compile(r"[._-](?:logs|spans)\.json", re.IGNORECASE)
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -126,28 +128,40 @@ def strangers(directory: str) -> Iterator[Finding]:
 
 def names(directory: str) -> Iterator[Finding]:
     """Files are named as no session's are, and so nobody reads them."""
-    found = [
-        entry.name
-        for entry in _entries(directory)
-        if (parsed := parse_name(entry.name)) is not None and not is_stem(parsed.stem)
-    ]
-    if found:
+    unread = set(_unread(directory))
+    nearly: list[str] = []
+    foreign: list[str] = []
+    for entry in _entries(directory):
+        parsed = parse_name(entry.name)
+        if parsed is not None:
+            nearly += [] if is_stem(parsed.stem) else [entry.name]
+        elif entry.name not in unread and not entry.name.startswith(TEMPORARY_PREFIX):
+            (nearly if _ALMOST.search(entry.name) else foreign).append(entry.name)
+    if nearly:
         yield Finding(
             severity="warning",
             check="names",
-            subject=min(found) if len(found) == 1 else f"{len(found)} files",
+            subject=min(nearly) if len(nearly) == 1 else f"{len(nearly)} files",
             message="named as no session's file is, so no command reads it",
             mend="rename it: tracectrl.files.log_path(ID) says how a session's file is named",
-            count=len(found),
-            positions=_first(found),
+            count=len(nearly),
+            positions=_first(nearly),
+        )
+    if foreign:
+        yield Finding(
+            severity="info",
+            check="other-files",
+            subject=min(foreign) if len(foreign) == 1 else f"{len(foreign)} files",
+            message="not a session's: no command reads, compresses or removes it",
+            mend="keep the trace directory for session files alone",
+            count=len(foreign),
+            positions=_first(foreign),
         )
 
 
 def unread(directory: str) -> Iterator[Finding]:
     """Files begin as a session's and end otherwise, so nobody reads them."""
-    found: list[str] = []
-    if os.access(directory, os.R_OK | os.X_OK):
-        scan_names(directory, unread=found)
+    found = _unread(directory)
     for reason in sorted({why_unread(name) for name in found}):
         alike = [name for name in found if why_unread(name) == reason]
         yield Finding(
@@ -219,6 +233,13 @@ def _session_files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield entry.name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # taken away since
                 continue
+
+
+def _unread(directory: str) -> list[str]:
+    found: list[str] = []
+    if os.access(directory, os.R_OK | os.X_OK):
+        scan_names(directory, unread=found)
+    return found
 
 
 def _entries(directory: str) -> Iterator[os.DirEntry[str]]:

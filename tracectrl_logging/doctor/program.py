@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.write.appender import Appender
@@ -123,6 +124,50 @@ def queued() -> Iterator[Finding]:
         )
 
 
+def handler_filters() -> Iterator[Finding]:
+    """A filter on a handler of ours holds records back; Powertools puts one on each handler."""
+    for (handler, filters), by_logger in SEEN.filtered.items():
+        yield Finding(
+            severity="warning",
+            check="handler-filters",
+            subject=handler,
+            message=f"its filters ({filters}) held back records of the loggers below",
+            mend="logger.addHandler(SessionFileHandler()) for these loggers, or"
+            " handler.removeFilter() where another tool has put the filter there",
+            count=sum(by_logger.values()),
+            positions=tuple(by_logger)[:MOST_POSITIONS],
+        )
+
+
+def late() -> Iterator[Finding]:
+    """Somebody keeps records for a while, and hands them on without a stamp."""
+    for holder, count in SEEN.late.items():
+        if holder:
+            yield Finding(
+                severity="warning",
+                check="late-records",
+                subject=holder,
+                message="hands records on after the call, without a stamp: their lines are in the"
+                " session of that moment",
+                mend=f"put SessionContextFilter on the {holder}, or call install_record_factory()",
+                count=count,
+            )
+
+
+def held() -> Iterator[Finding]:
+    """Records are in a buffer when the program ends."""
+    for handler in _own(BufferingHandler):
+        if handler.buffer:
+            yield Finding(
+                severity="warning",
+                check="held-records",
+                subject=type(handler).__name__,
+                message="ends with records in its buffer, which no handler has got",
+                mend="give it a target=, and flushOnClose=True, or call its flush() at the end",
+                count=len(handler.buffer),
+            )
+
+
 def root_level() -> Iterator[Finding]:
     """The root logger's level stops what our handler would take."""
     count = sum(SEEN.held_back.values())
@@ -235,6 +280,9 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     disabled,
     unknown_only,
     queued,
+    handler_filters,
+    late,
+    held,
     root_level,
     full_queues,
     lost,

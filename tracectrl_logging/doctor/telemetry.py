@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -30,17 +31,36 @@ def disabled_sdk() -> Iterator[Finding]:
 
 
 def provider() -> Iterator[Finding]:
-    """The tracer provider's spans have no session, or no file."""
-    processors = _processors()
-    if processors is None:
+    """The spans of the tracer provider in force have no session, or no file."""
+    sdk = sys.modules.get("opentelemetry.sdk.trace")  # not ours to load
+    if sdk is None:
         return
-    from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415 - the SDK is loaded
-    from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415 - as above
-    from tracectrl.provider import _Switch  # noqa: PLC0415 - as above
-
-    if any(isinstance(it, _Switch) for it in processors):  # of configure(), which adds both
+    in_force: Any = trace._TRACER_PROVIDER  # noqa: SLF001 - get_tracer_provider() would set one
+    if in_force is not None and _processors(in_force) is None:
+        in_force = getattr(in_force, "provider", None)  # Logfire's name for the one behind
+        if _processors(in_force) is None:
+            return
+    stamps, writes = _ours(in_force)
+    others = (
+        it
+        for it in gc.get_objects()
+        if issubclass(type(it), sdk.TracerProvider) and it is not in_force
+    )
+    if not (stamps and writes) and any(any(_ours(it)) for it in others):
+        yield Finding(
+            severity="info" if in_force is None else "warning",
+            check="provider-replaced",
+            subject="TracerProvider",
+            message="has our span processors and is not in force: "
+            + (
+                "no provider is" if in_force is None else "another one is, whose spans have no file"
+            ),
+            mend="call configure(), or add our processors, behind what sets the provider in force",
+        )
         return
-    if not any(isinstance(it, SessionSpanProcessor) for it in processors):
+    if in_force is None:
+        return
+    if not stamps:
         yield Finding(
             severity="warning",
             check="span-processor",
@@ -48,7 +68,7 @@ def provider() -> Iterator[Finding]:
             message="its spans have no session.id",
             mend="provider.add_span_processor(SessionSpanProcessor()), before the exporters",
         )
-    if not any(isinstance(_exporter(it), FileSpanExporter) for it in processors):
+    if not writes:
         yield Finding(
             severity="warning",
             check="span-exporter",
@@ -73,10 +93,22 @@ def propagators() -> Iterator[Finding]:
         )
 
 
-def _processors() -> list[Any] | None:
-    """Return the span processors of the provider in force; ``None`` where that is not the SDK's."""
-    found = trace._TRACER_PROVIDER  # noqa: SLF001 - get_tracer_provider() would set one
-    multi = getattr(found, "_active_span_processor", None)
+def _ours(provider: object) -> tuple[bool, bool]:
+    """Tell whether spans of *provider* get their session from us, and whether we write them."""
+    from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415 - the SDK is loaded
+    from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415 - as above
+    from tracectrl.provider import _Switch  # noqa: PLC0415 - as above
+
+    processors = _processors(provider) or []
+    if any(isinstance(it, _Switch) for it in processors):  # of configure(), which adds both
+        return True, True
+    stamps = any(isinstance(it, SessionSpanProcessor) for it in processors)
+    return stamps, any(isinstance(_exporter(it), FileSpanExporter) for it in processors)
+
+
+def _processors(provider: object) -> list[Any] | None:
+    """Return the span processors of *provider*; ``None`` where it is not the SDK's."""
+    multi = getattr(provider, "_active_span_processor", None)
     processors = getattr(multi, "_span_processors", None)
     return None if processors is None else list(processors)
 

@@ -300,6 +300,16 @@ def test_second_distribution(
     assert "tracectrl" == one(root, "second-distribution").subject
 
 
+def test_files_that_are_none_of_ours(root: Path, write: Write) -> None:
+    """Nearly a session's name is a problem; another file is worth knowing, a temporary one is not."""
+    write("s.logs.jsonl", log("s"))
+    for name in (".s.logs.jsonl.swp", "S.LOGS.JSONL", "s.logs.jsonl~", "s.logs.json", "notes.txt"):
+        (root / name).touch(0o600)
+    found = {it.check: it for it in examine_files(root) if it.severity != "ok"}
+    assert {"names": 4, "other-files": 1} == {name: it.count for name, it in found.items()}
+    assert ("notes.txt", False) == (found["other-files"].subject, found["other-files"].is_problem)
+
+
 def test_files_that_nobody_reads(root: Path, write: Write) -> None:
     """Backups in a form that is not read are named; those by date are read."""
     write("s.logs.jsonl", log("s"))

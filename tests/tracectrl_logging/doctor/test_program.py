@@ -99,6 +99,36 @@ listener.start()
 """
     + IN_SESSION
     + "listener.stop()\n",
+    "handler-filters": CONFIGURED
+    + """
+class Suppress(logging.Filter):  # as Powertools puts on each handler of the root logger
+    def filter(self, record):
+        return not record.name.startswith("pay")
+for handler in logging.getLogger().handlers:
+    handler.addFilter(Suppress())
+logging.getLogger("pay.card").error("x")
+"""
+    + IN_SESSION,
+    "late-records": """
+import logging, logging.handlers, tracectrl_logging
+file = tracectrl_logging.SessionFileHandler()
+logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=file))
+"""
+    + IN_SESSION,
+    "held-records": CONFIGURED
+    + """
+import logging.handlers
+memory = logging.handlers.MemoryHandler(100, flushOnClose=False)
+logging.getLogger().addHandler(memory)
+"""
+    + IN_SESSION,
+    "provider-replaced": CONFIGURED
+    + IN_SESSION
+    + """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace._TRACER_PROVIDER = TracerProvider()
+""",
     "root-level": "import logging, tracectrl_logging\n"
     "logging.getLogger().addHandler(tracectrl_logging.SessionFileHandler())\n"
     + IN_SESSION
@@ -154,6 +184,22 @@ def test_root_level_that_is_meant(level: str, severity: str, doctor: Doctor) -> 
         f"{IN_SESSION}logging.info('held back')\n"
     )
     assert [severity] == [row["severity"] for row in rows if row["check"] == "root-level"]
+
+
+def test_provider_that_nobody_set(doctor: Doctor) -> None:
+    """A provider with our processors that is not the global one is worth knowing."""
+    source = PROVIDER.replace("trace.set_tracer_provider(provider)", "").format(
+        processor="SimpleSpanProcessor"
+    )
+    rows = doctor(source + "provider.add_span_processor(SessionSpanProcessor())\n")
+    assert ["info"] == [row["severity"] for row in rows if row["check"] == "provider-replaced"]
+
+
+def test_filter_is_named(doctor: Doctor) -> None:
+    """Filters are named by their classes, and the loggers whose records they hold back."""
+    (found,) = (row for row in doctor(BROKEN["handler-filters"]) if row["severity"] == "warning")
+    assert ("SessionFileHandler", ["pay.card"]) == (found["subject"], found["positions"])
+    assert "(Suppress)" in found["message"]
 
 
 def test_full_queue(doctor: Doctor) -> None:
@@ -220,6 +266,44 @@ listener.start()
 """
     + IN_SESSION
     + "listener.stop()\n",
+    "filter that lets pass": CONFIGURED
+    + "logging.root.handlers[0].addFilter(lambda record: True)\n"
+    + IN_SESSION,
+    "memory": """
+import logging, logging.handlers
+import tracectrl_logging
+handler = logging.handlers.MemoryHandler(100, target=tracectrl_logging.SessionFileHandler())
+handler.addFilter(tracectrl_logging.SessionContextFilter())
+logging.getLogger().addHandler(handler)
+"""
+    + IN_SESSION,
+    "memory, structlog": CONFIGURED
+    + SESSION
+    + """
+import logging.handlers, structlog
+file = logging.root.handlers[0]
+logging.root.handlers[:] = [logging.handlers.MemoryHandler(100, target=file)]
+with session():
+    structlog.get_logger("app").info("x")
+""",
+    "handler that hands on": """
+import logging, tracectrl_logging
+class Handler(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.inner = tracectrl_logging.SessionFileHandler()
+    def emit(self, record):
+        self.inner.handle(logging.makeLogRecord(vars(record)))
+logging.getLogger().addHandler(Handler())
+"""
+    + IN_SESSION,
+    "provider that was replaced in good time": CONFIGURED
+    + IN_SESSION
+    + """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace.set_tracer_provider(TracerProvider())
+""",
     "batched spans": CONFIGURED
     + IN_SESSION
     + PROVIDER.format(processor="BatchSpanProcessor")
