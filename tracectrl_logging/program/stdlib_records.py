@@ -19,15 +19,18 @@ import os
 import sys
 import threading
 import traceback
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from tracectrl_logging.patches import Patches
     from tracectrl_logging.program.capture import Capture
 
 _LOGGINGS = vars(logging)
+_HANDLE = logging.Logger.handle.__code__
 _LOGGINGS_FILE = os.path.normcase(logging.addLevelName.__code__.co_filename)
 
 
@@ -56,13 +59,37 @@ def tap(capture: Capture, held: Held, patches: Patches) -> None:
                 reader.read_held_back(self, level, sys._getframe(1))  # noqa: SLF001 - who asks
         return enabled
 
-    def tapped_call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-        with contextlib.suppress(Exception):
-            reader.read(record)
-        call_handlers(self, record)
-
     patches.replace(logging.Logger, "isEnabledFor", tapped_is_enabled_for)
-    patches.replace(logging.Logger, "callHandlers", tapped_call_handlers)
+    patches.replace(logging.Logger, "callHandlers", _CallHandlers(reader, call_handlers))
+
+
+class _CallHandlers:
+    """The attribute ``callHandlers`` of loggers: where it is looked up, the record is read.
+
+    So no frame of ours stands on the stack of handlers, which may look there for who has logged
+    (those that hand records to loguru or logbook do). Where somebody else calls it, a wrapper, or a
+    Logger class with a ``handle`` of its own, the record is read in a call.
+    """
+
+    def __init__(self, reader: _Reader, given: Callable[..., None]) -> None:
+        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+            with contextlib.suppress(Exception):
+                reader.read(record)
+            given(logger, record)
+
+        self._read = reader.read
+        self._given = given
+        self._call = call_handlers
+
+    def __get__(self, logger: logging.Logger | None, owner: type[Any]) -> Any:
+        if logger is None:
+            return self._call
+        frame = sys._getframe(1)  # noqa: SLF001 - who asks
+        if frame.f_code is not _HANDLE:
+            return MethodType(self._call, logger)
+        with contextlib.suppress(Exception):
+            self._read(frame.f_locals["record"])
+        return MethodType(self._given, logger)
 
 
 class _Reader:

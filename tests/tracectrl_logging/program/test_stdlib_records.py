@@ -222,6 +222,36 @@ def test_foreign_loggers_and_records_raise_nothing_of_ours(twins: Twins) -> None
     assert "shown\nshown\n" == done.stderr
 
 
+@pytest.mark.parametrize("wrap", ["", "wrap()"])
+def test_handlers_find_the_stack_that_they_find_without_us(twins: Twins, wrap: str) -> None:
+    """No frame of ours is between a call and what handles it, and a wrapper's record is written once."""
+    source = f"""
+        import logging, sys
+        class Tracing(logging.Handler):
+            def emit(self, record):
+                frame = sys._getframe()
+                while frame:
+                    if "tracectrl" not in frame.f_code.co_filename or not {wrap!r}:
+                        print(frame.f_code.co_name)
+                    frame = frame.f_back
+        def wrap():
+            call_handlers = logging.Logger.callHandlers
+            def wrapped(self, record): return call_handlers(self, record=record)
+            logging.Logger.callHandlers = wrapped
+        class Own(logging.Logger):
+            def handle(self, record): self.callHandlers(record)
+        logging.basicConfig(level="INFO", handlers=[Tracing()])
+        {wrap}
+        logging.getLogger("app").info("one")
+        logging.getLogger("app").handle(logging.makeLogRecord({{"msg": "two", "levelno": 20}}))
+        if {wrap!r}:
+            logging.setLoggerClass(Own)
+            logging.getLogger("own").info("three")
+    """
+    twins.same(source)
+    assert ["one", "two", "three"][: 3 if wrap else 2] == [row["message"] for row in twins.logs()]
+
+
 def test_queue_between_processes_writes_a_record_once(twins: Twins) -> None:
     """A worker's record that its parent hands to a logger again is one line."""
     source = """
