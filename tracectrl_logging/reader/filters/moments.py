@@ -45,7 +45,7 @@ def moment(text: str | datetime, *, tz: tzinfo = timezone.utc, now: datetime | N
         found = None
     if found is None:
         wanted = "like -3h, 2026-11-21, 2026-11-21T10:05, 10:05, today or now"
-        msg = f"a time is {wanted}, not {text!r}"
+        msg = f"a time must be {wanted}, got {text!r}"
         raise ValueError(msg)
     try:
         return canonical(found)

@@ -82,7 +82,7 @@ def is_plain(con: Any, sql: str) -> bool:
     if len(statements) > 1 and not statements[0].query:
         return False  # PIVOT before DuckDB 2: it makes a type of what it finds first
     if len(statements) != 1:
-        msg = "there is no SQL" if not statements else f"one query at a time, not {len(statements)}"
+        msg = f"the SQL must be one query, got {len(statements) or 'none'}"
         raise QueryError(msg)
     kind = statements[0].type.name
     if kind == "EXPLAIN":  # with ANALYZE it would run whatever it explains

@@ -234,7 +234,7 @@ def test_seconds_of_foreign_lines() -> None:
 @pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
 def test_no_time_to_compare_with_is_named(sign: str, value: str) -> None:
     """An order with what is no time is refused, with what is one."""
-    with pytest.raises(ValueError, match="a time is") as caught:
+    with pytest.raises(ValueError, match="a time must be") as caught:
         Condition(f"timestamp{sign}{value}")
     assert repr(value) in str(caught.value)
 

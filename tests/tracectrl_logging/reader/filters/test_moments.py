@@ -73,7 +73,7 @@ def test_time_zone(text: str, expected: str) -> None:
 )
 def test_anything_else_is_an_error_that_names_it(text: str) -> None:
     """What is no time is named, with what is."""
-    with pytest.raises(ValueError, match="a time is like -3h, 2026-11-21") as caught:
+    with pytest.raises(ValueError, match="a time must be like -3h, 2026-11-21") as caught:
         moment(text, now=NOW)
     assert repr(text) in str(caught.value)
 
