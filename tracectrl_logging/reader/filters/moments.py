@@ -50,7 +50,7 @@ def moment(text: str | datetime, *, tz: tzinfo = timezone.utc, now: datetime | N
     try:
         return canonical(found)
     except OverflowError as error:
-        msg = f"a time is in one of the years 1 to 9999 of UTC, and {text!r} is not"
+        msg = f"a time must be in one of the years 1 to 9999 of UTC, got {text!r}"
         raise ValueError(msg) from error
 
 
