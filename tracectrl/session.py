@@ -68,8 +68,9 @@ _UNSET: Final[Any] = object()
 # Where an exception keeps the session that it was raised in, and the one around what it left last.
 _LEFT: Final = "_tracectrl_left"
 
-# The thread in which the garbage collector is running: see leave_finalizers_out().
-_collecting: list[int] = []
+# The process and thread in which the garbage collector is running: see leave_finalizers_out(). A child
+# that another thread forks meanwhile has that thread's ID here, which may be another's there.
+_collecting: list[tuple[int, int]] = []
 
 
 def new_session() -> str:
@@ -293,14 +294,14 @@ def leave_finalizers_out() -> None:
 
 def is_finalizing() -> bool:
     """Tell whether this thread runs what the garbage collector finalizes."""
-    return threading.get_ident() in _collecting
+    return (os.getpid(), threading.get_ident()) in _collecting
 
 
 def _note_collector(phase: str, info: object) -> None:
     # Not a context variable: to set one from here corrupts contexts on Python 3.11.
     del info
     if phase == "start":
-        _collecting.append(threading.get_ident())
+        _collecting.append((os.getpid(), threading.get_ident()))
     else:
         _collecting.clear()
 

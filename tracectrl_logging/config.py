@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl._service import service_name as known_service_name
@@ -18,7 +19,6 @@ from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog import chain as structlog_chain
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from types import TracebackType
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.write.background import Overflow
     from tracectrl.redaction import Redact
+    from tracectrl.remote import remote_session
     from tracectrl_logging.retention import Retention
 
 Console: TypeAlias = Literal["text", "json"] | None
@@ -34,15 +35,18 @@ CRASH_LOGGER = "tracectrl.crash"
 """The logger that lines about uncaught exceptions name."""
 
 _current: Configuration | None = None
-_lock = ReentrantLock()
+_locks: dict[int, ReentrantLock] = {}  # by process: in a forked child nobody may be there to let go
 
 
 class Configuration:
     """What one call of :func:`configure` set up."""
 
-    def __init__(self, undo: list[Callable[[], object]]) -> None:
-        self.undo = undo
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        self.handlers = handlers
+        self.undo: list[Callable[[], object]] = []
+        self.levels: tuple[int, int] | None = None  # the root logger's: before, and in force
         self.crashes: CrashWriter | None = None
+        self._scope: remote_session | None = None
 
     def shutdown(self) -> None:
         """Flush and close the files and put back what :func:`configure` changed.
@@ -51,11 +55,51 @@ class Configuration:
         allows one per process; it writes no span files any more.
         """
         global _current  # noqa: PLW0603 - logging and structlog are process-wide, and so is this
-        with _lock:
+        with _lock():
             if _current is self:
                 _current = None
+            self.leave_environment()
             while self.undo:
                 self.undo.pop()()
+            for handler in self.handlers:
+                # By identity: removeHandler() compares, and what others compare equal may be any handler.
+                place = _place(handler)
+                if place is not None:
+                    del logging.root.handlers[place]
+                handler.close()
+            levels, self.levels = self.levels, None
+            if levels is not None and logging.root.level == levels[1]:  # else somebody else's
+                logging.root.setLevel(levels[0])
+
+    def enter_environment(self) -> None:
+        """Continue the session and the trace that the process was started in."""
+        scope = from_environment()
+        if scope is not None:
+            scope.__enter__()
+            self._scope = scope
+
+    def leave_environment(self) -> None:
+        """Leave them."""
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.__exit__(None, None, None)
+
+    def wire_logging(self, level: int, replaced: Configuration) -> None:
+        """Put the handlers in the places of those of *replaced*, so that no record passes between them."""
+        root = logging.root
+        for index, handler in enumerate(self.handlers):
+            before = replaced.handlers[index : index + 1]
+            place = _place(before[0]) if before else None
+            if place is None:
+                _add_handler(root, handler)
+            else:
+                root.handlers[place] = handler
+        first = root.level
+        if replaced.levels is not None:
+            first = replaced.levels[0] if first == replaced.levels[1] else first
+            replaced.levels = None
+        root.setLevel(level)
+        self.levels = first, root.level
 
     def __enter__(self) -> Self:
         return self
@@ -168,32 +212,35 @@ def configure(
         "redact": redact,
         "service_name": service,
     }
-    with _lock:
-        if _current is not None:
-            _current.shutdown()
-        configuration = Configuration([])
+    with _lock():
+        configuration = Configuration(handlers)
+        replaced = _current or Configuration([])
         try:
-            _wire_logging(handlers, number, configuration.undo)
-            configuration.undo.append(structlog_chain.wire(number, redact))
             if spans:
                 # The SDK costs more to import than everything else here together.
                 from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
                 from tracectrl.provider import attach  # noqa: PLC0415
 
                 exporter = FileSpanExporter(root, **exporter_options)
+            if prune is not None:
+                configuration.undo.append(prune(handler))
+            # From here on each part takes the place of the one before in one step.
+            if spans:
                 configuration.undo.append(attach(exporter, service))
-            _continue_environment(configuration.undo)
+            configuration.undo.append(structlog_chain.wire(number, redact))
+            configuration.wire_logging(number, replaced)
             if log_uncaught_exceptions:
                 crashes = CrashWriter(handler.handle, root, logger=CRASH_LOGGER)
                 crashes.start()
                 configuration.crashes = crashes
                 configuration.undo.append(crashes.stop)
-            if prune is not None:
-                configuration.undo.append(prune(handler))
+            replaced.leave_environment()
+            configuration.enter_environment()
         except BaseException:
             configuration.shutdown()
             raise
         _current = configuration
+        replaced.shutdown()
     return configuration
 
 
@@ -265,31 +312,13 @@ def _level_number(level: int | str) -> int:
     return number
 
 
-def _wire_logging(
-    handlers: list[logging.Handler], level: int, undo: list[Callable[[], object]]
-) -> None:
-    root = logging.getLogger()
-    before = root.level
-    for handler in handlers:
-        _add_handler(root, handler)
+def _lock() -> ReentrantLock:
+    return _locks.setdefault(os.getpid(), ReentrantLock())
 
-        def remove(handler: logging.Handler = handler) -> None:
-            # By identity: removeHandler() compares, and what others compare equal may be any handler.
-            for index, each in enumerate(root.handlers):
-                if each is handler:
-                    del root.handlers[index]
-                    break
-            handler.close()
 
-        undo.append(remove)
-    root.setLevel(level)
-    in_force = root.level
-
-    def put_back() -> None:
-        if root.level == in_force:  # else somebody has chosen another since
-            root.setLevel(before)
-
-    undo.append(put_back)
+def _place(handler: logging.Handler) -> int | None:
+    """Return where *handler* is among the root logger's."""
+    return next((at for at, it in enumerate(logging.root.handlers) if it is handler), None)
 
 
 def _add_handler(logger: logging.Logger, handler: logging.Handler) -> None:
@@ -298,10 +327,3 @@ def _add_handler(logger: logging.Logger, handler: logging.Handler) -> None:
         logger.addHandler(handler)
     if not any(each is handler for each in logger.handlers):
         logger.handlers.append(handler)
-
-
-def _continue_environment(undo: list[Callable[[], object]]) -> None:
-    scope = from_environment()
-    if scope is not None:
-        scope.__enter__()
-        undo.append(lambda: scope.__exit__(None, None, None))

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import os
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from tracectrl.session import (
     current_session_id,
     detached,
     ensure_session,
+    leave_finalizers_out,
     new_session,
     session,
     set_session_id,
@@ -412,17 +414,78 @@ class TestFinalizers:
             assert ["a-strangers", None] == seen
             assert "a-strangers" == current_session_id()
 
-    def test_other_threads_keep_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_other_threads_keep_theirs(self) -> None:
         """Only the thread that collects is in no session."""
-        monkeypatch.setattr(module, "_collecting", [threading.get_ident()])
-        with session("s"):
-            context = contextvars.copy_context()
-            found = [current_session_id()]
-            thread = threading.Thread(target=lambda: found.append(context.run(current_session_id)))
-            thread.start()
-            thread.join()
+        found: list[str | None] = []
+
+        def ask() -> None:
+            found.append(current_session_id())
+            in_thread(found)
+
+        collect(ask)
 
         assert [None, "s"] == found
+
+    def test_a_child_that_is_forked_meanwhile(self) -> None:
+        """No thread of it takes itself for the one that collects in its parent."""
+        pids: list[int] = []
+
+        def fork() -> None:
+            pids.append(os.fork())
+            if pids[0]:
+                return
+            status = 1
+            try:
+                found: list[str | None] = []
+                for _ in range(3):  # one of them has the ID of the parent's thread, as a rule
+                    in_thread(found)
+                status = found != ["s"] * 3
+            finally:
+                os._exit(status)
+
+        collecting, forked = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            collecting.set()
+            assert forked.wait(10)
+
+        thread = threading.Thread(target=collect, args=(wait,))
+        thread.start()
+        assert collecting.wait(10)
+        try:
+            fork()
+        finally:
+            forked.set()
+            thread.join()
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1])
+
+
+def collect(act: Callable[[], object]) -> None:
+    """Have the collector finalize what calls *act*, in the session s."""
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            act()
+
+    leave_finalizers_out()
+    with session("s"):
+        Garbage()
+        gc.collect()
+
+
+def in_thread(found: list[str | None]) -> None:
+    """Add to *found* what the session is in a thread that is in the session s."""
+
+    def ask() -> None:
+        with session("s"):
+            found.append(current_session_id())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
 
 
 class TestDecorator:

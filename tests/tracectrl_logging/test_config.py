@@ -8,6 +8,7 @@ import logging
 import logging.config
 import logging.handlers
 import os
+import signal
 import socket
 import sys
 import threading
@@ -109,6 +110,90 @@ def test_same_root_twice(root: Path, lines: Lines, read_lines: Callable[..., lis
     with session("s1"), trace.get_tracer("tests").start_as_current_span("work"):
         logging.getLogger("a").info("hello")
     assert (1, 1) == (len(lines("s1")), len(read_lines(span_path("s1", root))))
+
+
+@pytest.mark.parametrize("face", [logging.getLogger, structlog.get_logger])
+def test_again_while_others_log(
+    root: Path, lines: Lines, face: Callable[[str], Any], capsys: Capsys
+) -> None:
+    """Each line of another thread passes by one of the two set-ups, never by both, never by none."""
+    configure(root, console=None, spans=False)
+    over = threading.Event()
+    counts = [0, 0]
+
+    def work(thread: int) -> None:
+        logger = face(f"thread-{thread}")
+        while not over.is_set():
+            logger.info(str(counts[thread]))
+            counts[thread] += 1
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(2)]
+    for each in threads:
+        each.start()
+    for number in range(40):
+        configure(root, console=None if number % 3 else "json", spans=False)
+    over.set()
+    for each in threads:
+        each.join()
+    configure(root, console=None, spans=False).shutdown()
+
+    found = [(row["logger"], row["message"]) for row in lines()]
+    expected = [(f"thread-{t}", str(n)) for t in range(2) for n in range(counts[t])]
+    assert sorted(expected) == sorted(found)
+    assert "" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_the_level_after_several_calls(root: Path, level: str) -> None:
+    """shutdown() puts back what was there before the first; what others set in between stays."""
+    logging.root.setLevel(logging.ERROR)
+    configure(root, console=None, spans=False)
+    configure(root, console=None, spans=False, level=level).shutdown()
+    assert logging.ERROR == logging.root.level
+    configure(root, console=None, spans=False)
+    logging.root.setLevel(logging.CRITICAL)
+    configure(root, console=None, spans=False, level=level).shutdown()
+    assert logging.CRITICAL == logging.root.level
+
+
+def test_structlog_after_several_calls(root: Path) -> None:
+    """shutdown() puts back the processors from before the first call."""
+    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
+    before = structlog.get_config()
+    for _ in range(2):
+        configure(root, console=None, spans=False)
+    configure(root, console=None, spans=False).shutdown()
+    assert before == structlog.get_config()
+
+
+def test_in_a_child_that_is_forked_meanwhile(root: Path, tmp_path: Path) -> None:
+    """A call that is under way in another thread of the parent keeps no child waiting."""
+    inside, done = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def close(self) -> None:
+            inside.set()
+            done.wait(10)
+
+    configuration = configure(root, console=None, spans=False)
+    configuration.handlers.append(Slow())
+    thread = threading.Thread(target=configuration.shutdown)
+    thread.start()
+    assert inside.wait(10)
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            signal.alarm(10)
+            configure(tmp_path / "child", console=None, spans=False)
+            logging.getLogger("a").info("hello")
+            status = 0
+        finally:
+            os._exit(status)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    done.set()
+    thread.join()
+    assert ["unknown.logs.jsonl"] == os.listdir(tmp_path / "child")
 
 
 def test_foreign_handlers_stay(root: Path) -> None:

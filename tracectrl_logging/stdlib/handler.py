@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
@@ -21,8 +22,6 @@ from tracectrl_logging.stderr import threads as echoing
 from tracectrl_logging.writer import open_writer
 
 if TYPE_CHECKING:
-    import os
-
     from tracectrl.files.write.background import Overflow
     from tracectrl.redaction import Redact
     from tracectrl_logging.line.encoder import Parts
@@ -102,7 +101,7 @@ class SessionFileHandler(logging.Handler):
             overflow=overflow,
         )
         self._missed = self._writer.missed
-        self._raw = 0
+        self._raw: dict[int, int] = {}  # by process: a forked child has none of its parent's
         self._later = self._writer if isinstance(self._writer, Background) else None
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
@@ -186,7 +185,8 @@ class SessionFileHandler(logging.Handler):
         row = self._encoder.rows.of_failed(record)
         line = encode_line(row)
         if self._writer.append(row["session_id"], line, record):
-            self._raw += 1
+            pid = os.getpid()
+            self._raw[pid] = self._raw.get(pid, 0) + 1
         return True
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
@@ -217,7 +217,7 @@ class SessionFileHandler(logging.Handler):
 
         A record is written raw, its message and arguments as they are, where its formatting fails.
         """
-        return self._writer.lost + self._raw
+        return self._writer.lost + self._raw.get(os.getpid(), 0)
 
     def flush(self) -> None:
         """Wait until the writer thread has written what it was given (background mode)."""

@@ -366,13 +366,22 @@ _HANDLE = logging.Handler.handle.__code__
 _CALL_HANDLERS = logging.Logger.callHandlers.__code__
 
 
+class _Ours(list[Any]):
+    """The processors of a chain that ends in ours."""
+
+    before: dict[str, Any] | None
+    """structlog's configuration before; ``None`` where there was none."""
+
+
 def wire(level: int, redact: Redact | None) -> Callable[[], None]:
     """Configure structlog to log through the standard library; return what puts it back.
 
-    The application's processors stay in front, and its wrapper class. Where it has configured no
+    Where it does already, by an earlier call, what was before that is kept. The application's processors stay in front, and its wrapper class. Where it has configured no
     such class, events below *level* are held back by structlog.
     """
     before = structlog.get_config() if structlog.is_configured() else None
+    if before is not None and isinstance(before["processors"], _Ours):
+        before = before["processors"].before
     processors: list[Any] = [structlog.contextvars.merge_contextvars]
     # structlog knows the usual levels; the logger behind it holds back what is in between.
     wrapper: Any = structlog.make_filtering_bound_logger(max(0, min(level // 10 * 10, 50)))
@@ -387,7 +396,8 @@ def wire(level: int, redact: Redact | None) -> Callable[[], None]:
     if not isinstance(factory, structlog.stdlib.LoggerFactory):
         factory = StdlibLoggers(factory)
     maker = RecordMaker(redact=redact, ignored=tuple(ignored) if ignored else ())
-    ours = [*processors, maker]
+    ours = _Ours([*processors, maker])
+    ours.before = before
     structlog.configure(
         processors=ours,
         wrapper_class=wrapper,

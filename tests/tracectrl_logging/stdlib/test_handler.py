@@ -333,6 +333,16 @@ def test_filter_that_raises(
     assert ["after", "1 lines could not be written"] == messages(lines())
 
 
+def test_what_a_child_has_lost(logger: logging.Logger, handler: SessionFileHandler) -> None:
+    """What its parent wrote raw counts in the parent."""
+    logger.info("%d", "no number")
+    pid = os.fork()
+    if not pid:
+        os._exit(handler.lost)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert 1 == handler.lost
+
+
 def test_filter_that_raises_in_a_child(
     logger: logging.Logger,
     handler: SessionFileHandler,
