@@ -7,7 +7,6 @@ is an echo, and is neither shown nor written.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -16,10 +15,10 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import FrameType, TracebackType
 
-threads: dict[tuple[int, int], tuple[object, str | None]] = {}
-"""What each thread is writing now, by process and thread: the stream, and the text; None for any."""
+threads: dict[tuple[int, int], tuple[object, str]] = {}
+"""What each thread is writing now, by process and thread: the stream, and the text."""
 
 
 def is_writing() -> bool:
@@ -32,27 +31,18 @@ def _here() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-@contextlib.contextmanager
-def writing(text: str | None = None) -> Iterator[None]:
-    """Have this thread's records that say a part of *text* known as echoes; all of them for None."""
-    thread = _here()
-    threads[thread] = sys.stderr, text
-    try:
-        yield
-    finally:
-        threads.pop(thread, None)
-
-
 def is_echo(record: logging.LogRecord) -> bool:
-    """Tell whether *record* says what this thread is writing to standard error now."""
+    """Tell whether *record* says what this thread is writing to standard error now: whole lines of it."""
     _, text = threads.get(_here(), (None, ""))
-    if text is None:
-        return True
     try:
-        said = record.getMessage().strip()
+        said = _lines(record.getMessage())
     except Exception:  # noqa: BLE001 - its arguments do not fit: no echo
         return False
-    return bool(said) and said in text
+    return bool(said) and said <= _lines(text)
+
+
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.splitlines() if not line.isspace()} - {""}
 
 
 def show(text: str) -> None:
@@ -64,18 +54,54 @@ def show(text: str) -> None:
     stream = sys.stderr
     if stream is None or is_writing():
         return
-    with writing(text):
+    thread = _here()
+    try:
+        threads[thread] = stream, text
         if not _logs(stream) and _written(stream, text) and not _logs(stream):
             return
         own = sys.__stderr__
         if own is not None and own is not stream:
             _written(own, text)
+    finally:
+        threads.pop(thread, None)
 
 
-def report() -> None:
-    """Print the exception being handled as ``logging.Handler.handleError`` does; never raises."""
-    if logging.raiseExceptions:
-        show("--- Logging error ---\n" + traceback.format_exc())
+def report(record: logging.LogRecord | None = None) -> None:
+    """Print the exception being handled, and about *record*, as ``logging.Handler.handleError`` does.
+
+    Raises:
+        RecursionError: no stack is left for it.
+    """
+    if not logging.raiseExceptions or sys.stderr is None:
+        return
+    text = "--- Logging error ---\n" + traceback.format_exc()
+    if record is not None:
+        frame = _caller(sys.exc_info()[2])
+        if frame is not None:
+            text += "Call stack:\n" + "".join(traceback.format_stack(frame))
+        else:
+            text += f"Logged from file {record.filename}, line {record.lineno}\n"
+        try:
+            text += f"Message: {record.msg!r}\nArguments: {record.args}\n"
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - a repr of the user's
+            text += "Unable to print the message and arguments.\n"
+    show(text)
+
+
+_NOT_THE_PROGRAMS = ("logging", "structlog", "threading", "tracectrl", "tracectrl_logging")
+
+
+def _caller(trouble: TracebackType | None) -> FrameType | None:
+    """Return the frame outside of logging in which the record was logged that *trouble* is about."""
+    frame = None if trouble is None else trouble.tb_frame
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in _NOT_THE_PROGRAMS:
+            break
+        frame = frame.f_back
+    return frame
 
 
 def remember_echo() -> None:

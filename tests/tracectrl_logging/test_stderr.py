@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import logging.config
+import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -156,6 +158,54 @@ def test_reports_on_a_stderr_that_logs(
     assert ["one"] == [row["message"] for row in lines()]
     assert 1 == handler.lost
     assert 1 == "".join(stream.written).count("--- Logging error ---")
+
+
+@pytest.mark.parametrize("what", ["a report", "a record"])
+def test_a_signal_handler_that_logs_meanwhile(
+    what: str, root: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is no echo of what is being written, even where it is a word of that."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text: str) -> int:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return super().write(text)
+
+    class Broken(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise RuntimeError(record.getMessage())
+
+    stream = Interrupting()
+    monkeypatch.setattr(sys, "stderr", stream)
+    signaled = logging.getLogger("signaled")
+    before = signal.signal(signal.SIGUSR1, lambda *_: signaled.warning("one"))
+    configure(root, spans=False)
+    handler = SessionFileHandler(root)
+    try:
+        if what == "a report":
+            handler.setFormatter(Broken())
+            handler.handle(logging.makeLogRecord({"name": "app", "msg": "one two"}))
+        else:
+            logging.getLogger("app").warning("one two")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        handler.close()
+    assert ["one", "one two"] == sorted(row["message"] for row in lines())
+    assert "one two" in stream.getvalue()
+
+
+def test_a_report_says_where_the_record_was_logged(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exception, the call in the program, the message and its arguments, as logging does."""
+    configure(root, spans=False, console=None)
+    logging.getLogger("app").warning("%d pieces", "no")
+    said = capsys.readouterr().err
+
+    assert said.startswith("--- Logging error ---\nTraceback (most recent call last):\n")
+    assert 'logging.getLogger("app").warning("%d pieces", "no")\n' in said
+    assert said.endswith("Message: '%d pieces'\nArguments: ('no',)\n")
+    assert logging.__file__ not in said.partition("Call stack:")[2]
 
 
 def _closed() -> io.StringIO:

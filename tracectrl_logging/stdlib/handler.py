@@ -17,7 +17,7 @@ from tracectrl_logging.line.event_record import restored
 from tracectrl_logging.line.fields import stamp_of
 from tracectrl_logging.line.rendered import as_line
 from tracectrl_logging.stamp import ABSENT
-from tracectrl_logging.stderr import is_echo, is_writing, writing
+from tracectrl_logging.stderr import is_echo, report
 from tracectrl_logging.stderr import threads as echoing
 from tracectrl_logging.writer import open_writer
 
@@ -39,7 +39,8 @@ class SessionFileHandler(logging.Handler):
     The session is the one on the record, where a filter, the record factory or ``extra=`` put it,
     else the current one; so the handler is right behind a queue, too. Without a formatter the
     handler writes the contract's line. With one it writes what the formatter renders, where that
-    is a JSON object, and else makes the text the message of a line.
+    is a JSON object, and else makes the text the message of a line. A session ID in such an object goes
+    first; not where it is the bare message, which may be anybody's text.
 
     When :meth:`emit` returns, the line is in the file. A failing disk never raises into the
     application: it is reported through :meth:`handleError`, once a minute at most, counted in
@@ -191,9 +192,7 @@ class SessionFileHandler(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Report the exception being handled on stderr, as logging does; not what stderr logs then."""
-        if not is_writing():
-            with writing():
-                super().handleError(record)
+        report(record)
 
     def _tell_of(self, record: logging.LogRecord) -> None:
         """Count what was missed, and hand *record* and the exception to :meth:`handleError`."""
@@ -207,8 +206,11 @@ class SessionFileHandler(logging.Handler):
         fields = record.__dict__
         rows = self._encoder.rows
         line, sid = as_line(rendered, None if rows.redact is None else rows.cleaned)
+        own = stamp_of(fields)[0].get("session_id", UNKNOWN)
         if sid is None or sid == fields.get(ABSENT):
-            sid = stamp_of(fields)[0].get("session_id", UNKNOWN)
+            sid = own
+        elif sid != own and rendered == restored(record).getMessage():
+            return self._encoder.record(record)  # no formatter's JSON: anybody's text may be one
         return sid, encode_line(rows.of_text(rendered, record)) if line is None else line
 
     @property

@@ -333,6 +333,29 @@ def test_filter_that_raises(
     assert ["after", "1 lines could not be written"] == messages(lines())
 
 
+@pytest.mark.parametrize("form", [None, "%(message)s"])
+def test_a_session_that_a_message_names(
+    form: str | None,
+    logger: logging.Logger,
+    handler: SessionFileHandler,
+    root: Path,
+    lines: Lines,
+) -> None:
+    """Whoever can have JSON logged chooses no session by that; another object stays as it is."""
+    handler.setFormatter(None if form is None else logging.Formatter(form))
+    texts = [{"event": "x", "session_id": "victim"}, {"event": "y", "session_id": "mine", "a": 1}]
+    with session("mine"):
+        for text in texts:
+            logger.info(json.dumps(text))
+            logger.info("%s", json.dumps(text))
+    handler.close()
+
+    assert ["mine.logs.jsonl"] == os.listdir(root)
+    rows = lines("mine")
+    assert ["victim"] * 2 + [None] * 2 == [row.get("extra_session_id") for row in rows]
+    assert {"mine"} == {row["session_id"] for row in rows}
+
+
 def test_what_a_child_has_lost(logger: logging.Logger, handler: SessionFileHandler) -> None:
     """What its parent wrote raw counts in the parent."""
     logger.info("%d", "no number")
