@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from tracectrl._flat import FlatLines
-from tracectrl._otlp import otlp_encoder
-from tracectrl._service import service_name as known_service_name
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl.files.write.appender import Appender
 from tracectrl.files.write.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
 from tracectrl.schema import UNKNOWN
+from tracectrl.service import service_name as known_service_name
+from tracectrl.spans.flat import FlatLines
+from tracectrl.spans.otlp import otlp_encoder
 
 if TYPE_CHECKING:
     import os

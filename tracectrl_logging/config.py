@@ -8,9 +8,9 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from tracectrl._service import service_name as known_service_name
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
+from tracectrl.service import service_name as known_service_name
 from tracectrl.session import note_left
 from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
 from tracectrl_logging.crashes import CrashWriter

@@ -1,10 +1,10 @@
-"""tracectrl._service: the service's name, as OpenTelemetry finds it."""
+"""tracectrl.service: the service's name, as OpenTelemetry finds it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tracectrl._service import service_name
+from tracectrl.service import service_name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tracectrl._json import encode_line, safe_repr, timestamp
-from tracectrl._service import service_name as known_service_name
 from tracectrl.redaction import redactor
 from tracectrl.schema import (
     LEVEL_OF_METHOD,
@@ -26,6 +25,7 @@ from tracectrl.schema import (
     level_and_rank,
     level_keys,
 )
+from tracectrl.service import service_name as known_service_name
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import KEPT, restored, unfolded
 from tracectrl_logging.line.fields import extras_of, stamp_at, stamp_of

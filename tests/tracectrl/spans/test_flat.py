@@ -1,4 +1,4 @@
-"""tracectrl._flat: a span's line in one pass, and to the byte what the general way gives."""
+"""tracectrl.spans.flat: a span's line in one pass, and to the byte what the general way gives."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from tracectrl import _flat
-from tracectrl._flat import FlatLines
 from tracectrl._json import timestamp_ns
 from tracectrl.redaction import Redactor
+from tracectrl.spans import flat
+from tracectrl.spans.flat import FlatLines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,7 @@ def test_what_is_kept_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
         made.append(nanoseconds)
         return timestamp_ns(nanoseconds)
 
-    monkeypatch.setattr(_flat, "timestamp_ns", counting)
+    monkeypatch.setattr(flat, "timestamp_ns", counting)
     lines = FlatLines(None, None)
     context = SpanContext(1, 2, is_remote=False)
     for start, end in ((1_000_001_000, 1_999_999_999), (1_500_000_000, 2_000_000_000)) * 2:

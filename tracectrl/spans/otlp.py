@@ -10,11 +10,11 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 
-from tracectrl._flat import plain_attributes
 from tracectrl._json import encode_line, exact, well_formed
 from tracectrl.errors import MissingExtraError
 from tracectrl.schema import UNKNOWN
 from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.spans.flat import plain_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
