@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -59,7 +60,14 @@ def items_of(
 
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         context, generator = begun(*args, **kwargs)
-        step = generator.asend(None)
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            # An event loop that is shut down closes each generator that it knows of, all at once. This
+            # one is to be closed below, and by nobody besides.
+            sys.set_asyncgen_hooks(None, None)
+            step = generator.asend(None)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
         try:
             while True:
                 try:

@@ -543,6 +543,34 @@ class TestDecorator:
 
         assert "s" == await call()
 
+    @pytest.mark.parametrize("is_returned", [False, True])
+    def test_an_async_generator_that_nobody_finishes(
+        self, caplog: pytest.LogCaptureFixture, *, is_returned: bool
+    ) -> None:
+        """Its end runs in the session when the event loop is shut down, which has nothing to complain of."""
+        seen: list[str | None] = []
+
+        async def items() -> AsyncIterator[str | None]:
+            try:
+                yield current_session_id()
+                yield None
+            finally:
+                await asyncio.sleep(0)
+                seen.append(current_session_id())
+
+        def made() -> AsyncIterator[str | None]:
+            return items()
+
+        unfinished = session("s")(made if is_returned else items)()
+
+        async def main() -> None:
+            seen.append(await unfinished.__anext__())
+
+        asyncio.run(main())
+
+        assert ["s", "s"] == seen
+        assert [] == caplog.messages
+
 
 class TestFinalizersThatLog:
     """Garbage that logs while a variable is reset, as the collector has it on Python 3.10 and 3.11."""

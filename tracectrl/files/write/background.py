@@ -99,6 +99,7 @@ class _State:
     __slots__ = (
         "dropped",
         "dropped_of",
+        "ends_with_child",
         "here",
         "inside",
         "items",
@@ -123,6 +124,7 @@ class _State:
         self.dropped = 0  # and not handed to the sink yet
         self.dropped_of: Losses = {}
         self.say_at = float("-inf")
+        self.ends_with_child = False  # that is seen to
         self.writes_itself = False  # the process is at its end
 
     def is_inside(self) -> bool:
@@ -332,12 +334,23 @@ class Background:
             thread = state.locked(state.new_thread, self._write)
             if thread is not None:
                 thread.start()  # under no lock: it is waited for, and garbage may log where it begins
-                _end_with_child(weakref.ref(self))
+                self._end_with_child(state)
         except RuntimeError:  # no more threads, or the interpreter is at its end
             state.locked(state.drop, thread)
         except BaseException:  # a signal handler's: nobody knows whether there is a thread
             state.locked(state.retire)
             raise
+
+    def _end_with_child(self, state: _State) -> None:
+        """Have a child of multiprocessing, which ends without ``atexit``, write what is enqueued.
+
+        billiard's, and so Celery's, come by here, too. Nothing is imported: in such a child it is there.
+        """
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and not state.ends_with_child:
+            args = (weakref.ref(self),)
+            util.Finalize(self, _end_if_alive, args, exitpriority=_LAST_OF_ALL)
+            state.ends_with_child = True
 
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:
         """Do what the overflow option says; return whether there is room for one more."""
@@ -448,16 +461,6 @@ def _waited(done: LockType, thread: threading.Thread, items: _Items) -> bool:
         if done.acquire(timeout=_ALIVE_S):
             return True
     return False
-
-
-def _end_with_child(reference: weakref.ref[Background]) -> None:
-    """Have a child of multiprocessing, which ends without ``atexit``, write what is enqueued.
-
-    billiard's, and so Celery's, come by here, too. Nothing is imported: in such a child it is there.
-    """
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _end_if_alive, (reference,), exitpriority=_LAST_OF_ALL)
 
 
 def _end_if_alive(reference: weakref.ref[Background]) -> None:

@@ -392,6 +392,30 @@ class TestFlushAndClose:
         assert "" == run_python(source, str(root))
         assert list(range(1500)) == sorted(numbers(read_lines(log_path("s", root))))
 
+    def test_closing_again_and_again_leaves_nothing_to_multiprocessing(
+        self, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """One finalizer of multiprocessing's for a process, and none when the writer is gone."""
+        source = (
+            "import sys, time\n"
+            "from multiprocessing import util\n"
+            "from tracectrl.files.write.appender import Appender\n"
+            "from tracectrl.files.write.background import Background\n"
+            "from tracectrl.files.write.sink import Sink\n"
+            "background = Background(Sink(Appender(sys.argv[1], '.logs.jsonl'), print))\n"
+            "before = len(util._finalizer_registry)\n"
+            "for number in range(20):\n"
+            "    background.append('s', b'{}\\n')\n"
+            "    background.close()\n"
+            "print(len(util._finalizer_registry) - before)\n"
+            "del background\n"
+            "until = time.monotonic() + 10\n"  # the last thread may have a line to go
+            "while len(util._finalizer_registry) != before and time.monotonic() < until:\n"
+            "    time.sleep(0.001)\n"
+            "print(len(util._finalizer_registry) - before)\n"
+        )
+        assert "1\n0\n" == run_python(source, str(root))
+
     def test_multiprocessing_is_not_imported(self, run_python: Callable[..., str]) -> None:
         """For its children alone something is to be done, and there it is."""
         source = (
