@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import TRACE_DIR_ENV
+from tracectrl.files.names import TRACE_DIR_ENV, session_id_of
 from tracectrl_logging.cli.errors import NotFoundError, UnusableError
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.cli.typed_line import can_be_typed
@@ -64,12 +65,12 @@ def checked_root(root: str | None) -> str:
 
 
 def session_meant(given: str, store: Store) -> str:
-    """Return the ID of the session that *given* names: an ID, or the start of one.
+    """Return the ID of the session that *given* names: an ID, the start of one, or a file's path.
 
     What a terminal shows of an ID that holds control characters is understood, too.
 
     Raises:
-        UnusableError: several sessions start with it, or it is empty.
+        UnusableError: several sessions start with it, it is empty, or a file in another directory.
         NotFoundError: there is no such session.
     """
     if not given:
@@ -80,12 +81,28 @@ def session_meant(given: str, store: Store) -> str:
     found = list(store.ids(given))
     if len(found) != 1:
         known = found if found and "\\" not in given else list(store.ids())
-        found = [sid for sid in known if shown(sid) == given] or found
+        found = [sid for sid in known if shown(sid) == given] or found or _in_file(given, store)
         if not found:
             raise _unknown(given, known, store.name)
     if len(found) > 1:
         raise _ambiguous(given, found)
     return found[0]
+
+
+def _in_file(path: str, store: Store) -> list[str]:
+    """Return the ID of the session whose file in *store* is at *path*; nothing where none is."""
+    try:
+        sid = session_id_of(path)
+        place = os.path.dirname(path) or os.curdir
+        is_here = os.path.lexists(path) and os.path.samefile(place, store.name)
+    except (ValueError, OSError):
+        return []
+    if is_here:
+        return [sid]
+    if os.path.lexists(path):
+        text = f"'{shown(path)}' is not in {shown(store.name)}; --root {shown(place)} reads it"
+        raise UnusableError(text)
+    return []
 
 
 def starting_with(given: str, store: Store, most: int) -> list[str]:

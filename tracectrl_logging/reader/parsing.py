@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tracectrl.schema import Kind
 
 NOT_JSON = "not JSON"
+_NO_TEXT = b"\0\xef\xbb\xbf"
+"""What may stand in front of a line: NUL bytes where a file was truncated under its writer, or a BOM."""
 CUT_OFF = "cut off: not JSON, and no newline at its end"
 
 
@@ -24,6 +26,9 @@ def parse(raw: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         row = orjson.loads(raw)
     except ValueError as error:
+        bare = raw.lstrip(_NO_TEXT)
+        if len(bare) < len(raw) and bare.startswith(b"{"):
+            return parse(bare)
         row, raw = _loads_slowly(raw, error)
     if type(row) is not dict:
         msg = "not a JSON object"

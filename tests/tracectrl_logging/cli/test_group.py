@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,35 @@ if TYPE_CHECKING:
 ALL = [("sessions",), ("show", "s"), ("grep", "x")]
 TAIL = ("tail",)  # which reads backwards, and so counts no lines
 CHANGING = [("prune", "--keep", "0"), ("compress", "--idle", "0s")]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("sessions",),
+        ("show", "s"),
+        ("show", "s", "--flat", "--full"),
+        ("grep", "told"),
+        ("tail",),
+        ("query", "FROM logs"),
+        ("doctor",),
+        ("prune", "--keep", "0", "--dry-run"),
+        ("compress", "--idle", "0s", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_colours(args: tuple[str, ...], command: Command, write: Write) -> None:
+    """In a pipe each command is plain, and coloured with FORCE_COLOR; NO_COLOR is the stronger."""
+    write("s.logs.jsonl", b'{"level":"ERROR","logger":"a","message":"told\\nmore","n":1}')
+    colours = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    plain = command(*args).stdout
+    coloured = command(*args, **colours).stdout
+    assert "\x1b" not in plain + command(*args, NO_COLOR="1", **colours).stdout
+    assert "\x1b[" in coloured
+    assert plain == SGR.sub("", coloured)
+
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def test_help(command: Command) -> None:

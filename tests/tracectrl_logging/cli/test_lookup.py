@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,40 @@ def test_start(many: list[str], root: Path) -> None:
     assert sid == session_meant(sid[:-2], open_store(root))
     with pytest.raises(UnusableError, match=r"sessions start with '0': .*, \.\.\."):
         session_meant("0", open_store(root))
+
+
+@pytest.mark.parametrize("sid", ["order-1", "a b", "x" * 300])
+@pytest.mark.parametrize("end", ["", ".1", ".2.gz"])
+def test_path_of_a_file(
+    sid: str, end: str, root: Path, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path, as ``grep -l`` prints it, names the session; an ID of that very text goes first."""
+    with session(sid):
+        logger.info("hello")
+    (path,) = root.iterdir()
+    data = path.read_bytes()
+    path = path.rename(f"{path}{end}")
+    path.write_bytes(gzip.compress(data) if end.endswith(".gz") else data)
+    monkeypatch.chdir(root.parent)
+    for given in (str(path), f"traces/{path.name}", f"./traces/../traces/{path.name}"):
+        assert sid == session_meant(given, open_store(root))
+    with session(f"traces/{path.name}"):
+        logger.info("hello")
+    assert f"traces/{path.name}" == session_meant(f"traces/{path.name}", open_store(root))
+
+
+def test_path_of_a_file_elsewhere(root: Path, tmp_path: Path, write: Write) -> None:
+    """A session's file in another directory is an error that names that; any other file is none."""
+    write("s.logs.jsonl", b"{}")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("s.logs.jsonl", "notes.txt"):
+        (other / name).touch()
+    with pytest.raises(UnusableError, match=f"--root {other} reads it"):
+        session_meant(str(other / "s.logs.jsonl"), open_store(root))
+    for name in (str(other / "notes.txt"), str(root / "gone.logs.jsonl")):
+        with pytest.raises(NotFoundError, match="no session"):
+            session_meant(name, open_store(root))
 
 
 @pytest.mark.parametrize("sid", ["a b", "übung", "x" * 300, "é" * 60, "con", "s"])

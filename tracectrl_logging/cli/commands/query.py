@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader import Rows, Store
 
 _FORMATS = ("table", "json", "csv", "parquet")
+_FORMULA_SIGNS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - what East Asian keyboards type
+_NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 _LEAST_MEMORY_MB = 40
 _MOST_MEMORY_MB = 1_000_000_000
 _DEFAULT_MEMORY_MB = 100
@@ -63,6 +66,11 @@ class _Asked(NamedTuple):
     "-o", "--output", metavar="FILE", help='Write to this file; "-" for stdout, the default.'
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option(
+    "--spreadsheet",
+    is_flag=True,
+    help="In CSV, put ' before texts that a spreadsheet would run as a formula.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Print the ready-made queries.")
 @click.option(
     "--memory",
@@ -82,6 +90,7 @@ def query(
     as_json: bool,
     output: str | None,
     force: bool,
+    spreadsheet: bool,
     only_list: bool,
     memory_mb: int,
 ) -> None:
@@ -121,6 +130,10 @@ def query(
         text = f"--json and --format {form} do not go together"
         raise click.UsageError(text)
     form = "json" if as_json else form or "table"
+    if spreadsheet and form != "csv":
+        text = "--spreadsheet goes with --format csv alone"
+        raise click.UsageError(text)
+    form = "spreadsheet" if spreadsheet else form
     target = checked_target(output)
     text = _sql_of(sql)
     problems = Problems()
@@ -185,28 +198,40 @@ def _write_json(rows: Rows, file: IO[bytes]) -> int:
     return count
 
 
-def _write_csv(rows: Rows, file: IO[bytes]) -> int:
+def _write_csv(rows: Rows, file: IO[bytes], fit: Callable[[str], str] = str) -> int:
     import csv  # noqa: PLC0415 - one of several ways
     import io  # noqa: PLC0415 - as above
 
     from tracectrl_logging.reader.sql.cells import converter, text_of  # noqa: PLC0415 - as above
 
-    fit: Callable[[str], str] = str
+    see: Callable[[str], str] = str
     if file.isatty():
-        from tracectrl_logging.console import escaped as fit  # noqa: PLC0415 - as above
+        from tracectrl_logging.console import escaped as see  # noqa: PLC0415 - as above
     converters = [converter(form) for form in rows.forms]
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(fit, rows.columns))
+    writer.writerow([see(fit(name)) for name in rows.columns])
     count = 0
     for row in rows:
         writer.writerow(
-            [fit(text_of(convert(cell))) for convert, cell in zip(converters, row, strict=True)]
+            [
+                see(fit(text_of(convert(cell))))
+                for convert, cell in zip(converters, row, strict=True)
+            ]
         )
         count += 1
     text.flush()
     text.detach()
     return count
+
+
+def _write_for_spreadsheet(rows: Rows, file: IO[bytes]) -> int:
+    """Write CSV whose texts no spreadsheet runs, https://owasp.org/www-community/attacks/CSV_Injection."""
+
+    def fit(text: str) -> str:
+        return f"'{text}" if text[:1] in _FORMULA_SIGNS and not _NUMBER.fullmatch(text) else text
+
+    return _write_csv(rows, file, fit)
 
 
 def _write_table(rows: Rows, file: IO[bytes]) -> int:
@@ -251,5 +276,6 @@ def _print_ready() -> NoReturn:
 _WRITERS: dict[str, Callable[[Any, IO[bytes]], int]] = {
     "json": _write_json,
     "csv": _write_csv,
+    "spreadsheet": _write_for_spreadsheet,
     "table": _write_table,
 }

@@ -38,7 +38,11 @@ _SOME = 3
 
 @click.command(short_help="Show what happened in sessions, in time order.")
 @session_argument
-@click.option("--full", is_flag=True, help="Unfold tracebacks, stacks, and the details of spans.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Unfold tracebacks, stacks, IDs, and the attributes, events and links of spans.",
+)
 @click.option("--flat", is_flag=True, help="In time order, all sessions together, without nesting.")
 @line_options
 @span_option

@@ -160,6 +160,7 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
     if as_json:
         return lambda line: write_line(line.raw)
     from tracectrl_logging.cli.render import looks  # noqa: PLC0415 - not for ``--json``
+    from tracectrl_logging.cli.render.columns import cut, padded  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
 
     screen = Screen()
@@ -169,14 +170,12 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
         moment = (line.time or "-").replace("T", " ")
         sid = line.session_id
         if not screen.is_terminal:  # each on a line of its own, for the next program
-            level, _ = looks.level(line.row)
-            screen.one_line([f"{shown(sid)}  {moment}  {level}  ", *(text for text, _ in body)])
+            head = [(f"{shown(sid)}  ", "cyan"), (f"{moment}  ", "dim"), looks.level(line.row)]
+            screen.one_line(body, [*head, ("  ", "")])
             return
         first = [(f"{moment[:23]}  ", "dim")]
         if with_session:
-            name = shown(sid)
-            short = name if len(name) <= _ID_WIDTH else f"{name[: _ID_WIDTH - 1]}…"
-            first.append((f"{short:<{_ID_WIDTH}}  ", "cyan"))
+            first.append((f"{padded(cut(shown(sid), _ID_WIDTH), _ID_WIDTH)}  ", "cyan"))
         screen.line(body, [*first, looks.level(line.row), ("  ", "")], [("    ", "")])
 
     return put

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.render.clock import WIDTH
+from tracectrl_logging.cli.render.columns import padded, width_of
 from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
@@ -42,5 +43,5 @@ def _names(sids: list[str]) -> dict[str, str]:
     size = _LEAST_ID
     while size < _MOST_ID and len({text[:size] for text in spelt.values()}) < len(sids):
         size += 4
-    width = max(len(text[:size]) for text in spelt.values())
-    return {sid: f"{text[:size]:<{width}}" for sid, text in spelt.items()}
+    width = max(width_of(text[:size]) for text in spelt.values())
+    return {sid: padded(text[:size], width) for sid, text in spelt.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tracectrl._time import time_of
 from tracectrl.schema import LOG_KEYS, OTLP_KEY
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.console import plain_value
@@ -27,6 +28,7 @@ _LEVEL_STYLES = {
     "ERROR": "red",
     "CRITICAL": "bold red",
 }
+_IDS = ("trace_id", "span_id", "parent_span_id")
 _NO_EXTRAS = frozenset((*LOG_KEYS, OTLP_KEY))
 _US, _MS, _S, _MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
 _NEWLINE = "\n"
@@ -44,7 +46,7 @@ class View(NamedTuple):
     keys: Keys
     """Which keys are shown."""
     full: bool
-    """With tracebacks, stacks and the details of spans."""
+    """With tracebacks, stacks, IDs and the details of spans."""
 
     def parts(
         self, line: Line, *, with_service: bool
@@ -53,7 +55,12 @@ class View(NamedTuple):
         column, body = of(line.kind)
         row = self.keys.row(line.row)
         extras = self.keys.extras(row)
-        return column(row), body(row, full=self.full, with_service=with_service, extras=extras)
+        said = body(row, full=self.full, with_service=with_service, extras=extras)
+        if self.full and extras is None:
+            said += _ids(row)
+            said += _events(row, self.clock)
+            said += _links(row)
+        return column(row), said
 
 
 def level(row: dict[str, Any]) -> tuple[str, str]:
@@ -96,7 +103,7 @@ def log(
 def span(
     row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
 ) -> list[tuple[str, str]]:
-    """Return what the span line *row* says; *full* with its attributes and events.
+    """Return what the span line *row* says; *full* with its attributes.
 
     Where *extras* are given, they stand for those.
     """
@@ -202,13 +209,40 @@ def _details(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(attributes, dict):
         own = {key: value for key, value in attributes.items() if key != "session.id"}
         yield from _pairs(own, "\n")
-    events = row.get("events")
-    for event in events if isinstance(events, list) else ():
-        if isinstance(event, dict):
-            yield f"\nevent {text_of(event.get('name', '-'))}", "yellow"
-            values = event.get("attributes")
-            if isinstance(values, dict):
-                yield from _pairs(values, "\n  ")
+
+
+def _ids(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    found = [f"{key}={text_of(row[key])}" for key in _IDS if key in row]
+    if found:
+        yield "\n" + "  ".join(found), "dim"
+
+
+def _events(row: dict[str, Any], clock: Clock) -> Iterator[tuple[str, str]]:
+    for event in _objects(row.get("events")):
+        yield f"\nevent {text_of(event.get('name', '-'))}", "yellow"
+        moment = time_of(event.get("timestamp"))
+        if moment is not None:
+            yield f"  {clock.time(moment)}", "dim"
+        yield from _attributes(event)
+
+
+def _links(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for link in _objects(row.get("links")):
+        yield (
+            f"\nlink {text_of(link.get('trace_id', '-'))} {text_of(link.get('span_id', '-'))}",
+            "yellow",
+        )
+        yield from _attributes(link)
+
+
+def _attributes(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    values = row.get("attributes")
+    if isinstance(values, dict):
+        yield from _pairs(values, "\n  ")
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [it for it in values if isinstance(it, dict)] if isinstance(values, list) else []
 
 
 _OF: dict[Kind, tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]] = {

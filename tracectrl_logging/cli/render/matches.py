@@ -99,8 +99,8 @@ class Lines:
         time = _local(line.time, self._tz)
         self._separate(result)
         if not screen.is_terminal:  # each match on a line of its own, for the next program
-            start = f"{shown(result.sid)}  {time}  {level[0]}  "
-            screen.one_line([start, *(text for text, _ in body)])
+            head = [(f"{shown(result.sid)}  ", "cyan"), (f"{time}  ", "dim"), level, ("  ", "")]
+            screen.one_line(body, head, marked=self._marked if result.is_match else None)
             return
         if not result.is_match:
             level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]

@@ -66,11 +66,9 @@ def _command() -> list[str] | None:
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes] | None:
-    options = os.environ.get("LESS")
-    if options is None:
-        options = _LESS
-    elif "r" not in options.lower():
-        options = f"{options} -R"
+    given = os.environ.get("LESS")
+    # In front: the user's own options may end in a text, as the prompt of -P, and a later -r holds.
+    options = _LESS if given is None else f"-R {given}"
     environment = {"LESSCHARSET": "utf-8", "LV": "-c", **os.environ, "LESS": options}
     try:
         return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603 - the user's own

@@ -104,13 +104,15 @@ class Screen:
             whole.rstrip()
             self._console.print(whole)
 
-    def one_line(self, texts: list[str]) -> None:
-        """Print *texts* one after the other, on one line: a long one piece by piece."""
-        if sum(map(len, texts)) < _LONG:
-            self.line([(on_one_line("".join(texts)), "")])
+    def one_line(
+        self, body: Styled, first: Styled = (), *, marked: re.Pattern[str] | None = None
+    ) -> None:
+        """Print *first* and *body* on one line, newlines escaped: a long one piece by piece."""
+        texts = [(text, style) for text, style in body if text]
+        if sum(len(text) for text, _ in texts) < _LONG:
+            self.line([(on_one_line(text), style) for text, style in texts], first, marked=marked)
             return
-        texts[-1] = texts[-1].rstrip()
-        for text in texts:
+        for text, _ in (*first, *texts):
             for at in range(0, len(text), _PIECE):
                 self._out.write(on_one_line(text[at : at + _PIECE]))
         self._out.write("\n")

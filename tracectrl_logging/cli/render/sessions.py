@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracectrl_logging.cli.render.columns import GAP, cut, padded, width_of
 from tracectrl_logging.cli.render.looks import count, duration
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.text import shown
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
 _WIDEST_ID = 48
 _WIDEST_SERVICES = 30
-_LEAST_MESSAGE = 24
-_WIDEST_MESSAGE = 200
-"""How much of a message there is in a pipe."""
-_GAP = "  "
-_ELLIPSIS = "…"
+_MOST_PER_COLUMN = 8
+"""How many characters of a message are looked at for one column: accents take none of their own."""
+_LEAST_MESSAGE = 12
+"""A terminal that has less room for the first message gets a block of lines for each session."""
 
 
 class _Cells(NamedTuple):
@@ -45,27 +45,27 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     )
     widths = [len(title) for title in titles]
     for summary in summaries:
-        widths = list(map(max, widths, map(len, _cells(summary, zone))))
+        widths = list(map(max, widths, map(width_of, _cells(summary, zone))))
     widths[0] = min(widths[0], _WIDEST_ID)
     if screen.width is not None:
         widths[-1] = min(widths[-1], _WIDEST_SERVICES)
-    room = _WIDEST_MESSAGE
+    room = None
     if screen.width is not None:
-        room = screen.width - sum(widths) - len(_GAP) * len(widths)
+        room = screen.width - sum(widths) - len(GAP) * len(widths)
         if room < _LEAST_MESSAGE:
             for summary in summaries:
                 _print_block(summary, zone, screen)
             return
-    screen.line([(_GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
+    screen.line([(GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
     for summary in summaries:
         cells = _aligned(_cells(summary, zone), widths)
         screen.line(
             [
                 (cells.sid, "cyan"),
-                (_GAP.join(("", cells.last, cells.took, cells.logs, cells.spans, "")), ""),
+                (GAP.join(("", cells.last, cells.took, cells.logs, cells.spans, "")), ""),
                 (cells.errors, "red" if summary.errors else "dim"),
-                (_GAP + cells.services, ""),
-                (_GAP + _message(summary, room), "dim"),
+                (GAP + cells.services, ""),
+                (GAP + _message(summary, room), "dim"),
             ]
         )
 
@@ -75,17 +75,17 @@ def _print_block(summary: SessionSummary, zone: tzinfo, screen: Screen) -> None:
     cells = _cells(summary, zone)
     first = _second(summary.first_time, zone)
     until = cells.last[11:] if cells.last[:10] == first[:10] else cells.last
-    screen.line([(cells.sid, "cyan"), (_GAP + cells.services, "")])
+    screen.line([(cells.sid, "cyan"), (GAP + cells.services, "")])
     screen.line(
         [
             (f"{first} - {until}  {cells.took}  " if summary.first_time else "no lines  ", ""),
             (f"{count(summary.logs, 'log')}  {count(summary.spans, 'span')}  ", ""),
             (count(summary.errors, "error"), "red" if summary.errors else "dim"),
         ],
-        [(_GAP, "")],
+        [(GAP, "")],
     )
     if summary.first_message and screen.width is not None:
-        screen.line([(_message(summary, screen.width - len(_GAP)), "dim")], [(_GAP, "")])
+        screen.line([(_message(summary, screen.width - len(GAP)), "dim")], [(GAP, "")])
 
 
 def _cells(summary: SessionSummary, zone: tzinfo) -> _Cells:
@@ -101,31 +101,22 @@ def _cells(summary: SessionSummary, zone: tzinfo) -> _Cells:
 
 
 def _aligned(cells: _Cells, widths: list[int]) -> _Cells:
-    sid, last, took, logs, spans, errors, services = widths
+    services = len(widths) - 1
     return _Cells(
-        cells.sid.ljust(sid),
-        cells.last.ljust(last),
-        cells.took.rjust(took),
-        cells.logs.rjust(logs),
-        cells.spans.rjust(spans),
-        cells.errors.rjust(errors),
-        _cut(cells.services, services).ljust(services),
+        *(
+            padded(
+                cut(cell, width) if index == services else cell,
+                width,
+                to_the_right=0 < index < services and index != 1,
+            )
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
     )
 
 
-def _message(summary: SessionSummary, room: int) -> str:
-    return _cut(shown((summary.first_message or "")[: room + 1]), room)
-
-
-def _cut(text: str, room: int) -> str:
-    """Return as much of *text* as there is *room* for, in a terminal's columns."""
-    if len(text) <= room and text.isascii():
-        return text
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - for few texts only
-
-    if cell_len(text) <= room:
-        return text
-    return set_cell_size(text, room - 1).rstrip() + _ELLIPSIS
+def _message(summary: SessionSummary, room: int | None) -> str:
+    text = summary.first_message or ""
+    return shown(text) if room is None else cut(shown(text[: _MOST_PER_COLUMN * room]), room)
 
 
 def _second(time: str | None, zone: tzinfo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from tracectrl_logging.cli.render.columns import GAP, cut, padded, width_of
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.sql.cells import converter, text_of
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _MEASURED = 1000
 _MEASURED_CHARACTERS = 4_000_000
 _LEAST = 6
-_GAP = "  "
 _NUMBERS = frozenset(
     "tinyint smallint integer bigint hugeint utinyint usmallint uinteger ubigint uhugeint float double decimal".split()  # noqa: SIM905 - shorter so
 )
@@ -57,7 +57,7 @@ class _Table:
         first = list(_first(texts))
         self.lines = itertools.chain(first, texts)
         self._is_empty = not first
-        widths = [max(map(_cells, column)) for column in zip(self.titles, *first, strict=True)]
+        widths = [max(map(width_of, column)) for column in zip(self.titles, *first, strict=True)]
         self._widths = widths if width is None else _fitted(widths, width)
         self.is_too_wide = width is not None and _total(self._widths) > width
 
@@ -80,7 +80,7 @@ class _Table:
             _aligned(cell, size, is_number=is_number, is_cut=self._is_cut)
             for cell, size, is_number in zip(cells, self._widths, self._are_numbers, strict=True)
         ]
-        return _GAP.join(parts).rstrip()
+        return GAP.join(parts).rstrip()
 
 
 def _first(texts: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -95,38 +95,19 @@ def _first(texts: Iterator[list[str]]) -> Iterator[list[str]]:
 
 def _print_block(number: int, titles: list[str], cells: list[str], screen: Screen) -> None:
     screen.line([(f"row {number}", "bold")])
-    widest = max(map(_cells, titles))
-    room = max((screen.width or 0) - widest - len(_GAP), _LEAST)
+    widest = max(map(width_of, titles))
+    room = max((screen.width or 0) - widest - len(GAP), _LEAST)
     for title, cell in zip(titles, cells, strict=True):
         name = _aligned(title, widest, is_number=False, is_cut=False)
-        screen.line(
-            [(name + _GAP, "dim"), (_aligned(cell, room, is_number=False, is_cut=True), "")]
-        )
+        screen.line([(name + GAP, "dim"), (_aligned(cell, room, is_number=False, is_cut=True), "")])
 
 
 def _total(widths: list[int]) -> int:
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
-def _cells(text: str) -> int:
-    """Return how many columns of a terminal *text* takes."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 - for few texts only
-
-    return cell_len(text)
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def _aligned(text: str, width: int, *, is_number: bool, is_cut: bool) -> str:
-    taken = _cells(text)
-    if is_cut and taken > width:
-        if text.isascii():
-            return f"{text[: width - 1]}…"
-        from rich.cells import set_cell_size  # noqa: PLC0415 - for few texts only
-
-        return f"{set_cell_size(text, width - 1)}…"
-    space = " " * max(width - taken, 0)
-    return space + text if is_number else text + space
+    return padded(cut(text, width) if is_cut else text, width, to_the_right=is_number)
 
 
 def _fitted(widths: list[int], room: int) -> list[int]:

@@ -88,6 +88,39 @@ def test_csv(command: Command, tmp_path: Path) -> None:
     assert (0, "", text) == (result.exit_code, result.stdout, target.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1+cmd", "'+1+cmd"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("＝1", "'＝1"),  # noqa: RUF001 - as an East Asian keyboard types it
+        ("-5", "-5"),
+        ("+1.5e-3", "+1.5e-3"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_csv_for_a_spreadsheet(command: Command, write: Write, text: str, cell: str) -> None:
+    """By option, what a spreadsheet would run is text in it; without, and as number, it stays."""
+    write("s.logs.jsonl", json.dumps({"message": text}).encode())
+    sql = 'SELECT message, -5 AS n, message AS "=x" FROM logs'
+    for options, expected in ((("--spreadsheet",), cell), ((), text)):
+        printed = command("query", sql, "--format", "csv", *options).stdout
+        names, row = csv.reader(io.StringIO(printed, newline=""))
+        assert [expected, "-5", expected] == row
+        assert ("'=x" if options else "=x") == names[2]
+
+
+def test_spreadsheet_is_for_csv(command: Command) -> None:
+    """Another format with ``--spreadsheet`` is wrong use."""
+    for more in ((), ("--json",), ("--format", "table")):
+        assert 2 == command("query", "SELECT 1", "--spreadsheet", *more).exit_code
+
+
 @pytest.mark.usefixtures("lines")
 def test_parquet(command: Command, tmp_path: Path) -> None:
     """Parquet keeps the types; it goes to a file or a pipe."""

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.cells import cell_len
 
 from tracectrl.session import session
 
@@ -129,6 +130,39 @@ def test_wide_terminal(command: Command, write: Write, monkeypatch: pytest.Monke
     lines = command("sessions").stdout.splitlines()
     assert [True, 120] == [len(lines[0]) <= 120, len(lines[1])]
     assert lines[1].endswith("…")
+
+
+def test_columns_of_a_terminal(command: Command, write: Write) -> None:
+    """Columns stand below each other where an ID or a service has wide or combining characters."""
+    for sid, service in (("%E6%BC%A2%E5%AD%97", "字"), ("s", "e\u0301"), ("plain", "api")):
+        row = {"timestamp": "2025-01-01T00:00:00Z", "service": service, "message": "first"}
+        write(f"{sid}.logs.jsonl", json.dumps(row).encode())
+    lines = command("sessions").stdout.splitlines()
+    for title, value in (("LAST", "2025"), ("FIRST MESSAGE", "first")):
+        starts = [cell_len(line[: line.index(value)]) for line in lines[1:]]
+        assert [lines[0].index(title)] * 3 == starts
+
+
+def test_nothing_is_cut_in_a_pipe(command: Command, write: Write) -> None:
+    """The next program gets the whole first message, all services and the whole ID."""
+    message, service, sid = "m" * 5000, "v" * 100, "s" * 128
+    row = {"timestamp": "2025-01-01T00:00:00Z", "service": service, "message": message}
+    write(f"{sid}.logs.jsonl", json.dumps(row).encode())
+    [_, line] = command("sessions").stdout.splitlines()
+    assert [sid, service, message] == [line.split()[index] for index in (0, -2, -1)]
+
+
+def test_uuids_in_a_table(command: Command, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 120 columns has room for a table with UUIDs."""
+    for number in range(3):
+        write(
+            f"a1b2c3d4-e5f6-7890-abcd-ef123456789{number}.logs.jsonl",
+            b'{"message":"%s"}' % (b"x" * 99),
+        )
+    monkeypatch.setattr("tracectrl_logging.cli.render.screen.Screen.width", 120)
+    lines = command("sessions").stdout.splitlines()
+    assert 4 == len(lines)
+    assert {120} == set(map(len, lines[1:]))
 
 
 @pytest.fixture

@@ -104,7 +104,11 @@ def test_text(command: Command, write: Write) -> None:
             kind="SERVER",
             service="api",
             attributes={"session.id": "s", "k": "v"},
-            events=[{"name": "e", "attributes": {"x": 1}}],
+            events=[
+                {"name": "e", "timestamp": "2025-01-01T00:00:01.25Z", "attributes": {"x": 1}},
+                {"name": "bare"},
+            ],
+            links=[{"trace_id": "8" * 32, "span_id": "c", "attributes": {"why": "retry"}}, {}],
         ),
     )
     assert [
@@ -123,11 +127,20 @@ def test_text(command: Command, write: Write) -> None:
     assert [
         "    1.000  SPAN      GET /  1.50 ms  server  OK",
         "                     │ k=v",
-        "                     │ event e",
+        "                     │ span_id=a",
+        "                     │ event e  2025-01-01 00:00:01.250",
         "                     │   x=1",
+        "                     │ event bare",
+        f"                     │ link {'8' * 32} c",
+        "                     │   why=retry",
+        "                     │ link - -",
         "    2.000  SPAN      │ inner  950 ns  ERROR: bad",
         "                     │ │ worse",
-    ] == full[4:10]
+        "                     │ │ span_id=b  parent_span_id=a",
+        "    2.000  WARNING   │ │ app: inside",
+        "                     │ │   second line",
+        "                     │ │   span_id=b",
+    ] == full[4:19]
     assert [
         "                       Traceback",
         "                         x",
@@ -135,6 +148,9 @@ def test_text(command: Command, write: Write) -> None:
         "                       Stack",
         "                         y",
     ] == full[-5:]
+    in_zone = command("show", "s", "--full", "--tz", "Asia/Tokyo", "--hide", "span_id").stdout
+    assert "event e  2025-01-01 09:00:01.250" in in_zone
+    assert "span_id=b" not in in_zone.replace("parent_span_id", "")
 
 
 def test_several_sessions_as_text(command: Command, write: Write) -> None:

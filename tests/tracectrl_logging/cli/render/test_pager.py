@@ -108,6 +108,6 @@ def test_less_keeps_colours(root: Path, tmp_path: Path) -> None:
     less.write_text('#!/bin/sh\necho "LESS=$LESS"\ncat >/dev/null\n')
     less.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    for given, expected in ((None, "FRX"), ("-i", "-i -R"), ("-iR", "-iR")):
+    for given, expected in ((None, "FRX"), ("", "-R "), ("-i", "-R -i"), ("-Pr", "-R -Pr")):
         _, printed, _ = on_terminal(root, PATH=path, LESS=given)
         assert f"LESS={expected}\n" == printed

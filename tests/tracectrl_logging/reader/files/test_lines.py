@@ -43,8 +43,9 @@ def read(root: Path, sid: str = "s") -> tuple[list[Line], list[tuple[int | None,
         (b"null", "not a JSON object"),
         (b'"text"', "not a JSON object"),
         (b'{"a":"\xff\xfe"}', "not UTF-8"),
-        (b"\xef\xbb\xbf{}", "not JSON"),
-        (b'\0\0\0\0{"a":1}', "holds NUL bytes"),
+        (b"{}\xef\xbb\xbf", "not JSON"),
+        (b'{"a":\0\0\0\0 1}', "holds NUL bytes"),
+        (b"\0\0\0\0", "holds NUL bytes"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
         (b"9" * 5000, "not a JSON object"),
@@ -57,6 +58,15 @@ def test_damage(bad: bytes, reason: str, write: Write, root: Path) -> None:
     found, damages = read(root)
     assert [(str(path), 1), (str(path), 3)] == [(line.path, line.number) for line in found]
     assert [(2, reason)] == damages
+
+
+@pytest.mark.parametrize("front", [b"\xef\xbb\xbf", b"\0" * 5000, b"\0\xef\xbb\xbf"])
+def test_what_stands_in_front_of_a_line(front: bytes, write: Write, root: Path) -> None:
+    """A line behind a byte order mark, or behind the hole that a truncation left, is a line."""
+    write("s.logs.jsonl", front + GOOD, GOOD)
+    found, damages = read(root)
+    assert [GOOD, GOOD] == [line.raw for line in found]
+    assert [] == damages
 
 
 def test_blank_lines(write: Write, root: Path) -> None:
