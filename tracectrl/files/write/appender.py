@@ -32,6 +32,7 @@ import stat
 import sys
 import threading
 import time
+import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ _FLAGS: Final = FLAGS | os.O_APPEND | os.O_CREAT
 _MAX_OPEN_FILES: Final = 1024
 _IDLE_S: Final = 60.0
 _MAX_LEFT: Final = 1 << 14
+_SHARE_EVERY_S: Final = 1.0
 _NOT_LEFT: Final = -1, 0, 0
 _SINGLES: Final = 3  # else bursts of one or two lines by chance would be taken for single ones
 _MINUTE_S: Final = 60.0
@@ -73,8 +75,8 @@ class Appender:
         root: the directory; ``None`` as :func:`tracectrl.files.names.root_path` says.
         suffix: what comes after the stem in a file's name.
         max_open_files: descriptors held at most; those that are not used go first. ``None``
-            takes half of ``RLIMIT_NOFILE``, and a fifth once the process has five eighths of it open
-            in all; 1024 at most.
+            takes half of ``RLIMIT_NOFILE``. Once the process has five eighths of it open in all, it takes a
+            fifth, and all appenders of the process two fifths together; 1024 at most.
         max_bytes: a file that would grow beyond this is rotated first; 0 for never.
         backup_count: how many rotated files are kept; 0 for no rotation.
         max_sessions_per_minute: files of new sessions that may be made in a minute; the lines of
@@ -108,6 +110,9 @@ class Appender:
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
         self._limit, self._limit_beside_others, self._many_open = _limits(max_open_files)
+        self._share_at = float("-inf")
+        self.shares: Final = max_open_files is None
+        _appenders.append(weakref.ref(self, _appenders.remove))
         self._rotate_at = float("-inf")
         self.max_sessions_per_minute = max_sessions_per_minute
         self._new: dict[str, float] = {}  # when they were admitted, the oldest first
@@ -311,8 +316,13 @@ class Appender:
             return known
         closed = self._closed
         fresh = self._open(table, key, path)
-        if fresh.fd >= self._many_open:  # its number is the lowest that was free
-            self._limit = min(self._limit, self._limit_beside_others)
+        # Its number is the lowest that was free.
+        if fresh.fd >= self._many_open and fresh.check_at >= self._share_at:
+            self._share_at = fresh.check_at + _SHARE_EVERY_S
+            sharing = [it for it in _living() if it.shares]
+            parts = max(2, sum(it.open_files > 0 for it in sharing))
+            for each in sharing:
+                each.be_content_with(2 * self._limit_beside_others // parts)
         fresh.turn = table.turn
         file, surplus = under(table.lock, table.writing, self._entered, table, fresh, closed)
         if file is not fresh:
@@ -408,17 +418,25 @@ class Appender:
             os.close(fd)
 
     def _shrink(self, table: Table) -> bool:
-        """Close half of the open files and be content with that many from now on."""
+        """Have half of the open files closed, else of another appender's; return whether any were."""
         if get_ident() in table.writing:
             return False
-        files = table.files
-        victims = list(files.values())[: max(1, len(files) // 2)]
-        if not victims:  # others have all the descriptors
-            return False
-        self._limit = max(1, len(files) - len(victims))
-        for file in victims:
+        return self.halve() or any(it.halve() for it in _living())
+
+    def halve(self) -> bool:
+        """Close half of the open files and be content with that many from now on, if there are any."""
+        number = self.open_files
+        return number > 0 and self.be_content_with(number - max(1, number // 2))
+
+    def be_content_with(self, limit: int) -> bool:
+        """Close what is open beyond *limit*, and open no more from now on; return whether any was closed."""
+        self._limit = min(self._limit, max(1, limit))
+        table = self._table
+        files = list(table.files.values()) if table.here[0] else []
+        surplus = files[: len(files) - limit] if len(files) > limit else []
+        for file in surplus:
             self._shut(table, file)
-        return True
+        return bool(surplus)
 
     def _shut(self, table: Table, file: File) -> None:
         """Close *file* once nobody writes to it any more; in the middle of a write nothing is closed."""
@@ -438,6 +456,14 @@ class Appender:
             self._left[file.key] = whole_at(file.identity[1], file.end), turn, singles
         file.close()
         table.spare_locks.append(file.lock)  # once: who comes after us leaves before this
+
+
+_appenders: Final[list[weakref.ref[Appender]]] = []
+
+
+def _living() -> list[Appender]:
+    """Return the appenders of the process."""
+    return [appender for it in _appenders.copy() if (appender := it()) is not None]
 
 
 def whole_number(name: str, value: object, least: int) -> None:

@@ -729,6 +729,55 @@ class TestTornTails:
         assert ["x" * 99, "y" * 50, "z"] == content(root, "s")
 
 
+# Sessions by turns through several appenders, and a program that opens what is left.
+SHARING = """
+import os, resource, sys
+from tracectrl.files.write.appender import Appender
+resource.setrlimit(resource.RLIMIT_NOFILE, (400, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+appenders = [Appender(os.path.join(sys.argv[1], str(n)), ".l") for n in range(int(sys.argv[2]))]
+for appender in appenders:
+    for number in range(400):
+        appender.append(f"s{number}", b"x\\n")
+print(sum(appender.open_files for appender in appenders))
+others = []
+def open_all(most=400):
+    try:
+        while len(others) < most:
+            others.append(os.dup(0))
+    except OSError:
+        pass
+open_all()
+print(len(others))
+while len(others) > 140:
+    os.close(others.pop())
+for appender in appenders:
+    appender.append("next", b"x\\n")
+open_all()
+print(len(others))
+for fd in others:
+    os.close(fd)
+print(sum(len(open(os.path.join(root, name)).readlines())
+          for root, _, names in os.walk(sys.argv[1]) for name in names))
+"""
+
+SPARING = """
+import os, resource, sys
+from tracectrl.files.write.appender import Appender
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+first = Appender(os.path.join(sys.argv[1], "first"), ".l", max_open_files=20)
+second = Appender(os.path.join(sys.argv[1], "second"), ".l")
+for number in range(20):
+    first.append(f"s{number}", b"x\\n")
+others = []
+try:
+    while True:
+        others.append(os.dup(0))
+except OSError:
+    second.append("s", b"x\\n")
+print(second.open_files, first.open_files < 20)
+"""
+
+
 class TestOpenFiles:
     """A bounded set of descriptors, whatever the number of sessions."""
 
@@ -762,26 +811,23 @@ class TestOpenFiles:
 
         assert expected == Appender(root, SUFFIX)._limit
 
+    @pytest.mark.parametrize("appenders", [1, 2, 3])
     def test_the_default_leaves_descriptors_to_the_program(
-        self, root: Path, monkeypatch: pytest.MonkeyPatch
+        self, appenders: int, root: Path, run_python: Callable[..., str]
     ) -> None:
-        """A fifth of what the process may open, once five eighths are in use."""
-        soft = 8 * (_lowest_free() + 10)
-        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
-        appender = Appender(root, SUFFIX)
-        others = []
-        try:
-            for number in range(soft // 2):
-                appender.append(f"s{number}", line("1"))
-            alone = appender.open_files
-            while _lowest_free() < soft * 5 // 8:
-                others.append(os.dup(0))
-            appender.append("next", line("1"))
-        finally:
-            for fd in others:
-                os.close(fd)
+        """Three eighths at once; more than a half once it needs them, however many write."""
+        open_files, left, still_left, lines = run_python(SHARING, str(root), str(appenders)).split()
 
-        assert [soft // 2, soft // 5] == [alone, appender.open_files]
+        assert int(open_files) >= 400 * 2 // 5 - 2
+        assert int(left) >= 400 * 3 // 8 - 5
+        assert int(still_left) >= 400 * 3 // 5 - 20
+        assert 400 * appenders + appenders == int(lines)
+
+    def test_one_that_finds_no_descriptor_left(
+        self, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """Another appender of the process has some to spare."""
+        assert "1 True\n" == run_python(SPARING, str(root))
 
     def test_a_process_that_runs_out(self, root: Path) -> None:
         """The appender closes files of its own and is content with fewer from then on."""
