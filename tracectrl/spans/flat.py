@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
+from tracectrl.schema import OTLP_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,9 @@ _LINE = (
 )
 _PARENT = b',"parent_span_id":"%016x"'
 _NS = 1_000_000_000
+_REMOTE = 0x300
+"""The flags of OTLP that say: whether the parent is remote is known, and it is."""
+
 _BITS = 64
 
 _OUTCOMES = {
@@ -50,7 +54,7 @@ class FlatLines:
         self._redact = redact
         self._attributes = _held if redact is None else self._redacted
         # Each one tuple, so that a thread never sees a mixed pair.
-        self._shared: tuple[object, object, bytes, Any] = self, self, b"", None  # no span's
+        self._shared: tuple[object, object, bytes, Any, dict[str, Any]] = self, self, b"", None, {}
         self._second: tuple[int | None, str, bytes] = (None, "", b"")
 
     def __call__(self, span: ReadableSpan, sid: str) -> bytes:
@@ -67,14 +71,15 @@ class FlatLines:
     def _in_one_pass(self, span: Any, sid: str) -> bytes:
         """Do so, where all of it is plain, and raise anything else."""
         # As the SDK holds them: to ask for a copy takes a lock and a while, and the span has ended.
-        attributes, events, links = span._attributes, span._events._dq, span._links._dq  # noqa: SLF001
+        attributes, bounded, linked = span._attributes, span._events, span._links  # noqa: SLF001
+        events, links = bounded._dq, linked._dq  # noqa: SLF001
         context = span.get_span_context()
-        trace_id, span_id, _, flags, _, is_valid = context
+        trace_id, span_id, _, flags, state, is_valid = context
         if type(context) is not SpanContext or not is_valid:
             raise ValueError
-        parent, parent_id = span.parent, b""
+        parent, parent_id, is_remote = span.parent, b"", False
         if parent is not None and parent.is_valid:
-            parent_id = _PARENT % parent.span_id
+            parent_id, is_remote = _PARENT % parent.span_id, parent.is_remote
         start, end = span.start_time, span.end_time
         if type(start) is not int or type(end) is not int or not end:
             raise TypeError
@@ -86,9 +91,9 @@ class FlatLines:
         if not 0 <= end_rest < _NS:
             second, end_rest = divmod(end, _NS)
             _, end_text = self._start(second)
-        resource, scope, origin, last = self._shared
+        resource, scope, origin, last, more = self._shared
         if resource is not span.resource or scope is not span.instrumentation_scope:
-            origin, last = self._look_at(span)
+            origin, last, more = self._look_at(span)
         status = span.status
         outcome = (
             _OUTCOMES[status.status_code._name_]
@@ -104,6 +109,11 @@ class FlatLines:
             "links": self._links(links) if links else [],
             "resource": last,
         }
+        has_dropped = attributes.dropped or bounded.dropped or linked.dropped
+        if events or links or state or is_remote or has_dropped or more:
+            more = self._more(span, more)
+            if more:
+                row[OTLP_KEY] = more
         return _LINE % (
             _dumps(head, None, OPTIONS)[:-1],
             trace_id,
@@ -162,8 +172,7 @@ class FlatLines:
         row["start_time"] = time_of(start)
         row["end_time"] = time_of(end)
         row["duration_ns"] = _integer(end - start)
-        return {
-            **row,
+        row |= {
             **_outcome(span.status),
             **self._origin(span),
             "attributes": self._attributes(getattr(span, "_attributes", None)),
@@ -171,6 +180,8 @@ class FlatLines:
             "links": self._links(_items(span, "_links")),
             "resource": self._attributes(span.resource.attributes),
         }
+        more = self._more(span, self._more_of_origin(span))
+        return {**row, OTLP_KEY: more} if more else row
 
     def _origin(self, span: ReadableSpan) -> dict[str, Any]:
         name = _service_of(span.resource) or self._service
@@ -206,13 +217,51 @@ class FlatLines:
         self._second = (second, text, start)
         return text, start
 
-    def _look_at(self, span: ReadableSpan) -> tuple[bytes, orjson.Fragment]:
+    def _look_at(self, span: ReadableSpan) -> tuple[bytes, orjson.Fragment, dict[str, Any]]:
         """Encode, and keep, what most spans share: where they come from."""
         resource = span.resource
         origin = b",%b," % _dumps(self._origin(span), None, OPTIONS)[1:-1]
         last = orjson.Fragment(_dumps(self._attributes(resource.attributes), None, OPTIONS))
-        self._shared = resource, span.instrumentation_scope, origin, last
-        return origin, last
+        more = self._more_of_origin(span)
+        self._shared = resource, span.instrumentation_scope, origin, last, more
+        return origin, last, more
+
+    def _more_of_origin(self, span: ReadableSpan) -> dict[str, Any]:
+        """Return what the line's own keys do not say of where *span* comes from, as OTLP/JSON has it."""
+        more: dict[str, Any] = {}
+        if url := getattr(span.resource, "schema_url", None):
+            more["origin"] = {"schemaUrl": url}
+        scope = span.instrumentation_scope
+        attributes = scope and getattr(scope, "attributes", None)
+        if scope and (scope.version or attributes):
+            said: dict[str, Any] = {"name": scope.name}
+            if scope.version:
+                said["version"] = scope.version
+            if attributes:
+                said["attributes"] = key_values(self._attributes(attributes))
+            more["scope"] = {"scope": said}
+        if scope and scope.schema_url:
+            more.setdefault("scope", {})["schemaUrl"] = scope.schema_url
+        return more
+
+    def _more(self, span: ReadableSpan, of_origin: dict[str, Any]) -> dict[str, Any]:
+        """Return *of_origin* and what the line's own keys do not say of *span* itself."""
+        context, parent = span.get_span_context(), span.parent
+        events = [_dropped(event.attributes) for event in _items(span, "_events")]
+        links = [
+            {**_state(link.context), **_dropped(link.attributes)} for link in _items(span, "_links")
+        ]
+        item: dict[str, Any] = {**_state(context), **_dropped(getattr(span, "_attributes", None))}
+        for key, name in (("droppedEventsCount", "_events"), ("droppedLinksCount", "_links")):
+            if count := getattr(getattr(span, name, None), "dropped", 0):
+                item[key] = count
+        if context is not None and parent is not None and parent.is_valid and parent.is_remote:
+            item["flags"] = _REMOTE | (context.trace_flags & 0xFF)
+        if any(events):
+            item["events"] = events
+        if any(links):
+            item["links"] = links
+        return {**of_origin, "item": item} if item else of_origin
 
     def _redacted(self, attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         plain = plain_attributes(attributes)
@@ -245,6 +294,32 @@ def _integer(number: int) -> Any:
 
 def _outcome(status: Status) -> dict[str, Any]:
     return {"status": _name(status.status_code), "status_message": status.description}
+
+
+def _state(context: SpanContext | None) -> dict[str, Any]:
+    return (
+        {"traceState": context.trace_state.to_header()} if context and context.trace_state else {}
+    )
+
+
+def _dropped(attributes: object) -> dict[str, Any]:
+    count = getattr(attributes, "dropped", 0)
+    return {"droppedAttributesCount": count} if count else {}
+
+
+def key_values(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return *attributes* as OTLP/JSON has them."""
+    return [{"key": key, "value": _any_value(value)} for key, value in attributes.items()]
+
+
+def _any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, (list, tuple)):
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"doubleValue": value} if isinstance(value, float) else {"stringValue": str(value)}
 
 
 def _items(span: ReadableSpan, name: str) -> Iterable[Any]:

@@ -13,7 +13,15 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 from tracectrl._json import timestamp_ns
 from tracectrl.redaction import Redactor
@@ -30,6 +38,7 @@ def held(values: dict[Any, Any]) -> BoundedAttributes:
     """Return the SDK's mapping of *values*, none of them turned into something else."""
     mapping = BoundedAttributes(immutable=True)
     mapping._dict.update(values)
+    mapping.dropped = len(values) // 2
     return mapping
 
 
@@ -66,6 +75,7 @@ contexts = st.one_of(
         st.integers(0, 2**64 - 1),
         st.booleans(),
         st.integers(0, 255).map(TraceFlags),
+        st.sampled_from([TraceState(), TraceState([("vendor", "value")])]),
     ),
 )
 events = st.lists(st.builds(Event, texts, attributes, times), max_size=2)
@@ -78,6 +88,7 @@ spans = st.builds(
     resource=st.one_of(
         st.just(Resource.get_empty()),
         st.builds(Resource, st.dictionaries(texts, texts, max_size=2)),
+        st.just(Resource({"a": 1}, "https://opentelemetry.io/schemas/1.40.0")),
         texts.map(lambda name: Resource({"service.name": name})),
     ),
     attributes=attributes,
@@ -90,7 +101,11 @@ spans = st.builds(
     ),
     start_time=times,
     end_time=times,
-    instrumentation_scope=st.one_of(st.none(), st.builds(InstrumentationScope, texts)),
+    instrumentation_scope=st.one_of(
+        st.none(),
+        st.builds(InstrumentationScope, texts),
+        st.builds(InstrumentationScope, texts, texts, texts, st.just({"tool": (1, 2.5, True)})),
+    ),
 )
 
 

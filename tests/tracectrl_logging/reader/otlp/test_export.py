@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +13,18 @@ from google.protobuf import json_format
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from tracectrl._json import timestamp_ns
+from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, span_path
+from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import session
 from tracectrl_logging import reader
 from tracectrl_logging.reader.otlp import encode
@@ -25,6 +33,7 @@ from tracectrl_logging.reader.otlp.decode import flat_spans
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
     from pathlib import Path
 
 # protobuf's own reader of base64 is told so by Python 3.15.
@@ -35,6 +44,17 @@ _MESSAGES: dict[str, Any] = {
     "resourceSpans": ExportTraceServiceRequest,
 }
 _IDS = ("traceId", "spanId", "parentSpanId")
+
+
+class _Keeping(SpanExporter):
+    """Keeps the spans that it is given in a list."""
+
+    def __init__(self, found: list[ReadableSpan]) -> None:
+        self.found = found
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.found += spans
+        return SpanExportResult.SUCCESS
 
 
 def exported(sid: str, root: Path) -> list[dict[str, Any]]:
@@ -403,3 +423,49 @@ def test_a_key_of_somebody_else(more: Any, root: Path) -> None:
     span_path("s", root).write_text(line)
     file = io.BytesIO()
     assert 2 == export_otlp.write_otlp(reader.read("s", root), "s", file)
+
+
+def test_flat_lines_keep_what_their_keys_do_not_say(root: Path) -> None:
+    """A span's flat line is exported as OpenTelemetry's own encoder has it, times to the microsecond."""
+    found: list[ReadableSpan] = []
+    provider = TracerProvider(
+        resource=Resource({"service.name": "api"}, "https://opentelemetry.io/schemas/1.40.0"),
+        span_limits=SpanLimits(
+            max_span_attributes=2, max_events=1, max_links=1, max_event_attributes=1
+        ),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(root)))
+    provider.add_span_processor(SimpleSpanProcessor(_Keeping(found)))
+    tracer = provider.get_tracer(
+        "scope", "1.2", "https://opentelemetry.io/schemas/1.39.0", {"kind": "test", "n": [1, 2]}
+    )
+    state = TraceState([("vendor", "value")])
+    remote = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+    parent = trace.set_span_in_context(trace.NonRecordingSpan(remote))
+    with (
+        session("s"),
+        tracer.start_as_current_span(
+            "op", parent, links=[trace.Link(remote, {"a": 1}), trace.Link(remote, {"b": 2})]
+        ) as span,
+    ):
+        span.set_attributes({"a": 1, "b": True, "c": 2.5})
+        for name in ("first", "second"):
+            span.add_event(name, {"x": 1, "y": 2})
+    provider.shutdown()
+
+    ((batch,),) = ([json.loads(json.dumps(it)) for it in exported("s", root)],)
+    expected = encode_spans(found).to_dict()
+    for request in (expected, batch):
+        (item,) = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        item["flags"] &= ~0xFF
+        item["attributes"].sort(key=itemgetter("key"))
+        for each, key in ((item, "startTimeUnixNano"), (item["events"][0], "timeUnixNano")):
+            each[key] = int(each[key]) // 1000
+        assert item.pop("status", {}) == {}
+        for link in item["links"]:
+            assert link.pop("traceState", "vendor=value") == "vendor=value"  # the encoder has none
+            link.pop("flags", None)
+        item["endTimeUnixNano"] = int(item["endTimeUnixNano"]) // 1000
+    assert expected == batch
