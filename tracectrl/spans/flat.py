@@ -109,8 +109,13 @@ class FlatLines:
             "links": self._links(links) if links else [],
             "resource": last,
         }
-        has_dropped = attributes.dropped or bounded.dropped or linked.dropped
-        if events or links or state or is_remote or has_dropped or more:
+        has_dropped = (
+            attributes.dropped
+            or bounded.dropped
+            or linked.dropped
+            or (events and any([it._attributes.dropped for it in events]))  # noqa: C419, SLF001 - a list is quicker
+        )
+        if more or links or state or is_remote or has_dropped:
             more = self._more(span, more)
             if more:
                 row[OTLP_KEY] = more
