@@ -118,7 +118,7 @@ def _drop_output() -> None:
 def group(ctx: click.Context, root: str | None) -> None:
     """Read the log lines and spans of sessions, and keep their files in bounds.
 
-    The files are looked for in --root DIR, else in $TRACECTRL_TRACE_DIR, else in ./traces.
+    The trace directory is --root DIR, else $TRACECTRL_TRACE_DIR, else ./traces.
 
     \b
     Examples:
@@ -127,6 +127,6 @@ def group(ctx: click.Context, root: str | None) -> None:
       tracectrl-logs grep -F 'payment refused' -l
 
     Exit status: 0 something was found, 1 nothing matched, 2 wrong use or unreadable input. Damaged
-    lines are named on stderr and the rest is shown; the status is 2 only where they leave nothing.
+    lines are named on stderr and all others are shown; the status is 2 only if none is left.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     ctx.obj = root

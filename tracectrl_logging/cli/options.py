@@ -76,11 +76,13 @@ def since_options(command: F) -> F:
     """Give *command* ``--since`` and ``--until``, texts that :func:`moment_of` reads."""
     return _with(
         command,
-        click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05."),
+        click.option(
+            "--since", metavar="TIME", help="Start of the time range: -3h, 2026-11-21, 10:05."
+        ),
         click.option(
             "--until",
             metavar="TIME",
-            help="Up to this time. A date is its first moment, so it excludes that day.",
+            help="End of the time range. A date means its first moment: that day is excluded.",
         ),
     )
 
@@ -94,10 +96,10 @@ def where_option(what: str) -> Callable[[F], F]:
         multiple=True,
         type=condition,
         help=f"{what} that meet this: tool=search, 'level>=WARNING', 'duration>1s', 'path~^/api'."
-        " The operators are = != > >= < <= ~ !~. An order is one of numbers, texts, levels or times"
-        " (timestamp, start_time, end_time; UTC): null, true, lists and objects come nowhere in it."
-        " With a unit (ns, us, ms, s, min, h, d) a number counts in what its key ends in, as took_ms"
-        " does, else in seconds.",
+        " The operators are = != > >= < <= ~ !~. Ordering works on numbers, text, levels and times"
+        " (timestamp, start_time, end_time; UTC); other values never match. A number with a unit (ns,"
+        " us, ms, s, min, h, d) is compared in the unit that the key ends in (took_ms), else in"
+        " seconds.",
     )
 
 
@@ -105,8 +107,12 @@ def line_options(command: F) -> F:
     """Give *command* the options that pick lines by level, logger and trace."""
     return _with(
         command,
-        click.option("--level", metavar="LEVEL", callback=_level, help="Log lines at it or above."),
-        click.option("--logger", metavar="NAME", help="Log lines of this logger and those below."),
+        click.option(
+            "--level", metavar="LEVEL", callback=_level, help="Log lines at this level or above."
+        ),
+        click.option(
+            "--logger", metavar="NAME", help="Log lines of this logger and of its children."
+        ),
         click.option(
             "--trace", "trace_id", metavar="ID", callback=_hex, help="Lines of this trace."
         ),
@@ -116,7 +122,10 @@ def line_options(command: F) -> F:
 def span_option(command: F) -> F:
     """Give *command* ``--span``: the start of an ID in lower case, ``None`` where none was given."""
     return click.option(
-        "--span", metavar="ID", callback=_hex, help="This span, what is in it, the spans below it."
+        "--span",
+        metavar="ID",
+        callback=_hex,
+        help="This span, its log lines, and the spans below it.",
     )(command)
 
 
@@ -126,7 +135,7 @@ def tz_option(command: F) -> F:
         "--tz",
         metavar="ZONE",
         callback=_zone,
-        help="Times are of this zone: Europe/Berlin, local.  [default: UTC]",
+        help="The time zone of all times: Europe/Berlin, local.  [default: UTC]",
     )(command)
 
 
@@ -176,7 +185,7 @@ def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     if value is None:
         return None
     if _SPELT.fullmatch(value) is None:
-        text = f"an ID must be hexadecimal digits, or the first of them, got {value!r}"
+        text = f"an ID must be hexadecimal digits, all or the first, got {value!r}"
         raise click.BadParameter(text, ctx, param)
     return value.lower()
 
@@ -213,7 +222,7 @@ def _local() -> tzinfo | None:
 
 def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value == "":
-        text = "the directory's name is empty"
+        text = "the trace directory must have a name, got ''"
         raise click.BadParameter(text, ctx, param)
     if value is None and isinstance(ctx.obj, str):
         return ctx.obj

@@ -13,8 +13,8 @@ from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import checked_root
 from tracectrl_logging.cli.options import json_option, root_option
 from tracectrl_logging.cli.quantities import age, readable
-from tracectrl_logging.cli.render.looks import count
-from tracectrl_logging.cli.render.outcome import Outcome, time_of
+from tracectrl_logging.cli.render.change_report import ChangeReport, time_of
+from tracectrl_logging.cli.render.line_text import count
 
 if TYPE_CHECKING:
     from tracectrl.files.compression import Format
@@ -59,10 +59,10 @@ def compress(
 ) -> None:
     """Compress the files of sessions that nobody writes.
 
-    Every command reads them as before, and a session that wakes up continues in a new file; the
-    ages that prune goes by stay what they are. A session is left while a process has it open and
-    the last write is less than an hour ago. The format zst needs the extra "zstd" before Python
-    3.14: pip install 'tracectrl-logging[zstd]'.
+    Every command reads compressed files, and a session that goes on gets a new file; the ages that
+    prune goes by stay. A session is left alone while a process has it open and its last write is
+    less than an hour ago. The format zst needs the extra "zstd" before Python 3.14: pip install
+    'tracectrl-logging[zstd]'.
 
     With --json, one row for each session with files to compress, whose action is "compress",
     "in_use" or "failed".
@@ -76,11 +76,11 @@ def compress(
     use, or nothing could be compressed.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     path = checked_root(root)
-    outcome = Outcome(as_json=as_json, dry_run=dry_run, verb="compress", past="compressed")
+    report = ChangeReport(as_json=as_json, dry_run=dry_run, verb="compress", past="compressed")
 
     def put(compressed: Compressed) -> None:
         smaller = compressed.packed_bytes
-        outcome.put(
+        report.put(
             {
                 "session_id": compressed.session_id,
                 "action": compressed.action,
@@ -100,4 +100,4 @@ def compress(
     said = f"{count(totals.compressed, 'session')}, {readable(totals.size_bytes)}"
     if not dry_run:
         said += f" to {readable(totals.packed_bytes)}"
-    outcome.end(said, done=totals.compressed, in_use=totals.in_use, failed=totals.failed)
+    report.end(said, done=totals.compressed, in_use=totals.in_use, failed=totals.failed)

@@ -36,17 +36,16 @@ _WIDTH = len("warning  ")
 def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None:
     """Say what keeps a set-up from working, and what to do.
 
-    Without a PROGRAM, the installation and the files of the trace directory are looked at:
-    permissions, damaged lines, files that are cut off, clocks that differ, sessions that a
-    redaction tool has scrubbed, a second distribution that ships the same packages.
+    Without a PROGRAM, the installation and the trace directory are examined: permissions, damaged
+    lines, files that are cut off or have strange names, clocks that differ, session IDs scrubbed by
+    a redaction tool, another distribution with the same packages.
 
-    With one, PROGRAM is run, and the Python processes of it are looked at when they end, or get
-    SIGTERM: records that reach no session file, loggers that do not propagate or are disabled,
-    handlers behind a queue, structlog, the tracer provider, propagators. What PROGRAM prints passes
-    through; the findings follow on stdout when it has ended.
+    A PROGRAM is run, and its Python processes are examined when they end or get SIGTERM: records
+    that reach no session file, loggers that do not propagate or are disabled, filters on our
+    handlers, handlers that keep records, queues, structlog, the tracer provider, propagators. The
+    program's own output passes through; the findings follow on stdout.
 
-    A finding is an error or a warning, which are problems, an info, or ok. With --json, one row for
-    each.
+    A finding is a problem (error or warning), an info, or ok; --json prints one row for each.
 
     \b
     Examples:
@@ -56,7 +55,7 @@ def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None
       tracectrl-logs doctor -- uvicorn app:app
 
     Exit status: 0 healthy, 1 problems were found, 2 wrong use, or PROGRAM could not be started. The
-    exit status of PROGRAM is said on stderr.
+    program's own exit status is printed on stderr.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     from tracectrl_logging.doctor import examine_files  # noqa: PLC0415 - not for ``--help``
 

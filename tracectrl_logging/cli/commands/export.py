@@ -47,7 +47,7 @@ _SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duratio
 def export(root: str | None, given: str, *, form: str, output: str | None, force: bool) -> None:
     """Write one SESSION into a file, to attach to a ticket; print the file's name.
 
-    SESSION is an ID, or the start of one where no other begins alike.
+    SESSION is an ID, the beginning of one if no other session begins so, or the path of a file.
 
     The format zip has everything that is stored of the session and nothing of any other: its files,
     the compressed ones unpacked, timeline.txt for people, timeline.jsonl with the rows of "show
@@ -94,7 +94,7 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
 
 def _text(line: Line) -> str:
     """Return *line* for people: when, what, and all the rest behind it."""
-    from tracectrl_logging.cli.render.looks import duration, text_of  # noqa: PLC0415 - for one format
+    from tracectrl_logging.cli.render.line_text import duration, text_of  # noqa: PLC0415 - for one format
     from tracectrl_logging.console import escaped, plain_value  # noqa: PLC0415 - as above
 
     row = line.row

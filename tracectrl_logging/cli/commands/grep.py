@@ -102,12 +102,12 @@ def grep(
 ) -> None:
     """Print the log lines that match PATTERN, a regular expression (Python's re).
 
-    It is searched in the line as it is stored, which finds any key or value, and in each of its
-    texts as it reads, without JSON's escapes. Each CONDITION has to be met as well, as
-    with --where; "" is a PATTERN that matches every line. -v is about the PATTERN alone.
+    PATTERN is searched in the stored line, so that keys and values are found, and in each text of
+    the line without JSON's escapes. The PATTERN "" matches every line. Each CONDITION must be met as
+    well, as with --where; -v inverts the PATTERN alone.
 
-    The lines come by the IDs of their sessions, and in each session in the order of writing. The ID
-    of a session, or the start of one where no other begins alike, limits the search to it.
+    Sessions are printed in the order of their IDs, the lines of each in the order of writing.
+    --session takes an ID, the beginning of one if no other session begins so, or a file's path.
 
     With --json, -c prints {"session_id", "count"} and -l prints {"session_id"} for each session
     with a match; the lines around a match are left out.

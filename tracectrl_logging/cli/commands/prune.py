@@ -11,8 +11,8 @@ from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import checked_root
 from tracectrl_logging.cli.options import json_option, root_option
 from tracectrl_logging.cli.quantities import age, readable, size
-from tracectrl_logging.cli.render.looks import count
-from tracectrl_logging.cli.render.outcome import Outcome, time_of
+from tracectrl_logging.cli.render.change_report import ChangeReport, time_of
+from tracectrl_logging.cli.render.line_text import count
 
 if TYPE_CHECKING:
     from tracectrl.files.retention.prune import Pruned
@@ -53,13 +53,13 @@ def prune(
 ) -> None:
     """Remove old sessions, each with all of its files, the oldest first.
 
-    One of --older-than, --max-total and --keep must be given; with several, a session goes that
-    any of them names. A session stays while a process has it open and the last write is less than
-    an hour ago. Nothing but session files is touched.
+    At least one of --older-than, --max-total and --keep must be given; a session past any of these
+    limits is removed, unless a process has it open and its last write is less than an hour ago. No
+    other file is touched.
 
-    --keep does not let those who open many sessions at once throw out others. An hour that has more
-    than a tenth of N, and more than 10, is crowded: its sessions go before older ones. A crowd of
-    the last hour stays until it is over, and no more of it than that tenth counts. --older-than and
+    --keep protects older sessions from a flood of new ones. An hour with more than a tenth of N
+    sessions, and more than 10, is crowded: its sessions are removed before older ones. A crowd of
+    the last hour stays until that hour is over, and counts as a tenth of N. --older-than and
     --max-total go by age alone.
 
     With --json, one row for each session past a limit, whose action is "remove", "in_use" or
@@ -78,10 +78,10 @@ def prune(
         text = "what to remove? give --older-than AGE, --max-total SIZE, --keep N, or several"
         raise UnusableError(text)
     path = checked_root(root)
-    outcome = Outcome(as_json=as_json, dry_run=dry_run, verb="remove", past="removed")
+    report = ChangeReport(as_json=as_json, dry_run=dry_run, verb="remove", past="removed")
 
     def put(pruned: Pruned) -> None:
-        outcome.put(
+        report.put(
             {
                 "session_id": pruned.session_id,
                 "action": pruned.action,
@@ -104,4 +104,4 @@ def prune(
     )
     said = f"{count(totals.removed, 'session')}, {readable(totals.freed_bytes)}"
     left = f"{count(totals.kept, 'session')} left, {readable(totals.kept_bytes)}"
-    outcome.end(f"{said}; {left}", done=totals.removed, in_use=totals.in_use, failed=totals.failed)
+    report.end(f"{said}; {left}", done=totals.removed, in_use=totals.in_use, failed=totals.failed)

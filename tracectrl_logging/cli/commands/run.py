@@ -30,7 +30,7 @@ from tracectrl_logging.program.run import environment
     help="Write this level and above.  [default: INFO, and what the program itself lets through]",
 )
 @click.option("-m", "as_module", is_flag=True, help="Run a module, as python -m does.")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr where the lines go.")
+@click.option("-v", "--verbose", is_flag=True, help="Print on stderr where the lines go.")
 @click.argument("program", metavar="SCRIPT.py|MODULE")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -46,24 +46,23 @@ def run(
 ) -> None:
     """Run SCRIPT.py, or with -m a MODULE, unchanged, in a session.
 
-    The interpreter starts the program as it would without us: its output, input, arguments, exit
-    status and tracebacks are its own, and so is its logging set-up. What it logs, however that is
-    set up, and what it traces is written to the session's files as well:
+    The program runs as it would alone: output, input, arguments, exit status, tracebacks and the
+    logging set-up are its own. Its log records and spans are written to the session's files as well:
 
     \b
     - records of stdlib logging that reach a logger's handlers, and those from INFO up that only
       the root logger's level holds back, where logging's own methods make them;
     - structlog events, as they are before the last processor renders them;
     - spans of the tracer provider that the program sets, or of its tracers while there is none;
-    - an uncaught exception, as a line of the logger tracectrl.run.
+    - an uncaught exception, as a line of the logger tracectrl.run in the session of the raise.
 
-    Not captured: what is printed, other logging libraries (loguru), loggers that are disabled,
-    spans of a provider that is not OpenTelemetry's global one. A program that sets up
-    tracectrl_logging itself is left to its own set-up.
+    Not captured: printed text, other logging libraries (loguru), disabled loggers, and spans of a
+    provider that is not OpenTelemetry's global one. A program that sets up tracectrl_logging itself
+    keeps that set-up.
 
-    Child processes find the session in TRACECTRL_SESSION_ID, and those of the same Python are
-    captured, too: by a directory that is put in front of PYTHONPATH. The interpreter's own options
-    are set in its environment: PYTHONWARNINGS, PYTHONDEVMODE.
+    Child processes find the session in TRACECTRL_SESSION_ID; children of the same Python are
+    captured, too, by a directory in front of PYTHONPATH. Options of the interpreter go into the
+    environment: PYTHONWARNINGS, PYTHONDEVMODE.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     try:
         sid = _utf8(mint() if session is None else checked(session))

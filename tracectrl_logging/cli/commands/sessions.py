@@ -76,14 +76,15 @@ def sessions(
 ) -> None:
     """List the sessions, the latest first.
 
-    Errors are log lines at ERROR or above; a span in error is one whose status is ERROR. Records written outside any session are in the session
-    "unknown". A session is listed where it was going on at any time between --since and --until.
+    Errors are log lines at ERROR or above; a span in error has the status ERROR. Records from
+    outside any session are in the session "unknown". --since and --until pick sessions that were
+    going on in that time range.
 
-    Each --where must be met by a line of the session, log or span, not all by the same one. On the
-    keys duration, logs, spans and errors it is about the session as a whole. The services, too, are
-    of any line.
+    Each --where must be met by some line of the session, a log line or a span; different lines may
+    meet different conditions. The keys duration, logs, spans and errors mean the whole session.
+    --service, too, is met by any line.
 
-    The latest few of many sessions are found by the times of their files, without reading all.
+    With -n, the latest sessions are found by the times of their files; the others are not read.
 
     \b
     Examples:

@@ -43,17 +43,19 @@ _SOME = 3
     is_flag=True,
     help="Unfold tracebacks, stacks, IDs, and the attributes, events and links of spans.",
 )
-@click.option("--flat", is_flag=True, help="In time order, all sessions together, without nesting.")
+@click.option(
+    "--flat", is_flag=True, help="Show all sessions together in time order, without nesting."
+)
 @line_options
 @span_option
 @since_options
 @where_option("Lines")
 @click.option(
-    "--fields", metavar="KEY,...", multiple=True, help="Of the extras and attributes, show these."
+    "--fields", metavar="KEY,...", multiple=True, help="Show these extras and attributes alone."
 )
-@click.option("--hide", metavar="KEY,...", multiple=True, help="Show all but these.")
+@click.option("--hide", metavar="KEY,...", multiple=True, help="Leave out these keys.")
 @tz_option
-@click.option("--pager/--no-pager", default=True, help="On a terminal, use $PAGER, else less.")
+@click.option("--pager/--no-pager", default=True, help="Use $PAGER, else less, on a terminal.")
 @json_option('the stored lines plus "type", of all sessions in time order')
 @root_option
 def show(
@@ -77,17 +79,17 @@ def show(
 ) -> None:
     """Show the log lines and spans of each SESSION in time order, lines nested under their spans.
 
-    SESSION is an ID, or the start of one where no other begins alike. The first column is the time
-    since the session's first line, in seconds. A traceback is folded to its last line. The start of
-    a trace's or span's ID is enough, too.
+    SESSION is an ID, the beginning of one if no other session begins so, or the path of a file.
+    The beginning of a trace's or span's ID is enough as well. The first column is the time since the
+    session's first line, in seconds. Tracebacks are folded to their last line.
 
-    Nested, the spans above what is picked are shown with it. With --flat or --json, --level and
-    --logger pick log lines alone, for a span has neither. A session too large to nest is shown as
-    with --flat.
+    A nested line is shown with all spans above it. With --flat or --json, --level and --logger pick
+    log lines alone, since spans have neither. A session too large for nesting is shown flat.
 
-    With --json, a key "type" of a stored line's own becomes "extra_type", and spans that are stored
-    as OTLP have the keys of the other spans. Lines are as they are stored; --fields leaves only those
-    of their keys, --hide all others. A KEY may be a path, like exception.type, or a span's attribute.
+    With --json, lines are printed as they are stored, with a "type" in front; a key "type" of their
+    own becomes "extra_type", and spans stored as OTLP get the keys of other spans. --fields keeps
+    the named keys, --hide drops them. A KEY may be a path, like exception.type, or the name of a
+    span's attribute.
 
     \b
     Examples:

@@ -66,12 +66,12 @@ def tail(
 ) -> None:
     """Print the last log lines of one, several or all sessions, merged by time.
 
-    A SESSION is an ID, or the start of one where no other begins alike. Without one, all sessions
-    are meant, with -f also those that begin later.
+    SESSION is an ID, the beginning of one if no other session begins so, or the path of a file.
+    Without a SESSION all are meant, and with -f also the sessions that begin later.
 
-    With -f, go on until interrupted: each line comes once, and after what its process wrote before,
-    across rotation, compression and removal of files. A session or a trace directory that does not
-    exist yet is waited for.
+    With -f, the command goes on until it is interrupted. Each line is printed once, and the lines of
+    a process in the order of writing, across rotation, compression and removal of files. -f waits
+    for a session or a trace directory that does not exist yet.
 
     \b
     Examples:
@@ -159,23 +159,23 @@ def _is_reader_gone() -> bool:
 def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
     if as_json:
         return lambda line: write_line(line.raw)
-    from tracectrl_logging.cli.render import looks  # noqa: PLC0415 - not for ``--json``
+    from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - not for ``--json``
     from tracectrl_logging.cli.render.columns import cut, padded  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
 
     screen = Screen()
 
     def put(line: Line) -> None:
-        body = looks.log(line.row, full=False, with_service=False)
+        body = line_text.log(line.row, full=False, with_service=False)
         moment = (line.time or "-").replace("T", " ")
         sid = line.session_id
         if not screen.is_terminal:  # each on a line of its own, for the next program
-            head = [(f"{shown(sid)}  ", "cyan"), (f"{moment}  ", "dim"), looks.level(line.row)]
+            head = [(f"{shown(sid)}  ", "cyan"), (f"{moment}  ", "dim"), line_text.level(line.row)]
             screen.one_line(body, [*head, ("  ", "")])
             return
         first = [(f"{moment[:23]}  ", "dim")]
         if with_session:
             first.append((f"{padded(cut(shown(sid), _ID_WIDTH), _ID_WIDTH)}  ", "cyan"))
-        screen.line(body, [*first, looks.level(line.row), ("  ", "")], [("    ", "")])
+        screen.line(body, [*first, line_text.level(line.row), ("  ", "")], [("    ", "")])
 
     return put

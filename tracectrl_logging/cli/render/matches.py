@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from tracectrl_logging.cli.render.clock import WIDTH
+from tracectrl_logging.cli.render.time_format import TimeFormat
 from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader.filters.search import Count, Hit
 from tracectrl_logging.reader.parsing import row_of
@@ -78,12 +78,12 @@ class Lines:
     """
 
     def __init__(self, tz: tzinfo | None, marked: re.Pattern[str] | None, *, grouped: bool) -> None:
-        from tracectrl_logging.cli.render import looks  # noqa: PLC0415 - one of several ways
+        from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - one of several ways
         from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
 
-        self._looks = looks
+        self._text = line_text
         self._screen = Screen()
-        self._tz = tz
+        self._times = TimeFormat(tz)
         self._marked = marked
         self._sid: str | None = None
         self._grouped = grouped
@@ -92,21 +92,26 @@ class Lines:
         """Print the line of *result*."""
         if isinstance(result, Count):
             return
-        line, looks, screen = result.line, self._looks, self._screen
+        line, line_text, screen = result.line, self._text, self._screen
         row = line.row or row_of(line.kind, line.raw)
-        body = looks.log(row, full=False, with_service=False)
-        level = looks.level(row)
-        time = _local(line.time, self._tz)
+        body = line_text.log(row, full=False, with_service=False)
+        level = line_text.level(row)
         self._separate(result)
         if not screen.is_terminal:  # each match on a line of its own, for the next program
-            head = [(f"{shown(result.sid)}  ", "cyan"), (f"{time}  ", "dim"), level, ("  ", "")]
-            screen.one_line(body, head, marked=self._marked if result.is_match else None)
+            head = [
+                (f"{shown(result.sid)}  ", "cyan"),
+                (f"{self._times.exact(line.time)}  ", "dim"),
+                level,
+            ]
+            screen.one_line(
+                body, [*head, ("  ", "")], marked=self._marked if result.is_match else None
+            )
             return
         if not result.is_match:
             level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]
         screen.line(
             body,
-            [(f"{_to_the_millisecond(time, self._tz)}  ", "dim"), level, ("  ", "")],
+            [(f"{self._times.time(line.time)}  ", "dim"), level, ("  ", "")],
             [("    ", "")],
             marked=self._marked if result.is_match else None,
         )
@@ -127,22 +132,3 @@ class Lines:
             self._screen.line([(shown(result.sid), "bold cyan")])
         elif self._grouped and before is not None:
             self._screen.line([("--", "dim")])
-
-
-def _local(time: str, tz: tzinfo | None) -> str:
-    """Return *time* for people, in the zone *tz*."""
-    if tz is None or not time:
-        return (time or "-").replace("T", " ")
-    from datetime import datetime, timezone  # noqa: PLC0415 - where a zone is asked for
-
-    try:
-        moment = datetime.fromisoformat(time[:-1]).replace(tzinfo=timezone.utc).astimezone(tz)
-    except (ValueError, OverflowError):  # no day of any year
-        return time.replace("T", " ")
-    return moment.isoformat(" ", "microseconds")
-
-
-def _to_the_millisecond(time: str, tz: tzinfo | None) -> str:
-    """Return *time* as a column; where it is none of the zone *tz*, with its ``Z``."""
-    is_foreign = tz is not None and time.endswith("Z")
-    return f"{time[:WIDTH]}Z" if is_foreign else time[:WIDTH]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tracectrl_logging.console import escaped, on_one_line
 
@@ -40,10 +40,10 @@ class Screen:
         self.is_terminal = sys.stdout.isatty()
         self._console: Console | None = None
         if self.is_terminal or os.environ.get("FORCE_COLOR"):
-            from tracectrl_logging.cli.render.coloured import Coloured  # noqa: PLC0415 - not for a pipe
+            from rich.console import Console  # noqa: PLC0415 - not for a pipe
 
             plain = bool(os.environ.get("NO_COLOR"))
-            self._console = Coloured(
+            self._console = Console(
                 file=self._out,
                 force_terminal=True if self.is_terminal else None,
                 markup=False,
@@ -53,6 +53,8 @@ class Screen:
                 color_system=None if plain else "auto",
                 no_color=plain,
             )
+            # rich's own ends the process with status 1.
+            self._console.on_broken_pipe = _raise  # type: ignore[method-assign]
         reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
@@ -130,6 +132,10 @@ class Screen:
         before, others = _plain(first), _plain(rest)
         lines = f"{before}{_plain(body)}".replace("\n", f"\n{others}").split("\n")
         self._out.write("\n".join(map(str.rstrip, lines)) + "\n")
+
+
+def _raise() -> NoReturn:
+    raise  # noqa: PLE0704 - rich calls this in its ``except BrokenPipeError``
 
 
 def _plain(styled: Styled) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl_logging.cli.render.columns import GAP, cut, padded, width_of
-from tracectrl_logging.cli.render.looks import count, duration
+from tracectrl_logging.cli.render.line_text import count, duration
 from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.render.time_format import TimeFormat
 from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ class _Cells(NamedTuple):
 def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     """Print *summaries*, which are gone through twice; times are of the zone *tz*, or UTC."""
     screen = Screen()
-    zone = tz or timezone.utc
+    times = TimeFormat(tz)
     titles = _Cells(
         "SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS", "SERVICES"
     )
     widths = [len(title) for title in titles]
     for summary in summaries:
-        widths = list(map(max, widths, map(width_of, _cells(summary, zone))))
+        widths = list(map(max, widths, map(width_of, _cells(summary, times))))
     widths[0] = min(widths[0], _WIDEST_ID)
     if screen.width is not None:
         widths[-1] = min(widths[-1], _WIDEST_SERVICES)
@@ -54,11 +55,11 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
         room = screen.width - sum(widths) - len(GAP) * len(widths)
         if room < _LEAST_MESSAGE:
             for summary in summaries:
-                _print_block(summary, zone, screen)
+                _print_block(summary, times, screen)
             return
     screen.line([(GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
     for summary in summaries:
-        cells = _aligned(_cells(summary, zone), widths)
+        cells = _aligned(_cells(summary, times), widths)
         screen.line(
             [
                 (cells.sid, "cyan"),
@@ -70,10 +71,10 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
         )
 
 
-def _print_block(summary: SessionSummary, zone: tzinfo, screen: Screen) -> None:
+def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> None:
     """Print one session on lines of its own."""
-    cells = _cells(summary, zone)
-    first = _second(summary.first_time, zone)
+    cells = _cells(summary, times)
+    first = times.to_the_second(summary.first_time or "")
     until = cells.last[11:] if cells.last[:10] == first[:10] else cells.last
     screen.line([(cells.sid, "cyan"), (GAP + cells.services, "")])
     screen.line(
@@ -88,10 +89,10 @@ def _print_block(summary: SessionSummary, zone: tzinfo, screen: Screen) -> None:
         screen.line([(_message(summary, screen.width - len(GAP)), "dim")], [(GAP, "")])
 
 
-def _cells(summary: SessionSummary, zone: tzinfo) -> _Cells:
+def _cells(summary: SessionSummary, times: TimeFormat) -> _Cells:
     return _Cells(
         shown(summary.session_id),
-        _second(summary.last_time, zone),
+        times.to_the_second(summary.last_time or ""),
         "-" if summary.duration_ns is None else duration(summary.duration_ns),
         str(summary.logs),
         str(summary.spans),
@@ -117,18 +118,6 @@ def _aligned(cells: _Cells, widths: list[int]) -> _Cells:
 def _message(summary: SessionSummary, room: int | None) -> str:
     text = summary.first_message or ""
     return shown(text) if room is None else cut(shown(text[: _MOST_PER_COLUMN * room]), room)
-
-
-def _second(time: str | None, zone: tzinfo) -> str:
-    if time is None:
-        return "-"
-    if zone is not timezone.utc:
-        try:
-            moment = datetime.fromisoformat(time[:19]).replace(tzinfo=timezone.utc)
-            time = moment.astimezone(zone).isoformat()
-        except (ValueError, OverflowError):  # no day of any year, or none that the zone has
-            return f"{time[:19].replace('T', ' ')}Z"
-    return time[:19].replace("T", " ")
 
 
 def _name(tz: tzinfo | None) -> str:

@@ -9,12 +9,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.render import tree as nested
-from tracectrl_logging.cli.render.clock import Clock
-from tracectrl_logging.cli.render.flat import Flat
+from tracectrl_logging.cli.render.columns import padded, width_of
 from tracectrl_logging.cli.render.keys import Keys
-from tracectrl_logging.cli.render.looks import View
+from tracectrl_logging.cli.render.line_text import View
 from tracectrl_logging.cli.render.pager import paged
 from tracectrl_logging.cli.render.screen import Screen
+from tracectrl_logging.cli.render.time_format import WIDTH, TimeFormat
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tally import Tally
 from tracectrl_logging.reader.timeline.tree import with_context
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 MOST_LINES: Final = 50_000
 MOST_BYTES: Final = 16 * 1024 * 1024
 """How much is nested at most: all of it has to be in memory for that."""
+
+_LEAST_ID: Final = 8
+_MOST_ID: Final = 36
+"""How much of a session's ID stands in front of a line, where there are several sessions."""
 
 
 def tell(
@@ -58,7 +62,7 @@ def tell(
         pager: use a pager where stdout is a terminal.
     """
     with _screen(problems, pager=pager) as screen:
-        view = View(screen, Clock(tz), keys or Keys(None), full)
+        view = View(screen, TimeFormat(tz), keys or Keys(None), full)
         story = _Story(view, problems, is_meant)
         return story.flat(streams) if flat else story.nested(streams)
 
@@ -91,7 +95,7 @@ class _Story:
 
     def flat(self, streams: Mapping[str, Iterable[Line]]) -> bool:
         """Print the lines of all sessions together."""
-        printer = Flat(self._view, streams)
+        printer = _Flat(self._view, streams)
         tagged = (_tagged(sid, lines) for sid, lines in streams.items())
         found = False
         for line, sid in heapq.merge(*tagged, key=lambda item: item[0].time):
@@ -158,3 +162,31 @@ def _given_away(lines: list[Line]) -> Iterator[Line]:
     lines.reverse()
     while lines:
         yield lines.pop()
+
+
+class _Flat:
+    """Prints lines with their times; where *sids*, the sessions, are several, each says whose it is."""
+
+    def __init__(self, view: View, sids: Iterable[str]) -> None:
+        self._view = view
+        self._names = _names(list(sids))
+
+    def put(self, line: Line, sid: str) -> None:
+        """Print *line*, which is of the session *sid*."""
+        column, said = self._view.parts(line, with_service=True)
+        first = [(f"{self._view.times.time(line.time):<{WIDTH}}  ", "dim"), column]
+        if sid in self._names:
+            first.append((f"  {self._names[sid]}", "cyan"))
+        self._view.screen.line(said, [*first, ("  ", "")], [("    ", "")])
+
+
+def _names(sids: list[str]) -> dict[str, str]:
+    """Return what to call each session: as much of its ID as tells them apart."""
+    if len(sids) < len("ab"):
+        return {}
+    spelt = {sid: shown(sid) for sid in sids}
+    size = _LEAST_ID
+    while size < _MOST_ID and len({text[:size] for text in spelt.values()}) < len(sids):
+        size += 4
+    width = max(width_of(text[:size]) for text in spelt.values())
+    return {sid: padded(text[:size], width) for sid, text in spelt.items()}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tracectrl_logging.cli.render import looks
+from tracectrl_logging.cli.render import line_text
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tree import nest, walk
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from tracectrl_logging.cli.render.looks import View
+    from tracectrl_logging.cli.render.line_text import View
     from tracectrl_logging.reader.model import Line, SessionSummary
 
 _DEEPEST: Final = 12
@@ -41,12 +41,12 @@ def _put_head(lines: list[Line], totals: SessionSummary, view: View) -> None:
         _part(shown_spans, totals.spans, "span"),
     ]
     if totals.first_time is not None and totals.duration_ns is not None:
-        parts[:0] = [view.clock.second(totals.first_time), looks.duration(totals.duration_ns)]
+        parts[:0] = [view.times.second(totals.first_time), line_text.duration(totals.duration_ns)]
     view.screen.line([(shown(totals.session_id), "bold cyan")])
     body = [(" · ".join(parts), "dim"), (" · ", "dim")]
-    body.append((looks.count(totals.errors, "error"), "red" if totals.errors else "dim"))
+    body.append((line_text.count(totals.errors, "error"), "red" if totals.errors else "dim"))
     if totals.error_spans:
-        body += [(" · ", "dim"), (looks.count(totals.error_spans, "span") + " in error", "red")]
+        body += [(" · ", "dim"), (line_text.count(totals.error_spans, "span") + " in error", "red")]
     if totals.services:
         body.append((f" · {', '.join(map(shown, totals.services))}", "dim"))
     view.screen.line(body)
@@ -56,7 +56,9 @@ def _put_head(lines: list[Line], totals: SessionSummary, view: View) -> None:
 def _part(number: int, total: int, name: str) -> str:
     """Return how many there are, or are shown of those that there are."""
     return (
-        looks.count(number, name) if number == total else f"{number} of {looks.count(total, name)}"
+        line_text.count(number, name)
+        if number == total
+        else f"{number} of {line_text.count(total, name)}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracectrl_logging.cli.render.outcome import time_of
+from tracectrl_logging.cli.render.change_report import time_of
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracectrl_logging.cli.render.looks import count, duration
+from tracectrl_logging.cli.render.line_text import count, duration
 
 
 @pytest.mark.parametrize(

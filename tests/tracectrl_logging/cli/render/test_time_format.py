@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tracectrl_logging.cli.render.clock import Clock
+from tracectrl_logging.cli.render.time_format import TimeFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +33,15 @@ TIMES = [
 @pytest.mark.parametrize(("time", "zone", "expected", "second"), TIMES)
 def test_ends_of_the_calendar(time: str, zone: str, expected: str, second: str) -> None:
     """A time that the zone does not have is that of UTC, and says so; years have four digits."""
-    clock = Clock(ZoneInfo(zone))
-    assert (expected, second) == (clock.time(time), clock.second(time))
+    times = TimeFormat(ZoneInfo(zone))
+    assert (expected, second) == (times.time(time), times.second(time))
 
 
 def test_without_a_zone() -> None:
     """Times are of UTC, without more words."""
-    clock = Clock()
-    assert "0001-01-01 00:00:00.000" == clock.time("0001-01-01T00:00:00.000000Z")
-    assert "0001-01-01 00:00:00 UTC" == clock.second("0001-01-01T00:00:00.000000Z")
+    times = TimeFormat()
+    assert "0001-01-01 00:00:00.000" == times.time("0001-01-01T00:00:00.000000Z")
+    assert "0001-01-01 00:00:00 UTC" == times.second("0001-01-01T00:00:00.000000Z")
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

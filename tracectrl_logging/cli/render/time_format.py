@@ -15,7 +15,7 @@ WIDTH: Final = len("2025-01-01 00:00:00.000")
 _SECOND: Final = len("2025-01-01T00:00:00")
 
 
-class Clock:
+class TimeFormat:
     """Spells the times of lines; *tz* is the zone, ``None`` for UTC."""
 
     def __init__(self, tz: tzinfo | None = None) -> None:
@@ -32,11 +32,22 @@ class Clock:
         second, mark = self._second(time[:_SECOND])
         return f"{second}{time[_SECOND:WIDTH]}{mark}"
 
+    def to_the_second(self, time: str) -> str:
+        """Return the *time* of a line to the second, ``-`` for none; like :meth:`time`."""
+        return "".join(self._second(time[:_SECOND])) if time else "-"
+
     def second(self, time: str) -> str:
         """Return the *time* of a line to the second, with the zone's name."""
         moment = self._moment(time[:_SECOND])
         zone = None if moment is None else moment.tzname()
         return f"{self._second(time[:_SECOND])[0]} {zone or 'UTC'}"
+
+    def exact(self, time: str) -> str:
+        """Return the *time* of a line to the microsecond, with its offset, for another program."""
+        if not time:
+            return "-"
+        moment = None if self._tz is None else self._moment(time[:-1])
+        return time.replace("T", " ") if moment is None else moment.isoformat(" ", "microseconds")
 
     def _spelt(self, second: str) -> tuple[str, str]:
         """Return how *second* is spelt, and what is put after it where that is not in the zone."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tracectrl._json import encode_line, timestamp_ns
-from tracectrl_logging.cli.render.looks import count
+from tracectrl_logging.cli.render.line_text import count
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.text import shown, write_line
 
@@ -26,7 +26,7 @@ def time_of(ns: int) -> str:
     return timestamp_ns(min(max(ns, _FIRST_S * _NS), _LAST_S * _NS))
 
 
-class Outcome:
+class ChangeReport:
     """Prints the sessions that a command has changed, as it goes.
 
     Args:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tracectrl.schema import Kind
-    from tracectrl_logging.cli.render.clock import Clock
     from tracectrl_logging.cli.render.keys import Keys
     from tracectrl_logging.cli.render.screen import Screen
+    from tracectrl_logging.cli.render.time_format import TimeFormat
     from tracectrl_logging.reader.model import Line
 
     Styled: TypeAlias = list[tuple[str, str]]
@@ -41,7 +41,7 @@ class View(NamedTuple):
     """Where lines are printed, and what of them."""
 
     screen: Screen
-    clock: Clock
+    times: TimeFormat
     """How times are spelt."""
     keys: Keys
     """Which keys are shown."""
@@ -58,7 +58,7 @@ class View(NamedTuple):
         said = body(row, full=self.full, with_service=with_service, extras=extras)
         if self.full and extras is None:
             said += _ids(row)
-            said += _events(row, self.clock)
+            said += _events(row, self.times)
             said += _links(row)
         return column(row), said
 
@@ -217,12 +217,12 @@ def _ids(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "\n" + "  ".join(found), "dim"
 
 
-def _events(row: dict[str, Any], clock: Clock) -> Iterator[tuple[str, str]]:
+def _events(row: dict[str, Any], times: TimeFormat) -> Iterator[tuple[str, str]]:
     for event in _objects(row.get("events")):
         yield f"\nevent {text_of(event.get('name', '-'))}", "yellow"
         moment = time_of(event.get("timestamp"))
         if moment is not None:
-            yield f"  {clock.time(moment)}", "dim"
+            yield f"  {times.time(moment)}", "dim"
         yield from _attributes(event)
 
 
