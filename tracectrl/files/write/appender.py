@@ -176,10 +176,15 @@ class Appender:
                             file.torn = missing != 0
                             if missing:
                                 file.check_at = AT_ONCE
-                            if start != end - written and file.has_swallowed(
-                                data[:written], start, end
-                            ):
-                                continue
+                            if start != end - written:
+                                if end - written < start or not file.shared:
+                                    if file.fd >= 0 and file.status() is None:
+                                        _distrust()  # the line is in somebody else's file
+                                        table.forget(file)
+                                        continue
+                                    file.shared = True
+                                if file.has_swallowed(data[:written], start, end):
+                                    continue
                             # In this very moment, and the line with it; or in a write that took long.
                             if (is_due or time.monotonic() >= file.check_at) and file.is_gone():
                                 table.forget(file)
@@ -192,6 +197,7 @@ class Appender:
                         file.check_at = AT_ONCE
                         if error.errno != errno.EBADF:
                             raise
+                        _distrust()
                         table.forget(file)
                         if retried:
                             raise
@@ -238,6 +244,7 @@ class Appender:
             file.torn = is_torn(file.fd, present)
             file.end = present
         file.check_at = now + LOOK_EVERY_S
+        file.shared = False
         self._lseek = os.lseek if threading.active_count() == 1 else self._seek_among_threads
         if (
             not self._max_bytes
@@ -410,6 +417,7 @@ class Appender:
                         file.used = False  # it has come back soon: this line is no single one
                     file.torn = whole != whole_at(inode, size) and is_torn(fd, size)
                     file.fd = fd
+                    _claim(file)
                     return file
             except BaseException:
                 if file is None or file.fd != fd:  # else the file closes it
@@ -438,6 +446,11 @@ class Appender:
             self._shut(table, file)
         return bool(surplus)
 
+    def distrust(self) -> None:
+        """Look at each open file before its next line."""
+        for file in list(self._table.files.values()):
+            file.check_at = AT_ONCE
+
     def _shut(self, table: Table, file: File) -> None:
         """Close *file* once nobody writes to it any more; in the middle of a write nothing is closed."""
         if get_ident() not in table.writing:
@@ -459,6 +472,24 @@ class Appender:
 
 
 _appenders: Final[list[weakref.ref[Appender]]] = []
+
+
+_claims: Final[dict[int, weakref.ref[File]]] = {}
+"""Which file was last opened as which descriptor."""
+
+
+def _claim(file: File) -> None:
+    """Note the descriptor of *file*; where it is still taken for another one's, trust none."""
+    former = _claims.get(file.fd)
+    if former is not None and (other := former()) is not None and other.fd == file.fd:
+        _distrust()
+    _claims[file.fd] = weakref.ref(file)
+
+
+def _distrust() -> None:
+    """Have each open file looked at before its next line: somebody else closes our descriptors."""
+    for appender in _living():
+        appender.distrust()
 
 
 def _living() -> list[Appender]:

@@ -28,6 +28,7 @@ class File:
     """
 
     __slots__ = (
+        "__weakref__",
         "check_at",
         "end",
         "fd",
@@ -36,6 +37,7 @@ class File:
         "lock",
         "path",
         "rotating",
+        "shared",
         "singles",
         "torn",
         "turn",
@@ -50,6 +52,7 @@ class File:
         self.end = -1  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False
+        self.shared = False  # others have written to it, too, since it was looked at
         self.used: bool | None = None  # since it was passed over; None: not since it was opened
         self.singles = 0  # how often in a row it was closed behind a single line before
         self.turn = 0  # see Table; the one of the last line

@@ -778,6 +778,48 @@ print(second.open_files, first.open_files < 20)
 """
 
 
+# A program that closes all descriptors that it finds, and then opens what takes their numbers.
+CLOSING = """
+import os, socket, sys
+from tracectrl.files.write.appender import Appender
+root, others = sys.argv[1], sys.argv[2]
+appender = Appender(root, ".l")
+sids = ["a", "b", "c", "d"]
+for sid in sids:
+    appender.append(sid, b"x" * 99 + b"\\n")
+os.closerange(3, 100)
+if others == "new file":
+    taken = [os.open(f"{root}/{n}.theirs", os.O_RDWR | os.O_CREAT) for n in range(5)]
+elif others == "long file":
+    for n in range(5):
+        with open(f"{root}/{n}.theirs", "wb") as file:
+            file.write(b"y" * 5000)
+    taken = [os.open(f"{root}/{n}.theirs", os.O_RDWR | os.O_APPEND) for n in range(5)]
+elif others == "socket":
+    pairs = [socket.socketpair() for n in range(3)]
+    taken = [each.fileno() for pair in pairs for each in pair]
+elif others == "session":
+    taken = []
+    appender.append("first", b"first\\n")
+else:
+    taken = []
+for number in range(10):
+    for sid in sids:
+        appender.append(sid, b"%s%d\\n" % (sid.encode(), number))
+theirs = 0
+for fd in taken:
+    if others == "socket":
+        os.set_blocking(fd, False)
+        try:
+            theirs += os.read(fd, 100000).count(b"\\n")
+        except OSError:
+            pass
+    else:
+        theirs += os.pread(fd, 100000, 0).count(b"\\n")
+print(theirs)
+"""
+
+
 class TestOpenFiles:
     """A bounded set of descriptors, whatever the number of sessions."""
 
@@ -822,6 +864,19 @@ class TestOpenFiles:
         assert int(left) >= 400 * 3 // 8 - 5
         assert int(still_left) >= 400 * 3 // 5 - 20
         assert 400 * appenders + appenders == int(lines)
+
+    @pytest.mark.parametrize("others", ["none", "session", "new file", "long file", "socket"])
+    def test_a_program_that_closes_all_descriptors(
+        self, others: str, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """Each line is in its file, once; one at most is somewhere else besides, and in no other session's."""
+        theirs = int(run_python(CLOSING, str(root), others))
+
+        assert theirs <= 1
+        for sid in "abcd":
+            lines = (root / f"{sid}.l").read_text().split("\n")
+            assert [f"{sid}{n}" for n in range(10)] == lines[1:-1]
+        assert others != "session" or "first\n" == (root / "first.l").read_text()
 
     def test_one_that_finds_no_descriptor_left(
         self, root: Path, run_python: Callable[..., str]
