@@ -1,10 +1,10 @@
-"""What nobody catches, as a line in its session: in the main thread, in other threads, in tasks.
+"""Uncaught exceptions as lines in their sessions: of the main thread, of threads, of tasks.
 
-One hook stands before ``sys.excepthook`` and one before ``threading.excepthook``, for all who want to
-hear of it, and the hook that was there is called behind them: what is printed, and the exit status,
-stay. Such a hook runs when the ``with`` blocks of sessions are left already; the exception says whose
-it was. asyncio logs the exception of a task that nobody awaits when the task is thrown away, wherever
-that is; the event loops are told to do so in the task's own context.
+One hook stands before ``sys.excepthook`` and one before ``threading.excepthook``, for all writers
+together; the previous hooks are called after them, so output and exit status stay. The hooks run when
+the ``with`` blocks of sessions are left already: a note on the exception names its session. asyncio
+logs the exception of a task that nobody awaited when the task is collected, in whatever context that
+happens; the event loops are made to log it in the task's own context.
 
 An exception that Python ignores (``sys.unraisablehook``, in a ``__del__`` mostly) ends nothing, and
 is no crash.
@@ -38,7 +38,7 @@ class CrashWriter:
     """Writes a line for each exception that nobody caught, from :meth:`start` to :meth:`stop`.
 
     Args:
-        write: takes the record, in the context of the crash.
+        write: gets the record, in the context of the crash.
         root: the trace directory that *write* writes to; of several writers for one, the latest
             has the line.
         logger: the logger that the lines name.
@@ -111,7 +111,7 @@ _told: list[int] = []  # the IDs of exceptions whose line is written, for as lon
 
 
 def _keep(writers: list[CrashWriter]) -> None:
-    """Have these writers, and the hooks while there is one."""
+    """Set the list of writers, and install the hooks while it is not empty."""
     were = bool(_writers)
     _writers[:] = writers
     if writers and not were:
@@ -162,13 +162,13 @@ def _install() -> None:
 
 
 def at_exit() -> None:
-    """Write what ended the program where a hook that does not call ours had it."""
+    """Write the exception that ended the program, if a foreign hook kept it from ours."""
     if sys.excepthook is not sys.__excepthook__:
         _tell(getattr(sys, "last_value", None))
 
 
 def _tell(error: BaseException | None, where: str = "", thread: object = None) -> bool:
-    """Have *error* written once for each root; return whether that was not done already."""
+    """Write *error* once for each root; return whether this call did so."""
     if (
         not isinstance(error, BaseException)
         or isinstance(error, SystemExit)
@@ -189,7 +189,7 @@ def _tell(error: BaseException | None, where: str = "", thread: object = None) -
 
 
 def _write_lines(writer: CrashWriter, error: BaseException, where: str, context: Context) -> None:
-    """Write *error*; of a group, what was raised in sessions of their own is a line there, too."""
+    """Write *error*, and the members of a group that were raised in other sessions there."""
     sid = context.copy().run(where_raised, error)
     leaves = [(leaf, context.copy().run(where_raised, leaf)) for leaf in _leaves(error)]
     sessions = {own for _, own in leaves}
@@ -227,7 +227,7 @@ def _task_context(error: BaseException) -> Context | None:
 
 
 def _watch_loop(kind: type[asyncio.AbstractEventLoop]) -> None:
-    """Have loops of this *kind* tell of what went wrong in the context in which it did."""
+    """Make loops of this *kind* handle a failure in the context of the task or handle that failed."""
     handle = kind.call_exception_handler
 
     @functools.wraps(handle)

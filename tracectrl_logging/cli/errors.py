@@ -1,4 +1,4 @@
-"""How a command ends early: one line on stderr, and an exit status."""
+"""The errors that end a command: one line on stderr, and an exit status."""
 
 from __future__ import annotations
 

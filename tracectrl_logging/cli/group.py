@@ -63,12 +63,12 @@ class Group(click.Group):
         return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the command line; what is said of a mistake in it is fit for a terminal."""
+        """Read the command line; messages about mistakes have their control characters escaped."""
         with _quiet_ends(), _shown_mistakes():  # --help and --version print here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what ends it early becomes an exit status."""
+        """Run the command; errors and interrupts become exit statuses."""
         with _quiet_ends(), _shown_mistakes():
             return super().invoke(ctx)
 

@@ -54,7 +54,7 @@ def session_argument(command: F) -> F:
 def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return session IDs that start with *incomplete*, for a shell: ``shell_complete`` of a parameter.
 
-    Those alone are returned that arrive as they are shown: see :func:`starting_with`.
+    IDs that a terminal cannot show as they are, are left out: see :func:`starting_with`.
     """
     del param
     from tracectrl_logging.cli.lookup import starting_with  # noqa: PLC0415 - for a shell
@@ -140,7 +140,7 @@ def tz_option(command: F) -> F:
 
 
 def moment_of(text: str | None, option: str, tz: tzinfo | None = None) -> str | None:
-    """Return the moment that *text*, given for *option*, names; as lines write it.
+    """Return the time that *text* names, spelt as in a line; *option* is named in errors.
 
     Raises:
         click.BadParameter: it names none.
@@ -206,7 +206,7 @@ def _zone(ctx: click.Context, param: click.Parameter, value: str | None) -> tzin
 
 
 def _local() -> tzinfo | None:
-    """Return the system's time zone, with its summers; where nobody knows those, its offset."""
+    """Return the system's time zone with its daylight-saving rules, else its present offset."""
     from datetime import datetime, timezone  # noqa: PLC0415 - where it is asked for
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
 

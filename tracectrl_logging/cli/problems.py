@@ -1,4 +1,4 @@
-"""What could not be read, said on stderr, and the exit status that follows."""
+"""Warnings about unreadable input on stderr, and the exit status that follows from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WARNINGS_OF_A_FILE = 10
 
 
 class Problems:
-    """Says on stderr what could not be read; neighbouring lines with one fault are one warning.
+    """Prints a warning for each damage; neighbouring lines with the same fault share one.
 
     Each file is named, up to a hundred of them. A file has ten warnings at most, and all together
     have a hundred besides the first of each; the others are counted only.
@@ -38,7 +38,7 @@ class Problems:
         self._not_read: set[Damage] = set()
 
     def __call__(self, damage: Damage) -> None:
-        """Take note of *damage*; that nobody reads a file is said once."""
+        """Take note of *damage*; a file that no command reads is named once."""
         self.met = True
         if damage.line is None and damage.reason.startswith(NOT_READ):
             if damage in self._not_read:  # by two stores, as with a ZIP
@@ -58,7 +58,7 @@ class Problems:
         self._first, self._last = damage, damage.line or 0
 
     def flush(self) -> None:
-        """Print what is still held back of one warning."""
+        """Print the warning that is held back for neighbouring lines."""
         first, self._first = self._first, None
         if first is None:
             return
@@ -84,13 +84,13 @@ class Problems:
             self.held.append(text)
 
     def release(self) -> None:
-        """Print what was held for the pager's sake."""
+        """Print the warnings that waited for the pager."""
         held, self.held = self.held or (), None
         for text in held:
             self.say(text)
 
     def sum_up(self) -> None:
-        """Print what was counted only."""
+        """Print the numbers of warnings that were only counted."""
         self.flush()
         counted = list(self._unsaid.items())
         if self._unsaid_elsewhere:

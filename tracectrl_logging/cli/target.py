@@ -1,4 +1,4 @@
-"""The file that a command writes: whole or not at all, and over none that is there but on demand."""
+"""The output file of a command: written whole or not at all; an existing one is kept unless forced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal: what it might obey is shown instead."""
+"""Text for a terminal: control characters are shown as escapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check hands out."""
+"""One finding of a check, for people and as a row."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ MOST_POSITIONS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was found."""
+    """One finding: how bad it is, what it is about, and the mend."""
 
     severity: Severity
-    """Lines are lost or wrong, or may be; something worth knowing; or nothing wrong."""
+    """error and warning: lines are, or may be, lost or wrong. info: worth knowing. ok: nothing wrong."""
     check: str
     """The name of the check."""
     subject: str
-    """What it is about: a logger, a handler, a file."""
+    """The logger, handler or file in question."""
     message: str
     mend: str = ""
-    """What to do."""
+    """The command or setting that mends it."""
     count: int = 1
-    """How often."""
+    """The number of records, lines or files that are meant."""
     positions: tuple[str, ...] = ()
-    """Where, at most :data:`MOST_POSITIONS` of them."""
+    """The first places, at most :data:`MOST_POSITIONS`."""
 
     @property
     def is_problem(self) -> bool:
-        """Whether something is wrong."""
+        """Whether the severity is error or warning."""
         return self.severity in ("error", "warning")
 
     def row(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def environment(base: Mapping[str, str], directory: str) -> dict[str, str]:
 
 
 def gather(directory: str) -> tuple[list[Finding], int]:
-    """Return the findings in *directory*, equal ones as one, and of how many processes they are."""
+    """Return the findings in *directory*, equal ones merged, and the number of processes."""
     merged: dict[tuple[str, str, str], Finding] = {}
     names = sorted(name for name in os.listdir(directory) if name.endswith(".json"))
     for name in names:
@@ -65,7 +65,7 @@ def start() -> None:
 
 
 def _end(before: Any, number: int, frame: FrameType | None) -> None:
-    """Do what the signal would have done *before*, after the findings are written."""
+    """Write the findings, then have the signal do what it did *before*."""
     directory = os.environ.get(DOCTOR_ENV)
     if directory:
         _leave(directory)

@@ -1,4 +1,4 @@
-"""The checks of what the files say; each line is read once, a session at a time."""
+"""The checks of the stored lines; each line is read once, session by session."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_SPANS = 100_000
 
 @dataclass(slots=True)
 class Places:
-    """How often something was met, and where first."""
+    """A count of occurrences and the first positions."""
 
     count: int = 0
     positions: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Places:
 
 @dataclass(slots=True)
 class Facts:
-    """What was read."""
+    """The facts that the checks are made of, from one reading of all files."""
 
     directory: str
     sessions: int = 0
@@ -160,7 +160,7 @@ def _compare(facts: Facts, span: tuple[str, str, str], service: str, moment: str
 
 
 def all_read(facts: Facts) -> Iterator[Finding]:
-    """What was read, in numbers."""
+    """The numbers of sessions, lines and spans that were read."""
     yield Finding(
         severity="ok",
         check="files",
@@ -171,7 +171,7 @@ def all_read(facts: Facts) -> Iterator[Finding]:
 
 
 def damaged(facts: Facts) -> Iterator[Finding]:
-    """Lines that nobody can read."""
+    """Some lines cannot be read."""
     for reason, places in facts.damaged.items():
         yield Finding(
             severity="warning",
@@ -217,7 +217,7 @@ def scrubbed(facts: Facts) -> Iterator[Finding]:
 
 
 def strayed(facts: Facts) -> Iterator[Finding]:
-    """Lines in the file of another session."""
+    """Some lines are in the file of another session."""
     if facts.strayed.count:
         yield Finding(
             severity="warning",
@@ -258,7 +258,7 @@ def unknown_only(facts: Facts) -> Iterator[Finding]:
 
 
 def losses(facts: Facts) -> Iterator[Finding]:
-    """Lines say that others are missing."""
+    """Some lines report losses."""
     if facts.lost:
         yield Finding(
             severity="error",

@@ -1,6 +1,6 @@
-"""What is seen in a program while it runs: which records reach which handlers, and how stamped.
+"""The observation of a running program: which records reach which handlers, and with which stamp.
 
-What is set up when the program ends is not enough: ``with configure():`` has undone it by then.
+To look at the set-up when the program ends is not enough: ``with configure():`` has undone it by then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen so far."""
+    """Counts of records and calls so far."""
 
     records: int = 0
     in_session: int = 0
@@ -75,7 +75,7 @@ class _Call:
 
 
 def observe() -> Patches:
-    """Watch what passes from here on; the result undoes it."""
+    """Count records and calls from here on; the returned patches undo that."""
     patches = Patches()
     call_handlers = logging.Logger.callHandlers
     is_enabled_for = logging.Logger.isEnabledFor
@@ -153,7 +153,7 @@ def _look(logger: logging.Logger, record: logging.LogRecord) -> None:
 def _reaches_ours(
     logger: logging.Logger, record: logging.LogRecord, *, is_stamped: bool
 ) -> tuple[bool, logging.Logger]:
-    """Tell whether a handler of ours had *record*, and at which logger it came to an end."""
+    """Return whether a handler of ours got *record*, and the logger at which propagation ended."""
     ours = False
     end = logger
     while True:

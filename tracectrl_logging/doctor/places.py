@@ -38,7 +38,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def missing(directory: str) -> Finding:
-    """Return what is said of a root that is none."""
+    """Return the finding for a root that does not exist or is no directory."""
     is_there = os.path.lexists(directory)
     return Finding(
         severity="error",
@@ -50,7 +50,7 @@ def missing(directory: str) -> Finding:
 
 
 def writable(directory: str) -> Iterator[Finding]:
-    """The root cannot be written to, or read, by who asks."""
+    """This user cannot write to the root, or read it."""
     for mode, word in ((os.W_OK | os.X_OK, "written to"), (os.R_OK | os.X_OK, "read")):
         if not os.access(directory, mode):
             yield Finding(
@@ -85,7 +85,7 @@ def locks(directory: str) -> Iterator[Finding]:
 
 
 def modes(directory: str) -> Iterator[Finding]:
-    """Others may read what is logged."""
+    """Other users may read the files."""
     found = [
         (name, stat.S_IMODE(status.st_mode))
         for name, status in _session_files(directory)
@@ -127,7 +127,7 @@ def strangers(directory: str) -> Iterator[Finding]:
 
 
 def names(directory: str) -> Iterator[Finding]:
-    """Files are named as no session's are, and so nobody reads them."""
+    """Some names are not those of session files, so no command reads the files."""
     unread = set(_unread(directory))
     nearly: list[str] = []
     foreign: list[str] = []
@@ -160,7 +160,7 @@ def names(directory: str) -> Iterator[Finding]:
 
 
 def unread(directory: str) -> Iterator[Finding]:
-    """Files begin as a session's and end otherwise, so nobody reads them."""
+    """Some names begin as a session file's and end in a form that no command reads."""
     found = _unread(directory)
     for reason in sorted({why_unread(name) for name in found}):
         alike = [name for name in found if why_unread(name) == reason]
@@ -196,7 +196,7 @@ def leftovers(directory: str) -> Iterator[Finding]:
 
 
 def limits(directory: str) -> Iterator[Finding]:
-    """The limits of processes are close."""
+    """A limit of the process is close: open files, or the size of a file."""
     if not _HAS_LOCKS:  # pragma: no cover
         return
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

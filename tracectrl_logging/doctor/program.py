@@ -31,7 +31,7 @@ def examine_program() -> list[Finding]:
 
 
 def no_handler() -> Iterator[Finding]:
-    """Records are made, and nothing writes them to session files or stamps them."""
+    """No handler writes records to session files, and no filter stamps them."""
     count = sum(SEEN.unstamped.values())
     if count and not SEEN.reached and not SEEN.stamped and not _own(SessionFileHandler):
         yield Finding(
@@ -54,7 +54,7 @@ def unstamped() -> Iterator[Finding]:
             severity="warning",
             check="unstamped-handlers",
             subject=name,
-            message="its records reach handlers that know of no session, and none of ours",
+            message="its records reach handlers without a session stamp, and none of ours",
             mend="put a SessionFileHandler on the root logger, or a SessionContextFilter on the handler",
             count=count,
         )
@@ -99,7 +99,7 @@ def disabled() -> Iterator[Finding]:
 
 
 def unknown_only() -> Iterator[Finding]:
-    """Everything is outside of any session."""
+    """All records were made outside of any session."""
     if SEEN.records and not SEEN.in_session:
         yield Finding(
             severity="warning",
@@ -112,13 +112,13 @@ def unknown_only() -> Iterator[Finding]:
 
 
 def queued() -> Iterator[Finding]:
-    """A queue handler hands on records before anybody has stamped them."""
+    """A queue handler takes records without a stamp."""
     for name, count in SEEN.queued.items():
         yield Finding(
             severity="warning",
             check="queue-handler",
             subject=name,
-            message="takes records without a stamp: behind the queue nobody knows their session",
+            message="takes records without a stamp: behind the queue their session is unknown",
             mend="put SessionContextFilter on the QueueHandler, or call install_record_factory()",
             count=count,
         )
@@ -140,7 +140,7 @@ def handler_filters() -> Iterator[Finding]:
 
 
 def late() -> Iterator[Finding]:
-    """Somebody keeps records for a while, and hands them on without a stamp."""
+    """A handler keeps records for a while and hands them on without a stamp."""
     for holder, count in SEEN.late.items():
         if holder:
             yield Finding(
@@ -218,7 +218,7 @@ def lost() -> Iterator[Finding]:
 
 
 def unbounded_sessions() -> Iterator[Finding]:
-    """Each request may open a session, and nothing bounds how many."""
+    """Requests open sessions, and no bound on their number is set."""
     middlewares = [
         middleware
         for name in ("asgi.SessionMiddleware", "wsgi.SessionWSGIMiddleware")
@@ -231,7 +231,7 @@ def unbounded_sessions() -> Iterator[Finding]:
             severity="info",
             check="unbounded-sessions",
             subject=type(middlewares[0]).__name__,
-            message="whoever sends a request opens a session of any ID, as many as they like",
+            message="any request may open a session with an ID of its choice, without a bound",
             mend="configure(max_sessions_per_minute=...), where strangers send requests",
         )
 
@@ -250,7 +250,7 @@ def bare_structlog() -> Iterator[Finding]:
 
 
 def all_well() -> Iterator[Finding]:
-    """What was seen, in numbers."""
+    """The numbers of records, and of those in sessions."""
     yield Finding(
         severity="ok",
         check="program",
@@ -290,4 +290,4 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     bare_structlog,
     *telemetry.CHECKS,
 )
-"""What is looked at in a program; each is asked for its findings."""
+"""The checks of a program, in the order of the report."""

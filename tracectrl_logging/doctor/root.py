@@ -1,4 +1,4 @@
-"""What is looked at in a root: the checks in their order, and one pass that reads every line."""
+"""The examination of a root: the checks of places, then those of lines after one reading of all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def examine_files(root: str | os.PathLike[str] | None = None) -> Iterator[Finding]:
-    """Yield what is found under *root* and in the installation, a row that says what was read last.
+    """Yield the findings of the installation, of *root* and of its lines, in this order.
 
     Args:
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.

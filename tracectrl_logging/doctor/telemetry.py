@@ -94,7 +94,7 @@ def propagators() -> Iterator[Finding]:
 
 
 def _ours(provider: object) -> tuple[bool, bool]:
-    """Tell whether spans of *provider* get their session from us, and whether we write them."""
+    """Return whether *provider* has our processor that stamps spans, and our exporter."""
     from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415 - the SDK is loaded
     from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415 - as above
     from tracectrl.provider import _Switch  # noqa: PLC0415 - as above
@@ -114,7 +114,7 @@ def _processors(provider: object) -> list[Any] | None:
 
 
 def _exporter(processor: Any) -> Any:
-    """Return what a simple or batch processor exports to."""
+    """Return the exporter of a simple or batch processor, ``None`` for other processors."""
     batch = getattr(processor, "_batch_processor", None)
     for owner, name in ((processor, "span_exporter"), (batch, "_exporter")):
         if (exporter := getattr(owner, name, None)) is not None:

@@ -102,7 +102,7 @@ def _run(program: tuple[str, ...], root: str | None) -> Iterable[Finding]:
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end of *process*, which gets the signals that end us."""
+    """Wait for the end of *process*, and forward SIGTERM to it."""
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         del frame

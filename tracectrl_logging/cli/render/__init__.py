@@ -1,1 +1,1 @@
-"""What the commands print, for people and for programs."""
+"""The output of the commands, for people and for programs."""

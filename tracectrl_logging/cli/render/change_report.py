@@ -1,4 +1,4 @@
-"""What became of each session, for people or as JSON Lines, and the exit status that says it."""
+"""The report of prune and compress: a row for each session, and the exit status."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def time_of(ns: int) -> str:
 
 
 class ChangeReport:
-    """Prints the sessions that a command has changed, as it goes.
+    """Prints a row for each session that a command changes, at once.
 
     Args:
         as_json: print JSON Lines, of the others as well.
-        dry_run: nothing was changed.
-        verb: what the command does, which is also the action of a row.
-        past: what it has done then.
+        dry_run: whether nothing is changed.
+        verb: the verb for the change, which is the action of a row.
+        past: the verb in the past tense.
     """
 
     def __init__(self, *, as_json: bool, dry_run: bool, verb: str, past: str) -> None:

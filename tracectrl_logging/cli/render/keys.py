@@ -21,7 +21,7 @@ _ATTRIBUTES: Final = "attributes"
 
 
 class Keys:
-    """The keys to show.
+    """The keys of a line that are shown.
 
     Args:
         fields: these alone; ``None`` for all.

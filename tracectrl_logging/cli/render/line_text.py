@@ -1,4 +1,4 @@
-"""How a line looks to people: what is said about it, in which style."""
+"""A line as styled text for people: its level as a column, and its body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEVEL_WIDTH = 8
 
 
 class View(NamedTuple):
-    """Where lines are printed, and what of them."""
+    """The screen that lines are printed on, and the parts of them that are shown."""
 
     screen: Screen
     times: TimeFormat
@@ -51,7 +51,7 @@ class View(NamedTuple):
     def parts(
         self, line: Line, *, with_service: bool
     ) -> tuple[tuple[str, str], list[tuple[str, str]]]:
-        """Return the column that says the level of *line*, and what it says."""
+        """Return the level of *line* as a column, and its body."""
         column, body = of(line.kind)
         row = self.keys.row(line.row)
         extras = self.keys.extras(row)
@@ -72,16 +72,16 @@ def level(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def of(kind: Kind) -> tuple[Callable[[dict[str, Any]], tuple[str, str]], Callable[..., Styled]]:
-    """Return what makes the column of a line of this *kind*, :func:`level`'s, and what its body."""
+    """Return the functions that make the level column and the body of a line of this *kind*."""
     return _OF[kind]
 
 
 def log(
     row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
 ) -> list[tuple[str, str]]:
-    """Return what the log line *row* says; *full* with its traceback and stack.
+    """Return the body of the log line *row*; *full* includes its traceback and stack.
 
-    *extras* stand for those of the line, where they are given.
+    *extras*, where given, replace the line's own.
     """
     said = []
     logger = row.get("logger", "-")
@@ -103,9 +103,9 @@ def log(
 def span(
     row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
 ) -> list[tuple[str, str]]:
-    """Return what the span line *row* says; *full* with its attributes.
+    """Return the body of the span line *row*; *full* includes its attributes.
 
-    Where *extras* are given, they stand for those.
+    *extras*, where given, replace the attributes.
     """
     said = [(text_of(row.get("name", "-")), "bold")]
     if with_service and "service" in row:

@@ -1,4 +1,4 @@
-"""What ``grep`` prints of what it finds."""
+"""The output of ``grep``: lines, counts or session IDs."""
 
 from __future__ import annotations
 
