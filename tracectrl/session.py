@@ -193,7 +193,10 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
             if restore(self._tokens[index]):
                 del self._tokens[index]
                 if left is not None:
-                    note_left(exc, left)
+                    try:  # noqa: SIM105 - suppress() needs stack, too
+                        note_left(exc, left)
+                    except RecursionError:  # what is on its way out is to come out
+                        pass
                 return
 
 
@@ -312,12 +315,14 @@ def note_left(error: BaseException | None, context: contextvars.Context) -> None
     The note is text: whoever keeps the exception keeps nothing else by it. An exception that comes
     out of nested sessions keeps the innermost; one that is raised anew in another keeps that.
     """
-    with contextlib.suppress(Exception):  # the exception is somebody else's object
+    try:
         sid, outer = context.run(current_session_id), current_session_id()
         if error is not None and sid is not None and sid != outer:
             notes = error.__dict__
             raised_in, last = notes.get(_LEFT, (sid, sid))
             notes[_LEFT] = (raised_in if last == sid else sid, outer)
+    except Exception:  # noqa: BLE001, S110 - the exception is somebody else's object
+        pass
 
 
 def where_raised(error: BaseException | None) -> str | None:

@@ -204,11 +204,11 @@ def _write_lines(writer: CrashWriter, error: BaseException, where: str, context:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the exceptions in the group *error*, at any depth; nothing where it is none."""
-    if not hasattr(type(error), "exceptions"):  # whoever is asked for it may be a strange object
-        return
-    for each in error.exceptions:  # type: ignore[attr-defined] # of Python 3.11, or of a package
-        if hasattr(type(each), "exceptions"):
-            yield from _leaves(each)
+    members = [error] if hasattr(type(error), "exceptions") else []
+    while members:
+        each = members.pop()
+        if hasattr(type(each), "exceptions"):  # of Python 3.11, or of a package
+            members.extend(reversed(each.exceptions))  # type: ignore[attr-defined]
         else:
             yield each
 
