@@ -80,11 +80,10 @@ def _run(program: tuple[str, ...], root: str | None) -> Iterable[Finding]:
             env[TRACE_DIR_ENV] = os.path.abspath(root_path(root))
         sys.stdout.flush()
         try:
-            process = subprocess.Popen(program, env=env)  # noqa: S603 - to run it is the point
+            status = _status_of(program, env)
         except OSError as error:
             text = f"cannot start '{shown(program[0])}': {error.strerror}"
             raise UnusableError(text) from error
-        status = _wait_for(process)
         findings, processes = gather(directory)
     click.echo(f"{shown(program[0])} ended with exit status {status}", err=True)
     if not processes:
@@ -101,19 +100,29 @@ def _run(program: tuple[str, ...], root: str | None) -> Iterable[Finding]:
     return findings
 
 
-def _wait_for(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end of *process*, and forward SIGTERM to it."""
+def _status_of(program: tuple[str, ...], env: dict[str, str]) -> int:
+    """Run *program* to its end and return its exit status; SIGTERM is forwarded to it.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []  # before there is a process
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         del frame
-        process.send_signal(number)
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
 
-    # An interrupt from the terminal goes to both already.
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    }
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on)}
     try:
+        process = subprocess.Popen(program, env=env)  # noqa: S603 - to run it is the point
+        # An interrupt from the terminal goes to both already; the process does not ignore it.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in early:
+            process.send_signal(number)
         return process.wait()
     finally:
         for number, handler in before.items():

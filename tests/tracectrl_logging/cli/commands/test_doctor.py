@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import session
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
     from click.testing import Result
 
     Command = Callable[..., Result]
@@ -52,3 +57,19 @@ def test_not_observed(command: Command) -> None:
     result = command("doctor", "--json", "--", "/bin/true")
     assert 1 == result.exit_code
     assert "not-observed" == json.loads(result.stdout.splitlines()[-1])["check"]
+
+
+def test_terminated_while_the_program_starts(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SIGTERM that comes before there is a process ends the program, and not doctor alone."""
+    start = subprocess.Popen
+
+    def slow(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    source = "import time; time.sleep(30)"
+    result = command("doctor", "--", sys.executable, "-c", source)
+    assert f"exit status {-signal.SIGTERM}" in result.stderr
