@@ -24,7 +24,6 @@ COMPLETE_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
 
 _COMPLETIONS = 100
 
-_LOCALTIME = "/etc/localtime"
 _SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
 
 
@@ -193,31 +192,13 @@ def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
 def _zone(ctx: click.Context, param: click.Parameter, value: str | None) -> tzinfo | None:
     if value is None:
         return None
-    from datetime import timezone  # noqa: PLC0415 - where one is given
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
+    from tracectrl_logging.cli.zones import zone_named  # noqa: PLC0415 - where one is given
 
-    if value.upper() in {"UTC", "Z"}:
-        return timezone.utc
     try:
-        return _local() if value.lower() == "local" else ZoneInfo(value)
+        return zone_named(value)
     except (LookupError, ValueError, OSError) as error:
         text = f"a time zone must be UTC, local or a name like Europe/Berlin, got {value!r}"
         raise click.BadParameter(text, ctx, param) from error
-
-
-def _local() -> tzinfo | None:
-    """Return the system's time zone with its daylight-saving rules, else its present offset."""
-    from datetime import datetime, timezone  # noqa: PLC0415 - where it is asked for
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
-
-    name = os.environ.get("TZ")
-    if name:
-        return ZoneInfo(name.lstrip(":"))
-    try:
-        with open(_LOCALTIME, "rb") as file:
-            return ZoneInfo.from_file(file, key="local")
-    except OSError:
-        return datetime.now(timezone.utc).astimezone().tzinfo
 
 
 def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

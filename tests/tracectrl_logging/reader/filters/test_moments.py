@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tracectrl._time import time_of
+from tracectrl._time import canonical, time_of
 from tracectrl_logging.reader.filters.moments import moment
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 250_000, tzinfo=timezone.utc)
@@ -100,6 +100,57 @@ def test_a_time_that_utc_does_not_have_is_named(text: str, hours: int) -> None:
 def test_what_lines_may_hold_is_a_time(text: str) -> None:
     """More digits than are kept, and an offset of whole hours, are read as in lines."""
     assert "2026-11-20T08:05:00.123456Z" == moment(text, now=NOW) == time_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1h30m", 5400),
+        ("-1h30m", 5400),
+        ("- 1h 30m ago", 5400),
+        ("2 hours ago", 7200),
+        ("1 day, 2 hours and 3 minutes ago", None),
+        ("1 day, 2 hours, 3 minutes ago", 93_780),
+        ("90 Seconds", 90),
+        ("1.5 hrs ago", 5400),
+        ("250ms", 0.25),
+        ("2 weeks", 1_209_600),
+        ("1m30", None),
+        ("3 fortnights ago", None),
+    ],
+)
+def test_how_long_ago(text: str, seconds: float | None) -> None:
+    """Several parts count together; units are letters or words."""
+    if seconds is None:
+        with pytest.raises(ValueError, match="1h30m"):
+            moment(text, now=NOW)
+    else:
+        assert canonical(NOW - timedelta(seconds=seconds)) == moment(text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@1763633100",
+        "@1763633100.0",
+        "@1763633100000",
+        "1763633100000000000",
+        "2025-11-20 10:05:00.000000Z",
+        "2025-11-20 10:05:00 UTC",
+        "2025-11-20t10:05:00z",
+        "2025-11-20 12:05:00+02:00",
+        "2025-11-20T10:04:60Z",
+        "Thu Nov 20 10:05:00 2025",
+    ],
+)
+def test_what_commands_print_and_lines_hold(text: str) -> None:
+    """Seconds since the epoch, what a command has printed, and other writers' forms are moments."""
+    assert "2025-11-20T10:05:00.000000Z" == moment(text, now=NOW)
+
+
+def test_early_seconds() -> None:
+    """Behind an at sign a small number is one since the epoch, too."""
+    assert "1970-01-01T00:01:30.500000Z" == moment("@90.5", now=NOW)
 
 
 def test_datetimes() -> None:
