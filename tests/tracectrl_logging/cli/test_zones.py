@@ -50,7 +50,7 @@ def test_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X", "Europe/Nowhere", "CET-1C", "/nowhere", "../x", "a\0b"]
+    "name", ["X", "Europe/Nowhere", "/nowhere", "../x", "a\0b"]
 )
 def test_none(name: str) -> None:
     """What is no zone is an error of the kinds that callers expect."""
