@@ -6,12 +6,15 @@ import contextlib
 import contextvars
 import logging
 import os
+from operator import is_
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from opentelemetry import context as otel_context
 
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.remote import from_environment
 from tracectrl.service import service_name as known_service_name
-from tracectrl.session import note_left
+from tracectrl.session import current_session_id, note_left
 from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
 from tracectrl_logging.crashes import CrashWriter
 from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from opentelemetry.context import Context
     from typing_extensions import Self
 
     from tracectrl.files.write.background import Overflow
@@ -47,6 +51,7 @@ class Configuration:
         self.levels: tuple[int, int] | None = None  # the root logger's: before, and in force
         self.crashes: CrashWriter | None = None
         self._scope: remote_session | None = None
+        self._entered: tuple[Context, str | None] | None = None  # what the scope made current
 
     def shutdown(self) -> None:
         """Flush and close the files and put back what :func:`configure` changed.
@@ -71,18 +76,21 @@ class Configuration:
             if levels is not None and logging.root.level == levels[1]:  # else somebody else's
                 logging.root.setLevel(levels[0])
 
-    def enter_environment(self) -> None:
-        """Continue the session and the trace that the process was started in."""
-        scope = from_environment()
-        if scope is not None:
-            scope.__enter__()
+    def enter_environment(self, replaced: Configuration) -> None:
+        """Continue the session and the trace that the process was started in, from *replaced* on."""
+        replaced.leave_environment()
+        self._scope, replaced._scope = replaced._scope, None
+        self._entered = replaced._entered
+        if self._scope is None and (scope := from_environment()) is not None:
+            self._entered = scope.__enter__(), current_session_id()
             self._scope = scope
 
     def leave_environment(self) -> None:
-        """Leave them."""
-        scope, self._scope = self._scope, None
-        if scope is not None:
-            scope.__exit__(None, None, None)
+        """Leave them, unless the caller is in a session or a span inside of them, and stays there."""
+        present = otel_context.get_current(), current_session_id()
+        if self._scope is not None and all(map(is_, self._entered or (), present)):
+            self._scope.__exit__(None, None, None)
+            self._scope = None
 
     def wire_logging(self, level: int, replaced: Configuration) -> None:
         """Put the handlers in the places of those of *replaced*, so that no record passes between them."""
@@ -234,8 +242,7 @@ def configure(
                 crashes.start()
                 configuration.crashes = crashes
                 configuration.undo.append(crashes.stop)
-            replaced.leave_environment()
-            configuration.enter_environment()
+            configuration.enter_environment(replaced)
         except BaseException:
             configuration.shutdown()
             raise

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tracectrl.files import span_path
-from tracectrl.session import session
+from tracectrl.session import current_session_id, session, set_session_id
 from tracectrl_logging import SessionFileHandler, configure, dict_config
 
 if TYPE_CHECKING:
@@ -343,6 +343,47 @@ def test_shutdown_stops_the_span_files(root: Path) -> None:
     with session("s1"), trace.get_tracer("tests").start_as_current_span("work"):
         pass
     assert ["s1.spans.jsonl"] == os.listdir(root)
+
+
+@pytest.mark.parametrize("ending", ["shutdown", "configure"])
+def test_a_session_inside_that_of_the_environment(
+    root: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Whoever is in a session or a span of its own stays there; outside, the environment's is left."""
+    monkeypatch.setenv("TRACECTRL_SESSION_ID", "parents")
+    monkeypatch.setenv("TRACEPARENT", f"00-{'a' * 32}-{'b' * 16}-01")
+    configuration = configure(root, console=None)
+
+    def end() -> None:
+        nonlocal configuration
+        if ending == "configure":
+            configuration = configure(root, console=None, level="DEBUG")
+        else:
+            configuration.shutdown()
+
+    tracer = trace.get_tracer("tests")
+    with session("mine"), tracer.start_as_current_span("work") as span:
+        end()
+        assert ("mine", span) == (current_session_id(), trace.get_current_span())
+    assert "parents" == current_session_id()
+    with tracer.start_as_current_span("work") as span:
+        end()
+        assert ("parents", span) == (current_session_id(), trace.get_current_span())
+    configuration.shutdown()
+    assert current_session_id() is None
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_a_session_set_inside_that_of_the_environment(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """set_session_id() replaces the session of the environment for good."""
+    monkeypatch.setenv("TRACECTRL_SESSION_ID", "parents")
+    configuration = configure(root, console=None)
+    assert "parents" == current_session_id()
+    set_session_id("mine")
+    configuration.shutdown()
+    assert "mine" == current_session_id()
 
 
 def test_context_manager(root: Path, lines: Lines) -> None:
