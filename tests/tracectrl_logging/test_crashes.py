@@ -79,6 +79,7 @@ MAIN = {
     "@session('s')\ndef f(): raise ValueError('boom')\nf()": "s",
     "@session('s')\ndef f(): yield 1; raise ValueError('boom')\nlist(f())": "s",
     "with session('s'): f = carry(lambda: {}['boom'])\nf()": "s",
+    "def g(): yield 1; {}['boom']\nwith session('s'): f = carry(g)\nlist(f())": "s",
     "with session('s'): contextvars.copy_context().run(int, 'boom')": "s",
     "with session('s'): message = pack({})\nwith unpack(message): int('boom')": "s",
 }

@@ -46,7 +46,12 @@ def carry(fn: Callable[P, R]) -> Callable[P, R]:
 
         @functools.wraps(fn, updated=())
         def steps(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
-            return (yield from driven(*call.begun(*args, **kwargs)))
+            context, made = call.begun(*args, **kwargs)
+            try:
+                return (yield from driven(context, made))
+            except Exception as error:
+                note_left(error, context)
+                raise
 
         return cast("Callable[P, R]", steps)
     return call

@@ -162,18 +162,22 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
     from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - not for ``--json``
     from tracectrl_logging.cli.render.columns import cut, padded  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
+    from tracectrl_logging.cli.render.time_format import TimeFormat  # noqa: PLC0415 - as above
 
-    screen = Screen()
+    screen, times = Screen(), TimeFormat()
 
     def put(line: Line) -> None:
         body = line_text.log(line.row, full=False, with_service=False)
-        moment = (line.time or "-").replace("T", " ")
         sid = line.session_id
         if not screen.is_terminal:  # each on a line of its own, for the next program
-            head = [(f"{shown(sid)}  ", "cyan"), (f"{moment}  ", "dim"), line_text.level(line.row)]
+            head = [
+                (f"{shown(sid)}  ", "cyan"),
+                (f"{times.exact(line.time)}  ", "dim"),
+                line_text.level(line.row),
+            ]
             screen.one_line(body, [*head, ("  ", "")])
             return
-        first = [(f"{moment[:23]}  ", "dim")]
+        first = [(f"{times.time(line.time)}  ", "dim")]
         if with_session:
             first.append((f"{padded(cut(shown(sid), _ID_WIDTH), _ID_WIDTH)}  ", "cyan"))
         screen.line(body, [*first, line_text.level(line.row), ("  ", "")], [("    ", "")])
