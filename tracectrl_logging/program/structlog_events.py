@@ -2,11 +2,11 @@
 
 structlog stays as the program configured it, or did not. Where its own loop asks a bound logger for
 the processors, and nowhere else, the answer is a list made for that one run: the program's
-processors, and ours between them. These see the event as the program's processors leave it, up to the
-last one (what they drop or mask is dropped and masked here, too). Where one before the last renders
-it, and the text stays that, the event is what was rendered; an APM agent puts a processor of its own
-behind the renderer. The one behind all knows that the event was rendered. What they have seen lives as
-long as the run.
+processors, and ours between them. These see the event as the program's processors leave it (what they
+drop or mask is dropped and masked here, too). Where structlog's own renderer made the text that comes
+out at the end, the event is what was rendered; an APM agent puts a processor of its own behind the
+renderer. Where anything else did, the event is what the text shows of it. What they have seen lives
+as long as the run.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from structlog import BoundLoggerBase
 from structlog.processors import NAME_TO_LEVEL
 
 from tracectrl_logging.structlog.logger_factory import SessionFileLogger
+from tracectrl_logging.structlog.rendering import event_shown, says_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,30 +100,32 @@ def _watched(processors: Iterable[Any], take: Take) -> Iterable[Any]:
     except Exception:  # noqa: BLE001 - to fail with it is structlog's
         return processors
     seen: dict[str, Any] = {}
-    text: object = None  # what it was rendered to, by a processor before the last
+    text: object = None  # what it was rendered to
+    renderer: object = None  # by which processor
 
-    def look(_logger: Any, _method: str, event: Any) -> Any:
-        nonlocal text
-        with contextlib.suppress(Exception):
-            if isinstance(event, dict):
-                seen.clear()
-                seen.update(event)
-            elif text is None and seen:
-                text = event
-            elif event is not text:
-                text = event
-                said = _parsed(event)
-                seen.clear()
-                seen.update(said)
-        return event
+    def look_before(processor: Any) -> Any:
+        def look(_logger: Any, _method: str, event: Any) -> Any:
+            nonlocal text, renderer
+            with contextlib.suppress(Exception):
+                if isinstance(event, dict):
+                    seen.clear()
+                    seen.update(event)
+                    text, renderer = None, processor
+                elif text is None:
+                    text = event
+            return event
+
+        return look
 
     def confirm(logger: Any, method: str, rendered: Any) -> Any:
         with contextlib.suppress(Exception):
+            is_as_it_was = text is None or rendered is text
+            event = seen if is_as_it_was and says_all(renderer) else event_shown(rendered, seen)
             rendered = _of_its_own(rendered)
-            take(logger, method, seen, rendered)
+            take(logger, method, event, rendered)
         return rendered
 
-    return [*(each for processor in chain for each in (look, processor)), confirm]
+    return [*(each for it in chain for each in (look_before(it), it)), confirm]
 
 
 def _of_its_own(rendered: Any) -> Any:
@@ -138,14 +140,3 @@ def _of_its_own(rendered: Any) -> Any:
     if type(rendered) is bytes:
         return (rendered + b" ")[:-1]
     return rendered
-
-
-def _parsed(rendered: object) -> dict[str, Any]:
-    """Return the event that *rendered* says, where a processor before the last rendered it."""
-    try:
-        event = orjson.loads(rendered)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        event = None
-    if isinstance(event, dict):
-        return event
-    return {"event": rendered if isinstance(rendered, str) else repr(rendered)}

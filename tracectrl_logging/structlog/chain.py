@@ -18,18 +18,14 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from structlog.processors import JSONRenderer, KeyValueRenderer, LogfmtRenderer
-from structlog.stdlib import ProcessorFormatter
 
-from tracectrl._json import safe_repr
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import KEPT, STAMP, attributes
 from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line.rendered import json_object
 from tracectrl_logging.line.rows import Rows, event_time, level_of, logger_name, number_of
 from tracectrl_logging.stamp import stamp
 from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
-from tracectrl_logging.structlog.renderer import SessionJSONRenderer
+from tracectrl_logging.structlog.rendering import event_shown, says_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,18 +35,6 @@ if TYPE_CHECKING:
 
     from tracectrl.redaction import Redact
 
-_RENDERERS = (
-    JSONRenderer,
-    KeyValueRenderer,
-    LogfmtRenderer,
-    SessionJSONRenderer,
-    structlog.dev.ConsoleRenderer,
-)
-_RENDERING = (
-    ProcessorFormatter.wrap_for_formatter,
-    structlog.stdlib.render_to_log_kwargs,
-    structlog.stdlib.render_to_log_args_and_kwargs,
-)
 _OTHERS = (
     structlog.PrintLoggerFactory,
     structlog.WriteLoggerFactory,
@@ -72,24 +56,15 @@ def processors_before_renderer(processors: Iterable[Any]) -> list[Any]:
     follows a renderer, runs on a copy of the event, and what it returns is read back.
     """
     chain = [*processors]
-    first = next((at for at, it in enumerate(chain) if _renders(it)), len(chain) - 1)
+    first = next((at for at, it in enumerate(chain) if says_all(it)), len(chain) - 1)
     rest = chain[first:] if chain else []
-    if len(rest) == 1 and _renders(rest[0]):
+    if len(rest) == 1 and says_all(rest[0]):
         return chain[:first]
     return [*chain[:first], _Unrendered(rest)] if rest else []
 
 
-def _renders(processor: object) -> bool:
-    return type(processor) in _RENDERERS or any(processor is it for it in _RENDERING)
-
-
 class _Unrendered:
-    """Runs the end of a chain and returns the event that it is about.
-
-    A dict that comes out is the event. JSON is parsed, so that what was masked while it was rendered
-    stays masked. From a single processor any other text is a rendering, and the event stays what it
-    was; from several the text, which one of them may have masked, is all that is left.
-    """
+    """Runs the end of a chain and returns what it shows of the event, and the event's exception."""
 
     def __init__(self, processors: list[Any]) -> None:
         self._processors = processors
@@ -98,22 +73,11 @@ class _Unrendered:
         result: Any = dict(event) if isinstance(event, Mapping) else event
         for processor in self._processors:
             result = processor(logger, method_name, result)
-        if isinstance(result, Mapping):
-            return result
-        said = json_object(result) if isinstance(result, (str, bytes, bytearray)) else None
-        if said is None:
-            if len(self._processors) == 1 or isinstance(result, tuple):
-                return event
-            said = {"event": _text(result)}
-        if isinstance(event, Mapping) and "exception" not in said:
-            said.update((key, event[key]) for key in ("exc_info", "stack_info") if key in event)
+        given = event if isinstance(event, Mapping) else {}
+        said = event_shown(result, given)
+        if "exception" not in said and not isinstance(result, Mapping):
+            said.update((key, given[key]) for key in ("exc_info", "stack_info") if key in given)
         return said
-
-
-def _text(rendered: object) -> str:
-    if isinstance(rendered, (bytes, bytearray)):
-        return rendered.decode("utf-8", "replace")
-    return rendered if isinstance(rendered, str) else safe_repr(rendered)
 
 
 class StdlibLoggers:
@@ -172,7 +136,7 @@ class RecordMaker:
         number: int,
         event_dict: Any,
     ) -> None:
-        event = _as_event(event_dict)
+        event = event_shown(event_dict, {})
         frame = call_site(self._ignored, event.pop("stacklevel", None))
         text, args = self._message(event)
         nested = getattr(self._within, "depth", 0)
@@ -228,18 +192,6 @@ class RecordMaker:
 
 def _has_arguments(event: dict[Any, Any]) -> bool:
     return isinstance(event.get("positional_args"), tuple)
-
-
-def _as_event(event: Any) -> dict[Any, Any]:
-    """Return *event* as a dict of its own; what a processor rendered already is read."""
-    if isinstance(event, Mapping):
-        return dict(event)
-    if isinstance(event, tuple) and event and isinstance(event[0], (tuple, list)) and event[0]:
-        event = event[0][0]  # positional and keyword arguments of the wrapped logger
-        if isinstance(event, Mapping):
-            return dict(event)
-    said = json_object(event) if isinstance(event, (str, bytes, bytearray)) else None
-    return {"event": _text(event)} if said is None else said
 
 
 def _target(logger: Any) -> tuple[logging.Logger, list[logging.LoggerAdapter[Any]]]:

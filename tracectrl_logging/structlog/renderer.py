@@ -33,6 +33,8 @@ class SessionJSONRenderer:
 
     def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
         self._encoder = Encoder(service_name=service_name, redact=redact)
+        self.redacts = redact is not None
+        """Whether the line may say less than the event."""
 
     def __call__(
         self, logger: WrappedLogger, method_name: str, event_dict: EventDict

@@ -95,7 +95,7 @@ def test_processors_of_the_program_have_the_last_word(twins: Twins) -> None:
             event["password"] = "***"
             return event
         structlog.configure(
-            processors=[mask, structlog.processors.JSONRenderer(), lambda _, __, text: text.upper()],
+            processors=[mask, structlog.processors.JSONRenderer(), lambda _, __, text: text + ' '],
             logger_factory=structlog.WriteLoggerFactory(), cache_logger_on_first_use=True)
         log = structlog.get_logger()
         log.info("kept", password="secret")
@@ -130,7 +130,8 @@ TO_A_FILE = """structlog.configure(processors=[structlog.processors.JSONRenderer
 
 
 TO_LOGGING = """structlog.configure(
-        processors=[lambda logger, method, event: event["event"]],
+        processors=[lambda logger, method, event: " ".join(
+            [event.pop("event"), *(f"{key}={value}" for key, value in event.items())])],
         logger_factory=structlog.stdlib.LoggerFactory())"""
 
 
@@ -231,3 +232,55 @@ def test_processors_behind_the_renderer(
     twins.same(source)
     [row] = twins.logs()
     assert expected == (row["message"], row.get("card"))
+
+
+MASKING = """
+    import logging, structlog
+    from structlog.processors import JSONRenderer, KeyValueRenderer
+    class Masking(JSONRenderer):
+        def __call__(self, logger, method, event):
+            return super().__call__(logger, method, {{**event, "card": "****"}})
+    def dumps(event, **options):
+        return '{{"event": "paid", "card": "****"}}'
+    def masked(logger, method, text):
+        return text.replace("4111", "****")
+    def masked_dict(logger, method, event):
+        return {{**event, "card": "****"}}
+    def in_words(logger, method, event):
+        return f"{{event['event']}} count={{event['count']}} card=****"
+    class Keywords:
+        def info(self, **fields): print(fields)
+    logging.basicConfig(level="INFO", format="%(message)s")
+    structlog.configure(processors=[{end}], logger_factory={factory})
+    structlog.get_logger("shop").info("paid", card="4111", count=2)
+"""
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(
+    "factory", ["structlog.PrintLoggerFactory()", "structlog.stdlib.LoggerFactory()"]
+)
+@pytest.mark.parametrize(
+    "end",
+    [
+        "JSONRenderer(), masked",
+        "KeyValueRenderer(), masked",
+        "Masking()",
+        "JSONRenderer(serializer=dumps)",
+        "in_words",
+    ],
+)
+def test_what_the_end_of_a_chain_masks_is_in_no_line(twins: Twins, end: str, factory: str) -> None:
+    """A line holds no more of an event than what the program shows of it."""
+    twins.same(MASKING.format(end=end, factory=factory))
+    [row] = twins.logs()
+    assert "4111" not in str(row)
+    assert "paid" in row["message"]
+    assert "****" in str(row)
+
+
+def test_a_dict_that_the_last_processor_returns_is_the_event(twins: Twins) -> None:
+    """A wrapped logger that takes keywords gets a dict: the line says what is in that."""
+    twins.same(MASKING.format(end="masked_dict", factory="lambda *_: Keywords()"))
+    [row] = twins.logs()
+    assert ("paid", "****", 2) == (row["message"], row["card"], row["count"])

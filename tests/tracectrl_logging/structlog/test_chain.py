@@ -165,6 +165,28 @@ def test_mask_behind_the_renderer(root: Path, lines: Lines, renderer: Any) -> No
     assert "paid" in row["message"]
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        structlog.processors.JSONRenderer(
+            serializer=lambda event, **_: json.dumps(mask(0, "", event))
+        ),
+        SessionJSONRenderer(redact=["card"]),
+        lambda _, __, event: "card=**** event=" + event["event"],
+        lambda _, __, event: ((event["event"],), {"extra": {"card": "****"}}),
+    ],
+    ids=["serializer", "redact", "text", "arguments"],
+)
+def test_mask_while_it_renders(root: Path, lines: Lines, end: Any) -> None:
+    """What a renderer of any kind leaves out of what it makes of an event is not in the line."""
+    structlog.configure(processors=[end])
+    set_up(root)
+    structlog.get_logger("shop").info("paid", card=CARD)
+    (row,) = lines()
+    assert CARD not in json.dumps(row)
+    assert "paid" in row["message"]
+
+
 def test_dropped_events(root: Path, lines: Lines) -> None:
     """What the application's processors drop is in no file."""
 
