@@ -55,6 +55,8 @@ def time_of(value: object) -> str | None:
 
 def ns_of(time: object) -> int | None:
     """Return a time as :func:`time_of` reads it in nanoseconds since the epoch; all its digits count."""
+    if isinstance(time, str) and time.isdecimal() and _EPOCH.fullmatch(time):
+        time = int(time)
     if isinstance(time, int) and not isinstance(time, bool):
         return time * _unit_ns(time) if _LEAST <= time < 10**19 else None
     canonical = time_of(time)

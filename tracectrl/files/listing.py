@@ -245,8 +245,9 @@ def why_unread(name: str) -> str:
 def id_of(session: StoredSession, directory: Directory | None = None) -> str:
     """Return the ID of *session*.
 
-    The stem stands for it where the name abbreviates a long ID that no file holds, and for the file
-    of many sessions' lines. Its files are reached through *directory*, where that is given.
+    The stem stands for it where the name abbreviates a long ID that no file holds, for the file of
+    many sessions' lines, and where a session has the name of that file for its ID. Its files are
+    reached through *directory*, where that is given.
     """
     stem = session.stem
     if stem == OVERFLOW_STEM:
@@ -260,7 +261,7 @@ def id_of(session: StoredSession, directory: Directory | None = None) -> str:
             return session_id_of(directory.place(name), dir_fd=directory.fd)
         except (OSError, ValueError, ImportError):
             continue
-    return stem if sid is None else sid
+    return stem if sid is None or sid == OVERFLOW_STEM else sid
 
 
 @lru_cache(maxsize=4096)

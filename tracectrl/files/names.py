@@ -16,6 +16,7 @@ What plain IDs do not need is imported where it is used: the command loads this 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -305,24 +306,34 @@ def _id_in_first_line(
 
 
 def _ids_in_line(line: bytes) -> Iterator[str]:
-    """Yield the ID that *line* holds: as parsers read it, and with its lone surrogates kept apart."""
-    sid = _id_in_line(line)
-    if sid:
-        yield sid
-        apart = _JOINED.sub(rb"\1" + _BETWEEN.encode(), line)
-        if apart != line:
-            yield (_id_in_line(apart) or "").replace(_BETWEEN, "") or sid
+    """Yield the IDs that *line* holds: as parsers read it, and with its lone surrogates kept apart."""
+    found = list(_ids_in(line))
+    yield from found
+    apart = _JOINED.sub(rb"\1" + _BETWEEN.encode(), line)
+    if found and apart != line:
+        yield from (sid.replace(_BETWEEN, "") for sid in _ids_in(apart))
 
 
-def _id_in_line(line: bytes) -> str | None:
+def _ids_in(line: bytes) -> Iterator[str]:
+    """Yield the ID of a flat *line*, or those of the attributes in one of OTLP/JSON."""
     import json  # noqa: PLC0415 - see above
 
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         row = json.loads(line)
-        sid = _otlp_session_id(row) if "resourceSpans" in row else row["session_id"]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
-    return sid if isinstance(sid, str) and sid else None
+        if isinstance(row, dict) and (sid := row.get("session_id")) and isinstance(sid, str):
+            yield sid
+        waiting: list[Any] = [row]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                held = value.get("value")
+                if value.get("key") == "session.id" and isinstance(held, dict):
+                    sid = held.get("stringValue", held.get("string_value"))
+                    if sid and isinstance(sid, str):
+                        yield sid
+                waiting.extend(value.values())
+            elif isinstance(value, list):
+                waiting.extend(value)
 
 
 def _open_lines(path: str | os.PathLike[str], packed: str | None, dir_fd: int | None) -> IO[bytes]:
@@ -344,8 +355,3 @@ def _open_lines(path: str | os.PathLike[str], packed: str | None, dir_fd: int | 
     except BaseException:
         raw.close()
         raise
-
-
-def _otlp_session_id(row: dict[str, Any]) -> Any:
-    attributes = row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
-    return {item["key"]: item["value"] for item in attributes}["session.id"]["stringValue"]

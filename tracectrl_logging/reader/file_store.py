@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.sql import Rows
     from tracectrl_logging.reader.store import OnProgress, Params
 
+_STEMS = frozenset({OVERFLOW_STEM, stem_of(OVERFLOW_STEM)})
+"""The file of many sessions, and the session that has its name for an ID."""
+
 _KINDS: tuple[Kind, ...] = ("span", "log")  # at equal times in this order
 
 
@@ -227,7 +230,7 @@ class FileStore:
 
 def _is_stem(sid: str) -> bool:
     """Tell whether *sid* is a stem that stands for an ID which is not to be had."""
-    return sid == OVERFLOW_STEM or sid.startswith("%~")
+    return sid in _STEMS or sid.startswith("%~")
 
 
 def _unheard(damage: Damage) -> None:

@@ -49,9 +49,7 @@ def test_file(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "+02:00" == SUMMER.replace(tzinfo=zone_named("local")).isoformat()[-6:]
 
 
-@pytest.mark.parametrize(
-    "name", ["X", "Europe/Nowhere", "/nowhere", "../x", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["X", "Europe/Nowhere", "/nowhere", "../x", "a\0b"])
 def test_none(name: str) -> None:
     """What is no zone is an error of the kinds that callers expect."""
     with pytest.raises((LookupError, ValueError, OSError)):

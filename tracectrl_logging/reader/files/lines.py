@@ -31,7 +31,6 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is damage: a file without newlines must not fill the memory."""
 
 _SKIPPED_BYTES = 1024 * 1024
-_CANONICAL_LENGTH = len("2025-01-01T00:00:00.000000Z")
 
 
 def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
@@ -137,26 +136,17 @@ def lines(
     key = TIME_KEY[kind]
     files = open_chain(found, kind, report)
     time = ""
-    latest: object = None
     try:
         for file in files:
             path = file.path
             for number, raw, row in flat_rows(file, kind, sid, report):
-                moment = row.get(key)
-                if _is_likely(moment) or time_of(moment) is not None:
-                    latest = moment
+                time = time_of(row.get(key)) or time
                 if wanted is None or wanted(raw, row):
-                    time = time_of(latest) or time
                     own = row.get("session_id")
                     session_id = own if type(own) is str and own else sid
                     yield Line(kind, row, raw, time, path, number, session_id)
     finally:
         close_all(files)
-
-
-def _is_likely(moment: object) -> bool:
-    """Tell whether *moment* is a time for all that can be seen at once."""
-    return type(moment) is str and len(moment) == _CANONICAL_LENGTH
 
 
 def _of_otlp(

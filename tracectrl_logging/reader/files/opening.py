@@ -146,13 +146,19 @@ def _open_all(
             reason = error.strerror if isinstance(error, OSError) else None
             damages.append(Damage(path, None, reason or str(error)))
             continue
-        twin = opened[-1] if opened and opened[-1][0][0] == -name.parsed.backup else None
         identities[path] = identity
-        if identity in seen or (twin is not None and _begin_alike(twin[1], file)):
+        number = name.parsed.backup
+        if identity in seen or any(
+            _is_all_in(file, other) for (at, _), other in opened if at == -number
+        ):
             file.stream.close()
             continue
         seen.add(identity)
-        opened.append(((-name.parsed.backup, name.parsed.packed is None), file))
+        for item in [item for item in opened if item[0][0] == -number]:
+            if _is_all_in(item[1], file):  # one that was cut off, or is only being made
+                item[1].stream.close()
+                opened.remove(item)
+        opened.append(((-number, name.parsed.packed is None), file))
     files = [file for _, file in sorted(opened, key=lambda item: item[0])]
     return files, None if is_missing else identities
 
@@ -185,18 +191,17 @@ def _open(path: str, packed: str | None) -> tuple[OpenFile, tuple[int, int]]:
     return OpenFile(path, stream, end), (status.st_dev, status.st_ino)
 
 
-def _begin_alike(plain: OpenFile, packed: OpenFile) -> bool:
-    """Tell whether *packed* is *plain* in the middle of being compressed: one file, not two.
+def _is_all_in(file: OpenFile, other: OpenFile) -> bool:
+    """Tell whether *other* begins with all of *file*: one file that is being compressed, or unpacked.
 
-    The one that ends first, as a compressed one may do in the middle, is all in the other then.
+    What cannot be read of *file*, since it is only being made, is not missed.
     """
-    is_alike = True
-    parts = [b"", b""]
+    is_in = True
     try:
-        while is_alike and all(parts := [it.stream.read(_PEEK_BYTES) for it in (plain, packed)]):
-            is_alike = parts[0].startswith(parts[1]) or parts[1].startswith(parts[0])
+        while is_in and (part := file.stream.read(_PEEK_BYTES)):
+            is_in = other.stream.read(len(part)) == part
     except UNREADABLE:
         pass
-    plain.stream.seek(0)
-    packed.stream.seek(0)
-    return is_alike
+    file.stream.seek(0)
+    other.stream.seek(0)
+    return is_in

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.model import Report
 
 _KINDS: Final[tuple[Kind, ...]] = ("log", "span")
-_SMALL_SESSIONS: Final = 500
+_SMALL_SESSIONS: Final = 5000
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 _HEAD: Final = 256
 _BATCH: Final = 64

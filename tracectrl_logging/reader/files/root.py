@@ -37,8 +37,8 @@ LISTINGS = 3
 TICK_NS = 20_000_000
 """Two changes of a directory within one tick of the kernel's clock have one time."""
 
-_SMALL_BYTES = 128 * 1024
-"""A directory of this size (not of what is in it) has a thousand names or two."""
+_SMALL_BYTES = 2 * 1024 * 1024
+"""A directory of this size (not of what is in it) has some tens of thousands of names."""
 
 _FEW = 2000
 """Among so few sessions it takes no time to ask for each file's status."""
@@ -143,14 +143,15 @@ def session_named(root: str, stem: str, report: Report | None = None) -> StoredS
         OSError: the root does not exist, is no directory or may not be listed.
     """
     status = os.stat(root)
-    if status.st_size <= _SMALL_BYTES or _is_by_others(root, status.st_mtime_ns):
+    suffixes: tuple[str, ...] = ()
+    if status.st_size > _SMALL_BYTES and not _is_by_others(root, status.st_mtime_ns):
+        suffixes = probed(root, stem)
+    if not suffixes:
         starts = tuple(stem + live for live in LIVE_SUFFIXES)
         found, _, unread = _names(root, starts)
         suffixes = found.get(stem, ())
         if report is not None:
             tell_unread(root, unread, report)
-    else:
-        suffixes = probed(root, stem)
     return StoredSession(root, stem, suffixes) if suffixes else None
 
 

@@ -8,12 +8,14 @@ closer and say so.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zlib
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import parsed_suffix
+from tracectrl.schema import LEVELS, OTLP_SIGNS
 from tracectrl_logging.reader.files.opening import FLAGS, UNREADABLE, is_as_named
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ _GZIP: Final = 31  # for zlib: with gzip's header and checksum
 
 _FIRST: Final = frozenset(b"{")
 _LAST: Final = frozenset(b"}")
+_STARTS: Final = frozenset({b'{"timestamp":"'})
+_FIVE: Final = frozenset(f'","level":"{level}"'.encode()[:16] for level in LEVELS)
+_OTLP: Final = re.compile(b'"(?:%b)"' % "|".join(OTLP_SIGNS["log"]).encode())
+_start = itemgetter(slice(0, 14))
+_level = itemgetter(slice(41, 57))
 _first = itemgetter(0)
 _last = itemgetter(-1)
 
@@ -99,7 +106,21 @@ class Sieve:
 
     def _is_suspect(self, data: bytes) -> bool:
         """Tell whether one of the lines *data* may match, or is damaged."""
-        return self._needle.may_be_in(data) or not _is_whole(data)
+        if self._needle.may_be_in(data):
+            return True
+        lines = data.split(b"\n")
+        return not _are_whole(data, lines) or self._may_read_otherwise(lines)
+
+    def _may_read_otherwise(self, lines: list[bytes]) -> bool:
+        """Tell whether one of *lines* may read as it is not stored, and match as it reads.
+
+        A line of our own begins with its time and one of the five levels; such a one is what it is.
+        OTLP/JSON reads as a flat line, and another writer's level as one of the five.
+        """
+        if _STARTS.issuperset(map(_start, lines)) and _FIVE.issuperset(map(_level, lines)):
+            return False
+        odd = [line for line in lines if line[:14] not in _STARTS or line[41:57] not in _FIVE]
+        return self._needle.is_in_level or any(_OTLP.search(line) is not None for line in odd)
 
 
 def _content(fd: int, size_bytes: int, packed: str | None) -> bytes | None:
@@ -119,9 +140,8 @@ def _content(fd: int, size_bytes: int, packed: str | None) -> bytes | None:
     return None
 
 
-def _is_whole(data: bytes) -> bool:
-    """Tell whether each line of *data* is a JSON object from the first brace to the last."""
-    lines = data.split(b"\n")
+def _are_whole(data: bytes, lines: list[bytes]) -> bool:
+    """Tell whether each of *lines*, which are those of *data*, is a JSON object by its ends."""
     if lines.pop() or b"\0" in data:
         return False
     try:

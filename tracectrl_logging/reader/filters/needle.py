@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tracectrl.schema import SPELLINGS
+
 if TYPE_CHECKING:
     from typing import Final
 
@@ -38,12 +40,14 @@ class Needle:
         ignore_case: letters match in either case; then *text* is ASCII.
     """
 
-    __slots__ = ("_escape", "_ignore_case", "_is_short", "_marks", "text", "word")
+    __slots__ = ("_escape", "_ignore_case", "_is_short", "_marks", "is_in_level", "text", "word")
 
     def __init__(self, text: str, *, ignore_case: bool = False) -> None:
         self.text = text.lower() if ignore_case else text
         self.word = self.text.encode()
         self._ignore_case = ignore_case
+        self.is_in_level = any(text.upper() in name for name in SPELLINGS)
+        """Whether a level may match that another writer has spelt otherwise."""
         marks = []
         if text in "null" or not _OUTSIDE.isdisjoint(text) or _NUMERAL.fullmatch(text):
             marks += [b"NaN", b"Infinity"]

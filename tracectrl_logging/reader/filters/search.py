@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tracectrl.schema import LEVELS
 from tracectrl_logging.reader.filters.needle import needle_for
 from tracectrl_logging.reader.filters.selection import Selection
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     Wanted: TypeAlias = Callable[[bytes, dict[str, Any]], bool]
 
+
+_FIVE = frozenset(f'","level":"{level}"'.encode()[:16] for level in LEVELS)
+"""What follows the time on our own lines; a level of another writer's reads otherwise than it is stored."""
 
 _PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
 """Patterns that mean just themselves."""
@@ -61,7 +65,7 @@ class Query:
         """Tell whether a line is meant: *raw* as it is stored, *row* as it reads."""
         search = self.regex.search
         found = search(raw.decode("utf-8", "replace")) is not None
-        if not found and (not self._is_plain or b"\\" in raw):
+        if not found and (not self._is_plain or b"\\" in raw or raw[41:57] not in _FIVE):
             found = any(search(text) is not None for text in _texts(row))
         return found is not self._invert
 

@@ -11,6 +11,7 @@ from tracectrl_logging.reader.model import SessionSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeGuard
 
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.model import Line
@@ -56,7 +57,7 @@ class Tally:
             time = row.get("timestamp")
             self._see(time)
             at = self.message_at
-            if at is None or type(time) is not str or len(time) != _CANONICAL_LENGTH or time < at:
+            if at is None or not _is_likely(time) or time < at:
                 self._see_message(time, row)
             service = row.get("service")
             if type(service) is str:
@@ -100,7 +101,7 @@ class Tally:
         if first is None or last is None:
             self.first = self.last = time_of(time)
             return
-        if type(time) is str and len(time) == _CANONICAL_LENGTH and first <= time <= last:
+        if _is_likely(time) and first <= time <= last:
             return
         moment = time_of(time)
         if moment is None:
@@ -119,6 +120,17 @@ class Tally:
         if is_earliest:
             self.message_at = moment
             self.message = row.get("message")
+
+
+def _is_likely(time: object) -> TypeGuard[str]:
+    """Tell whether *time* has the form of our own lines' times, for all that can be seen at once."""
+    return (
+        type(time) is str
+        and len(time) == _CANONICAL_LENGTH
+        and time[10] == "T"
+        and time[19] == "."
+        and time[26] == "Z"
+    )
 
 
 def _between(first: str | None, last: str | None) -> int | None:

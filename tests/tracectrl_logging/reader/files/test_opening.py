@@ -42,6 +42,21 @@ def test_oldest_first(write: Write, root: Path) -> None:
     assert [*expected, "s.logs.jsonl"] == opened(root, "s")
 
 
+def test_being_unpacked(write: Write, root: Path) -> None:
+    """A plain file that holds no more than the beginning of the packed one hides nothing of it."""
+    whole = b'{"n":1}\n{"n":2}\n'
+    path = write("s.logs.jsonl")
+    (root / "s.logs.jsonl.gz").write_bytes(gzip.compress(whole))
+    for content in (b"", b'{"n":1}\n', b'{"n":'):
+        path.write_bytes(content)
+        assert ["s.logs.jsonl.gz"] == opened(root, "s")
+    path.write_bytes(whole)
+    assert ["s.logs.jsonl"] == opened(root, "s")
+    write("s.logs.jsonl.1")
+    write("s.logs.jsonl.01", b'{"n":0}')
+    assert ["s.logs.jsonl.01", "s.logs.jsonl"] == opened(root, "s")
+
+
 def test_rotated_by_the_handler(root: Path) -> None:
     """What the handler rotates is found, the whole chain of it."""
     handler = SessionFileHandler(root, max_bytes=200, backup_count=3)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl._time import canonical
-from tracectrl_logging.reader import sessions
+from tracectrl._time import canonical, time_of
+from tracectrl_logging.reader import read, sessions
 from tracectrl_logging.reader.files import overview as module
 from tracectrl_logging.reader.files.overview import overview
 from tracectrl_logging.reader.files.root import Listing
@@ -127,6 +127,27 @@ def test_small_root(session_at: Callable[..., None], root: Path) -> None:
         session_at(f"s{number}", number)
     session_at("hidden", 1000, written=-1000)
     assert (["hidden"], 11) == found(root, limit=1)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-02-03 09:00:00.123456Z", "2026-02-03T10:00:00.1+01:00", "2026-02-03 09:00:00.123 UTC"],
+)
+def test_times_of_one_length(time: str, write: Write, root: Path) -> None:
+    """A time of another form counts for what it is, however long it is."""
+    early, late = "2026-02-02T09:00:00.000000Z", "2026-02-03T08:00:00.000000Z"
+    write("s.logs.jsonl", *(json.dumps({"timestamp": it}).encode() for it in (early, late, time)))
+    (summary,) = sessions(root)
+    assert (early, time_of(time)) == (summary.first_time, summary.last_time)
+
+
+def test_the_name_of_the_shared_file(write: Write, root: Path) -> None:
+    """A session that has this name for its ID is one, and the shared file is another."""
+    write("%overflow.logs.jsonl", b'{"message":"shared","session_id":"x"}')
+    write("%25overflow.logs.jsonl", b'{"message":"stranger","session_id":"%overflow"}')
+    assert ["%25overflow", "%overflow"] == sorted(it.session_id for it in sessions(root))
+    for sid, expected in (("%overflow", "shared"), ("%25overflow", "stranger")):
+        assert [expected] == [line.row["message"] for line in read(sid, root)]
 
 
 def test_library(session_at: Callable[..., None], root: Path) -> None:

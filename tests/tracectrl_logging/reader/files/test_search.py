@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files import search as module
 from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.root import Listing
@@ -69,6 +70,33 @@ def test_written_before(write: Write, root: Path, monkeypatch: pytest.MonkeyPatc
 
     os.utime(write("early.logs.jsonl", row % days[1]), (1_735_689_600, 1_735_689_600))
     assert ["early", "late"] == found()
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        (b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}', "ERROR"),
+        (b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}', "2026-02-03"),
+        (b"%s", "2026-02-0[3]"),
+        (b'{"level":"warn","msg":"x"}', "WARNING"),
+        (b'{"level":"warn","msg":"x"}', "^WARNING$"),
+        (b'{"timestamp":"2026-02-03T09:00:00.000000Z","level":"warn","message":"x"}', "warning"),
+        (b'{"level":40,"msg":"x"}', "ERRO."),
+    ],
+)
+def test_what_reads_otherwise_than_it_is_stored(
+    line: bytes, pattern: str, write: Write, root: Path
+) -> None:
+    """A line is found by what it reads as, in all sessions and in one, and -v is the complement."""
+    record = b'{"timeUnixNano":"1770109200000000000","severityNumber":17}'
+    write("s.logs.jsonl", line % record if b"%" in line else line)
+    for inverted, expected in ((False, 1), (True, 0)):
+        query = Query(pattern, ignore_case=pattern.islower(), invert=inverted)
+        search = Search(query=query, counting=True)
+        in_all = search_all(search, Listing(root), print)
+        in_one = FileStore(root).search(search, ["s"])
+        for found in (in_all, in_one):
+            assert expected == sum(it.lines for it in found if isinstance(it, Count))
 
 
 PROGRAM = """
