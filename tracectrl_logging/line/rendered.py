@@ -14,6 +14,7 @@ Cleaned: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 # As numbers: CPython looks for bytes in bytes by way of an exception, which takes as long as parsing.
 _NEWLINE, _RETURN = b"\n\r"
+_OPENING, _CLOSING = b"{}"
 
 
 def as_line(
@@ -26,15 +27,17 @@ def as_line(
     lone surrogates), is encoded anew, and so is what *cleaned* changes.
     """
     text = rendered if isinstance(rendered, bytes) else _utf8(rendered)
-    text = text.strip()
-    if not (text.startswith(b"{") and text.endswith(b"}")):
-        return None, None
+    if not text or text[0] != _OPENING or text[-1] != _CLOSING:  # to strip is a call
+        text = text.strip()
+        if not text.startswith(b"{") or not text.endswith(b"}"):
+            return None, None
     try:
         row = orjson.loads(text)
         if cleaned is not None and (clean := cleaned(row)) is not row:
             return encode_line(clean), _session_id(row)
         if _NEWLINE not in text and _RETURN not in text:
-            return text + b"\n", _session_id(row)
+            sid = row.get("session_id")
+            return text + b"\n", sid if type(sid) is str and sid else None
     except ValueError:
         pass
     try:
