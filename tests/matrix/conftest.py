@@ -5,6 +5,7 @@ What a test may use:
 - ``start``: start a program in the environment of the test; it is ended, by its ID, after the
   last test, and its stderr must not tell of a context that was left in another one.
 - ``serve``: the same for a server; answers when the server accepts connections.
+- ``broker``: the URL of a Redis server.
 - ``uvicorn``, ``hypercorn``, ``gunicorn``: such servers, with the applications of this directory.
 - ``fetch`` and ``fetch_all``: an HTTP client that costs little and hides nothing.
 - ``traces``: read a trace directory, and compare the session of each line with the one that the
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -219,6 +221,20 @@ def gunicorn(serve: Callable[..., Program], tmp_path_factory: pytest.TempPathFac
         *("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket"),
         *("--worker-tmp-dir", str(tmp_path_factory.mktemp("gunicorn"))),
     )
+
+
+@pytest.fixture(scope="session")
+def broker(serve: Callable[..., Any]) -> str:
+    """Return the URL of a Redis server."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    server = serve(
+        *("--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+        *("--databases", "200"),
+        program=program,
+    )
+    return f"redis://127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -33,19 +32,6 @@ SENT = {
     "chord": ({"celery-part": 3, "celery-whole": 1}, {"part": 3, "whole": 1}),
     "fails": ({"celery-fails": 1}, {"fails": 1}),
 }
-
-
-@pytest.fixture(scope="session")
-def broker(serve: Callable[..., Any]) -> str:
-    """Return the URL of a Redis server."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    server = serve(
-        *("--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
-        program=program,
-    )
-    return f"redis://127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="session")
