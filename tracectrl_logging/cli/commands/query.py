@@ -201,6 +201,7 @@ def _write_json(rows: Rows, file: IO[bytes]) -> int:
 def _write_csv(rows: Rows, file: IO[bytes], fit: Callable[[str], str] = str) -> int:
     import csv  # noqa: PLC0415 - one of several ways
     import io  # noqa: PLC0415 - as above
+    from types import SimpleNamespace  # noqa: PLC0415 - as above
 
     from tracectrl_logging.reader.sql.cells import converter, text_of  # noqa: PLC0415 - as above
 
@@ -209,7 +210,9 @@ def _write_csv(rows: Rows, file: IO[bytes], fit: Callable[[str], str] = str) -> 
         from tracectrl_logging.console import escaped as see  # noqa: PLC0415 - as above
     converters = [converter(form) for form in rows.forms]
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # Before Python 3.13 a carriage return is quoted only where it is of the terminator.
+    lines = SimpleNamespace(write=lambda line: text.write(line[:-2] + "\n"))
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow([see(fit(name)) for name in rows.columns])
     count = 0
     for row in rows:
