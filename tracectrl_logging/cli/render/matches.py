@@ -100,7 +100,7 @@ class Lines:
         if not screen.is_terminal:  # each match on a line of its own, for the next program
             head = [
                 (f"{shown(result.sid)}  ", "cyan"),
-                (f"{self._times.exact(line.time)}  ", "dim"),
+                (f"{self._times.of(line, row, exact=True)}  ", "dim"),
                 level,
             ]
             screen.one_line(
@@ -111,7 +111,7 @@ class Lines:
             level, body = (level[0], "dim"), [(text, "dim") for text, _ in body]
         screen.line(
             body,
-            [(f"{self._times.time(line.time)}  ", "dim"), level, ("  ", "")],
+            [(f"{self._times.of(line, row)}  ", "dim"), level, ("  ", "")],
             [("    ", "")],
             marked=self._marked if result.is_match else None,
         )

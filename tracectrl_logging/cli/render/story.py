@@ -174,7 +174,7 @@ class _Flat:
     def put(self, line: Line, sid: str) -> None:
         """Print *line*, which is of the session *sid*."""
         column, said = self._view.parts(line, with_service=True)
-        first = [(f"{self._view.times.time(line.time):<{WIDTH}}  ", "dim"), column]
+        first = [(f"{self._view.times.of(line, line.row):<{WIDTH}}  ", "dim"), column]
         if sid in self._names:
             first.append((f"  {self._names[sid]}", "cyan"))
         self._view.screen.line(said, [*first, ("  ", "")], [("    ", "")])

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.render import line_text
+from tracectrl_logging.cli.render.time_format import mark_of
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tree import nest, walk
 
@@ -28,7 +29,7 @@ def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
         column, said = view.parts(line, with_service=many)
         guides = "│ " * depth if depth <= _DEEPEST else "│ " * _DEEPEST + f"({depth}) "
         at = _offset(start, _moment(line.time))
-        first = [(f"{at}  ", "dim"), column, ("  ", ""), (guides, "dim")]
+        first = [(f"{at}{mark_of(line, line.row):<2}", "dim"), column, ("  ", ""), (guides, "dim")]
         inner = "│ " if line.kind == "span" else "  "
         gap = " " * (len(at) + 2 + len(column[0]) + 2)
         view.screen.line(said, first, [(gap + guides + inner, "dim")])

@@ -37,6 +37,39 @@ def test_ends_of_the_calendar(time: str, zone: str, expected: str, second: str) 
     assert (expected, second) == (times.time(time), times.second(time))
 
 
+def test_an_hour_that_comes_twice() -> None:
+    """Where summer ends a time has its offset, since it says too little otherwise."""
+    times = TimeFormat(ZoneInfo("Europe/Berlin"))
+    for time, expected in (
+        ("2026-10-24T23:59:59.999000Z", "2026-10-25 01:59:59.999"),
+        ("2026-10-25T00:30:00.500000Z", "2026-10-25 02:30:00.500+02:00"),
+        ("2026-10-25T01:30:00.500000Z", "2026-10-25 02:30:00.500+01:00"),
+        ("2026-10-25T02:00:00.000000Z", "2026-10-25 03:00:00.000"),
+        ("2026-03-29T01:00:00.000000Z", "2026-03-29 03:00:00.000"),
+    ):
+        assert expected == times.time(time)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("show", "s", "--flat"), "2026-02-03 09:00:00.000~  INFO      a: none"),
+        (("show", "s"), "    0.000~ INFO      a: none"),
+        (("grep", "none"), "s  2026-02-03 09:00:00.000000Z~  INFO      a: none"),
+    ],
+)
+@pytest.mark.parametrize("time", [b"", b'"timestamp":null,', b'"timestamp":"soon",'])
+def test_borrowed(
+    args: tuple[str, ...], expected: str, time: bytes, command: Command, write: Write
+) -> None:
+    """A line without a time of its own shows that it has that of the line before."""
+    own = b'{"timestamp":"2026-02-03T09:00:00Z","level":"INFO","logger":"a","message":"one"}'
+    write("s.logs.jsonl", own, b'{%b"level":"INFO","logger":"a","message":"none"}' % time)
+    lines = command(*args).stdout.splitlines()
+    assert 1 == sum("~" in line for line in lines)
+    assert expected == lines[-1]
+
+
 def test_without_a_zone() -> None:
     """Times are of UTC, without more words."""
     times = TimeFormat()
