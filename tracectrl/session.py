@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from tracectrl._exception_notes import ExceptionNotes
 from tracectrl._steps import code_of, driven, items_of, kept
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    SessionTokens: TypeAlias = tuple[Token[str | None], Token[bool]]
+    SessionTokens: TypeAlias = tuple[Token[Any], ...]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 R = TypeVar("R")
@@ -65,12 +66,17 @@ COLLECTS_IN_RESET: Final[bool] = sys.version_info < (3, 12)
 
 _UNSET: Final[Any] = object()
 
-# Where an exception keeps the session that it was raised in, and the one around what it left last.
-_LEFT: Final = "_tracectrl_left"
+# The session that an exception was raised in, and the one around what it left last.
+_left: ExceptionNotes[tuple[str, str | None]] = ExceptionNotes()
 
 # The process and thread in which the garbage collector is running: see leave_finalizers_out(). A child
 # that another thread forks meanwhile has that thread's ID here, which may be another's there.
 _collecting: list[tuple[int, int]] = []
+
+# The one among these during which the session of this context was entered.
+_own_collection: ContextVar[tuple[int, int] | None] = ContextVar(
+    "tracectrl_collection", default=None
+)
 
 
 def new_session() -> str:
@@ -138,7 +144,8 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         sid = mint() if self._sid is None else self._sid
         if COLLECTS_IN_RESET:
             keep_set()
-        self._tokens.append((_session_id.set(sid), _from_headers.set(False)))
+        tokens = _session_id.set(sid), _from_headers.set(False)
+        self._tokens.append((*tokens, *stay_in_finalizer()) if _collecting else tokens)
         return sid
 
     def __call__(self, fn: F) -> F:
@@ -296,8 +303,20 @@ def leave_finalizers_out() -> None:
 
 
 def is_finalizing() -> bool:
-    """Tell whether this thread runs what the garbage collector finalizes."""
-    return (os.getpid(), threading.get_ident()) in _collecting
+    """Tell whether this thread runs what the garbage collector finalizes, in no session of its own."""
+    here, own = (os.getpid(), threading.get_ident()), _own_collection.get()
+    return any(each == here and each is not own for each in _collecting)
+
+
+def stay_in_finalizer() -> SessionTokens:
+    """Let this context keep its session in what the garbage collector is finalizing.
+
+    A finalizer that enters a session, or continues one, is in no stranger's.
+    """
+    if not _collecting:
+        return ()
+    here = os.getpid(), threading.get_ident()
+    return tuple(_own_collection.set(each) for each in _collecting if each == here)
 
 
 def _note_collector(phase: str, info: object) -> None:
@@ -312,15 +331,14 @@ def _note_collector(phase: str, info: object) -> None:
 def note_left(error: BaseException | None, context: contextvars.Context) -> None:
     """Note on *error*, for :func:`where_raised`, that it leaves *context* for the current one.
 
-    The note is text: whoever keeps the exception keeps nothing else by it. An exception that comes
-    out of nested sessions keeps the innermost; one that is raised anew in another keeps that.
+    An exception that comes out of nested sessions keeps the innermost; one that is raised anew in
+    another keeps that.
     """
     try:
         sid, outer = context.run(current_session_id), current_session_id()
         if error is not None and sid is not None and sid != outer:
-            notes = error.__dict__
-            raised_in, last = notes.get(_LEFT, (sid, sid))
-            notes[_LEFT] = (raised_in if last == sid else sid, outer)
+            raised_in, last = _left.get(error) or (sid, sid)
+            _left.put(error, (raised_in if last == sid else sid, outer))
     except Exception:  # noqa: BLE001, S110 - the exception is somebody else's object
         pass
 
@@ -329,10 +347,12 @@ def where_raised(error: BaseException | None) -> str | None:
     """Return the session that *error* was raised in, as far as its way to this context tells."""
     current = current_session_id()
     try:
-        raised_in, last = error.__dict__[_LEFT]
-    except Exception:  # noqa: BLE001 - there is no note, or the exception is a strange object
-        return current
-    return str(raised_in) if current in (None, last) else current
+        left = None if error is None else _left.get(error)
+    except Exception:  # noqa: BLE001 - the exception is a strange object
+        left = None
+    if left is not None and current in (None, left[1]):
+        return left[0]
+    return current
 
 
 def run_where_raised(
@@ -342,26 +362,23 @@ def run_where_raised(
 
     Where that is known it is no stranger's, while the garbage collector runs either.
     """
-    finalized = _collecting[:] if is_finalizing() else []
-    if finalized:
-        _collecting.clear()
-    try:
-        own = context.copy()
-        sid = own.run(where_raised, error)
-        if sid is not None:
-            own.run(session(sid).__enter__)
-        return own.run(fn, *args)
-    finally:
-        _collecting.extend(finalized)
+    own = context.copy()
+    own.run(stay_in_finalizer)
+    sid = own.run(where_raised, error)
+    if sid is not None:
+        own.run(session(sid).__enter__)
+    return own.run(fn, *args)
 
 
 def enter_from_headers(sid: str | None) -> SessionTokens:
     """Make *sid* current as one that headers carried; ``None`` drops only such a one."""
     keep_set()
     if sid is None and not _from_headers.get():
-        sid = _session_id.get()
-        return _session_id.set(sid), _from_headers.set(False)
-    return _session_id.set(sid), _from_headers.set(sid is not None)
+        sid, from_headers = _session_id.get(), False
+    else:
+        from_headers = sid is not None
+    own = stay_in_finalizer() if _collecting and from_headers else ()
+    return _session_id.set(sid), _from_headers.set(from_headers), *own
 
 
 def restore(tokens: SessionTokens) -> bool:
@@ -375,8 +392,8 @@ def restore(tokens: SessionTokens) -> bool:
     https://github.com/open-telemetry/opentelemetry-python/issues/2606
     """
     try:
-        tokens[0].var.reset(tokens[0])
-        tokens[1].var.reset(tokens[1])
+        for token in tokens:
+            token.var.reset(token)
     except (ValueError, RuntimeError):  # RuntimeError: it was reset already
         return False
     return True
@@ -416,3 +433,4 @@ def _store(sid: str) -> None:
     keep_set()
     _session_id.set(sid)
     _from_headers.set(False)
+    stay_in_finalizer()

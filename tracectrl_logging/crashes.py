@@ -2,7 +2,7 @@
 
 One hook stands before ``sys.excepthook`` and one before ``threading.excepthook``, for all writers
 together; the previous hooks are called after them, so output and exit status stay. The hooks run when
-the ``with`` blocks of sessions are left already: a note on the exception names its session. asyncio
+the ``with`` blocks of sessions are left already: a note about the exception names its session. asyncio
 logs the exception of a task that nobody awaited when the task is collected, in whatever context that
 happens; the event loops are made to log it in the task's own context.
 
@@ -24,6 +24,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tracectrl._exception_notes import ExceptionNotes, is_raised_anew
 from tracectrl.files.names import root_path
 from tracectrl.session import run_where_raised, where_raised
 from tracectrl_logging.patches import Patches
@@ -72,14 +73,14 @@ class CrashWriter:
     def stop_after(self, error: BaseException) -> None:
         """Write no more but *error*, should nobody catch it, until another writer starts."""
         with contextlib.suppress(Exception):
-            error.__dict__[_PASSED] = True
+            _passed.put(error, self)
             self.last = id(error)
 
     def wants(self, error: BaseException) -> bool:
         """Tell whether *error* is a line for this writer."""
         if isinstance(error, KeyboardInterrupt) and not self._with_interrupts:
             return False
-        return self.last is None or (self.last == id(error) and error.__dict__.get(_PASSED) is True)
+        return self.last is None or (self.last == id(error) and _passed.get(error) is self)
 
     def tell(self, error: BaseException, where: str) -> None:
         """Write the line of *error*, in the current context."""
@@ -102,8 +103,8 @@ class CrashWriter:
         )
 
 
-# On an exception that has left the program's set-up: by its ID alone it might be a later one.
-_PASSED = "_tracectrl_passed"
+# The exceptions that have left the program's set-up: by its ID alone one might be a later one.
+_passed: ExceptionNotes[CrashWriter] = ExceptionNotes()
 
 _writers: list[CrashWriter] = []
 _patches = Patches()
@@ -216,7 +217,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _task_context(error: BaseException) -> Context | None:
     """Return the context of the task that *error* ended and that ``asyncio.run`` awaited."""
     traceback = error.__traceback__
-    while traceback is not None:
+    while traceback is not None and not is_raised_anew(traceback):
         frame = traceback.tb_frame
         if str(frame.f_globals.get("__name__")).startswith("asyncio."):
             for name in ("task", "future"):

@@ -29,6 +29,7 @@ from tracectrl.session import (
     session,
     set_session_id,
 )
+from tracectrl.workers import carry, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -425,6 +426,41 @@ class TestFinalizers:
         collect(ask)
 
         assert [None, "s"] == found
+
+    @pytest.mark.parametrize("sid", ["s", "its-own"])
+    @pytest.mark.parametrize("way", ["session", "decorator", "carry", "unpack", "set_session_id"])
+    def test_a_session_of_its_own(self, way: str, sid: str) -> None:
+        """A finalizer that enters a session is in it, and in no session before and behind."""
+        found: list[str | None] = []
+
+        def ask() -> None:
+            found.append(current_session_id())
+
+        with session(sid):
+            carried = carry(ask)
+            message: dict[str, Any] = pack({})
+
+        def enter() -> None:
+            ask()
+            if way == "session":
+                with session(sid):
+                    ask()
+            elif way == "decorator":
+                session(sid)(ask)()
+            elif way == "carry":
+                carried()
+            elif way == "unpack":
+                with unpack(message):
+                    ask()
+            else:
+                context = contextvars.copy_context()
+                context.run(set_session_id, sid)
+                context.run(ask)
+            ask()
+
+        collect(enter)
+
+        assert [None, sid, None] == found
 
     def test_a_child_that_is_forked_meanwhile(self) -> None:
         """No thread of it takes itself for the one that collects in its parent."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,6 +151,41 @@ def test_exception_that_was_handled_and_is_raised_anew(crash: Crash) -> None:
             raise error
     """
     assert [("second", "CRITICAL", "boom")] == crash(source)
+
+
+def test_exception_that_is_made_once(crash: Crash) -> None:
+    """One that was raised and handled in a session, and is raised anew in none, is in no stranger's."""
+    source = """
+        CLOSED = ConnectionError("closed")
+        def receive():
+            raise CLOSED
+        async def serve():
+            with session("strangers"):
+                receive()
+        for serving in (receive, carry(receive), lambda: asyncio.run(serve())):
+            try:
+                with session("strangers"):
+                    serving()
+            except ConnectionError:
+                pass
+        receive()
+    """
+    assert [("unknown", "CRITICAL", "closed")] == crash(source)
+
+
+def test_exception_that_is_handed_on(crash: Crash) -> None:
+    """A future that raises what it was given, and who raises what it caught, raise nothing anew."""
+    source = """
+        def work():
+            try:
+                with session("s"), ThreadPoolExecutor(1) as pool:
+                    pool.submit(carry(int), "boom").result()
+            except ValueError as error:
+                raise error
+        work()
+    """
+    [(sid, _, _)] = crash(source)
+    assert "s" == sid
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.11 has the first task groups")
@@ -383,12 +419,19 @@ def test_hooks_go_with_the_configuration(root: Path) -> None:
 HIDDEN = "__excepthook__"
 
 
-def test_error_that_is_kept_keeps_no_session(root: Path) -> None:
-    """What a session notes on an exception is text, and lets it be copied and pickled."""
-    configure(root, console=None)
-    with pytest.raises(KeyError, match="boom") as caught, session("s"):
-        raise KeyError("boom")  # noqa: EM101 - as short as it gets
-    assert ("boom",) == pickle.loads(pickle.dumps(caught.value)).args  # noqa: S301 - our own
+def test_nothing_shows_on_the_exception(root: Path) -> None:
+    """An exception that leaves a session and the set-up has no attribute more, and lives no longer."""
+
+    class Failure(Exception):  # noqa: N818 - stands for any
+        pass
+
+    with pytest.raises(Failure) as caught, configure(root, console=None), session("s"):
+        raise Failure
+    assert {} == vars(caught.value)
+    alive = weakref.ref(caught.value)
+    del caught
+    gc.collect()
+    assert alive() is None
 
 
 # --- run ------------------------------------------------------------------------------------------

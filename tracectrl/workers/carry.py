@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from tracectrl._steps import code_of, driven, items_of, kept
 from tracectrl.context import inject_trace_headers, remote_session
-from tracectrl.session import detached, note_left
+from tracectrl.session import detached, note_left, stay_in_finalizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -66,6 +66,7 @@ class _Carried(Generic[P, R]):
     def begun(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[contextvars.Context, R]:
         """Call the function; return the context that it ran in, too."""
         context = self._context.copy()
+        context.run(stay_in_finalizer)
         try:
             return context, context.run(self._fn, *args, **kwargs)
         except Exception as error:
