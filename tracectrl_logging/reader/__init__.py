@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from tracectrl_logging.reader.files.follower import Follower
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.selection import Selection
     from tracectrl_logging.reader.filters.sessions import Sort
+    from tracectrl_logging.reader.follower import Follower, Following
     from tracectrl_logging.reader.model import (
         Damage,
         DamagedLineWarning,
+        InvalidCursorError,
         Line,
         Report,
         SessionSummary,
@@ -43,6 +44,8 @@ __all__ = [
     "Damage",
     "DamagedLineWarning",
     "Follower",
+    "Following",
+    "InvalidCursorError",
     "Line",
     "Node",
     "QueryError",
@@ -67,7 +70,9 @@ __all__ = [
 _MODULE_OF = {
     "Damage": "model",
     "DamagedLineWarning": "model",
-    "Follower": "files.follower",
+    "Follower": "follower",
+    "Following": "follower",
+    "InvalidCursorError": "model",
     "Line": "model",
     "Node": "timeline.tree",
     "QueryError": "sql",
@@ -290,7 +295,7 @@ def tail(
     for sid in sids:
         if next(store.ids(sid, limit=1), None) != sid:
             raise UnknownSessionError(sid)
-    with store.tail(sids, _meant(selection), count=count, complete=False) as end:
+    with store.tail(sids, _meant(selection), kinds=("log",), count=count, complete=False) as end:
         return end.last()
 
 
@@ -299,34 +304,42 @@ def follow(
     root: str | os.PathLike[str] | None = None,
     count: int | None = 0,
     selection: Selection | None = None,
+    after: str | None = None,
     poll_s: float = 0.1,
     on_damage: Report | None = None,
-) -> Iterator[Line]:
-    """Yield the last *count* log lines of sessions, then what is written from now on; never ends.
+) -> Following:
+    """Return the last *count* lines of sessions, then what is written from now on: a :class:`Following`.
 
-    Each line comes once, whatever happens to the names of the files meanwhile (rotation, compression,
-    removal), and after what its process wrote before. Sessions and a root that do not exist yet are
-    waited for. :meth:`Store.tail` does the same without waiting.
+    That is an iterator that waits for what comes and never ends. It gives log lines and spans in the
+    order of time, a span where it ends, each once, whatever happens to the names of the files
+    meanwhile (rotation, copies, compression, removal). Sessions and a root that do not exist yet are
+    waited for. Its :attr:`~Following.cursor` says where it stands::
+
+        lines = follow(after=cursor)
+        for line in lines:
+            ...
+            cursor = lines.cursor
 
     Args:
         sids: the session IDs; none for all sessions, also those that begin later.
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
-        count: as :func:`tail` says.
+        count: how many lines of what was before, over all the sessions; ``None`` for all.
         selection: which lines are meant; ``None`` for all.
+        after: a cursor to go on from instead: all that came after it, however long ago that is.
         poll_s: how many seconds to wait before looking again where nothing has come.
         on_damage: called for each line or file that cannot be read.
 
     Raises:
+        InvalidCursorError: *after* is no cursor, or lines that came after it may be gone.
         OSError: the root is no directory or may not be listed.
         ValueError: as :func:`tail` says.
     """
-    import time  # noqa: PLC0415 - this alone
+    from tracectrl_logging.reader.follower import Following  # noqa: PLC0415 - this alone
 
-    with open_store(root, on_damage=on_damage).tail(sids, _meant(selection), count=count) as end:
-        yield from end.last()
-        while True:
-            yield from end.poll()
-            time.sleep(end.pause_s(poll_s))
+    tail = open_store(root, on_damage=on_damage).tail(
+        sids, _meant(selection), count=count, after=after
+    )
+    return Following(tail, poll_s)
 
 
 def query(

@@ -13,14 +13,14 @@ from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.root import Listing, id_of, session_named, tell_unread
 from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError
-from tracectrl_logging.reader.store import DEFAULT_COUNT
+from tracectrl_logging.reader.store import DEFAULT_COUNT, KINDS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.files.follower import FileTail
+    from tracectrl_logging.reader.files.following.tail import FileTail
     from tracectrl_logging.reader.files.workers import Step
     from tracectrl_logging.reader.filters.search import Count, Hit, Search
     from tracectrl_logging.reader.filters.selection import Selection
@@ -115,15 +115,24 @@ class FileStore:
         sids: Collection[str] = (),
         selection: Selection = ALL,
         *,
+        kinds: Sequence[Kind] = KINDS,
         count: int | None = DEFAULT_COUNT,
+        after: str | None = None,
         complete: bool = True,
     ) -> FileTail:
         """Return the end of sessions as :meth:`Store.tail` says."""
-        from tracectrl_logging.reader.files.follower import FileTail  # noqa: PLC0415 - this alone
+        from tracectrl_logging.reader.files.following.tail import FileTail  # noqa: PLC0415 - this alone
 
         self._tell_unread(sids)
         return FileTail(
-            self.directory, sids, selection, self._report, count=count, complete=complete
+            self.directory,
+            sids,
+            selection,
+            self._report,
+            kinds=kinds,
+            count=count,
+            after=after,
+            complete=complete,
         )
 
     def query(self, sql: str, *, params: Params = None, memory_mb: int = 100) -> Rows:

@@ -83,3 +83,7 @@ class DamagedLineWarning(UserWarning):
 
 class UnknownSessionError(LookupError):
     """No file under the root belongs to the session."""
+
+
+class InvalidCursorError(ValueError):
+    """A cursor is none, or what it stands in is gone."""

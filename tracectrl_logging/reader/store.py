@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from tracectrl.schema import Kind
     from tracectrl_logging.reader.filters.search import Count, Hit, Search
     from tracectrl_logging.reader.filters.selection import Selection
     from tracectrl_logging.reader.filters.sessions import SessionQuery
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 10
 """How many lines of what was before :meth:`Store.tail` gives."""
+
+KINDS: Sequence[Kind] = ("log", "span")
+"""All kinds of lines."""
 
 
 class Store(Protocol):
@@ -80,7 +84,9 @@ class Store(Protocol):
         sids: Collection[str] = (),
         selection: Selection = ...,
         *,
+        kinds: Sequence[Kind] = KINDS,
         count: int | None = DEFAULT_COUNT,
+        after: str | None = None,
         complete: bool = True,
     ) -> Tail:
         """Return the last lines of sessions, and a way to those that come.
@@ -88,10 +94,15 @@ class Store(Protocol):
         Args:
             sids: the sessions; none for all, also those that begin later. They need not exist yet.
             selection: which lines are meant.
+            kinds: log lines, spans, or both.
             count: how many of the lines that are there; ``None`` for all.
+            after: a :attr:`Tail.cursor`: then :meth:`Tail.last` has nothing, and :meth:`Tail.poll`
+                gives all that came after it. It is one of these sessions and kinds; the selection
+                may be another.
             complete: leave a last line whose newline is not there yet to :meth:`Tail.poll`.
 
         Raises:
+            InvalidCursorError: *after* is no cursor, or lines that came after it may be gone.
             ValueError: *count* is negative.
             OSError: the store cannot be read.
         """
@@ -124,7 +135,26 @@ class Tail(Protocol):
         """Return the last lines that were there, in time order, as an iterator; once."""
 
     def poll(self) -> list[Line]:
-        """Return what has come since, in time order; each line once. It never waits."""
+        """Return what has come since, in time order, a span where it ends. It never waits.
+
+        Each line comes once, a moment after it was written: so that what was written before, and is
+        read later, comes before it.
+        """
+
+    @property
+    def cursor(self) -> str:
+        """Where it stands: behind all that :meth:`last` and :meth:`poll` have returned.
+
+        Letters, digits and ``.-_`` alone. A tail that begins after it, also in another process and
+        much later, gives what has come since: no line twice, and none left out.
+        """
+
+    def cursor_after(self, count: int) -> str:
+        """Return where it stands behind the first *count* lines that :meth:`poll` returned last.
+
+        *count* is not less than in the call before. Whoever sends each line with a cursor of its own
+        asks so; once in a while, :attr:`cursor` takes less.
+        """
 
     def pause_s(self, poll_s: float) -> float:
         """Return how many seconds to wait before the next :meth:`poll`: *poll_s* where it is quiet."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -89,12 +92,14 @@ class MemoryStore:
     def tail(
         self, sids: Collection[str] = (), selection: Selection = ALL, **options: Any
     ) -> MemoryTail:
-        """Return the last log lines."""
+        """Return the end of sessions; a cursor is how many of the lines there are before."""
         several = [self.read(sid, selection) for sid in sids or self.read_lines]
-        merged = heapq.merge(*several, key=lambda line: line.time)
-        logs = [line for line in merged if line.kind == "log"]
+        merged = heapq.merge(*(sorted(lines, key=_end) for lines in several), key=_end)
+        lines = [line for line in merged if line.kind in options["kinds"]]
+        if options["after"] is not None:
+            return MemoryTail(lines, int(options["after"]), int(options["after"]))
         count = options["count"]
-        return MemoryTail(logs[-count:] if count else [] if count == 0 else logs)
+        return MemoryTail(lines, 0 if count is None else max(0, len(lines) - count), len(lines))
 
     def query(self, sql: str, **options: Any) -> Rows:
         """Return the rows, from tables of the same lines."""
@@ -131,16 +136,40 @@ class MemoryStore:
 
 
 class MemoryTail:
-    """The last lines of sessions in memory."""
+    """The last lines of sessions in memory, and those that come."""
 
-    def __init__(self, lines: list[Line]) -> None:
-        self.last = lambda: iter(lines)
+    def __init__(self, lines: list[Line], start: int, end: int) -> None:
+        self._lines = lines
+        self._start = start
+        self._end = end
+        self._given = end
+
+    def last(self) -> Iterator[Line]:
+        """Return the lines that were there."""
+        return iter(self._lines[self._start : self._end])
+
+    def poll(self) -> list[Line]:
+        """Return the lines that have come."""
+        self._given, self._end = self._end, len(self._lines)
+        return self._lines[self._given :]
+
+    def cursor_after(self, count: int) -> str:
+        """Return where it stands."""
+        return str(self._given + count)
+
+    def pause_s(self, poll_s: float) -> float:
+        """Return how many seconds to wait."""
+        return poll_s
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
+
+
+def _end(line: Line) -> str:
+    return str(line.row["end_time"]) if line.kind == "span" else line.time
 
 
 @pytest.fixture
@@ -213,3 +242,50 @@ def test_parquet(
     target = tmp_path / "rows.parquet"
     done = command("query", "SELECT 1 AS x", "--format", "parquet", "-o", str(target))
     assert (0, "[[1]]") == (done.exit_code, target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("_sessions")
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_following(
+    form: list[str],
+    command: Callable[..., Result],
+    root: Path,
+    tmp_path: Path,
+    logger: logging.Logger,
+    file_tracer: trace.Tracer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``tail -f`` gives the same rows of either store, and goes on after its cursor."""
+
+    def followed(count: int, *args: str) -> tuple[list[str], int]:
+        """Return what the command prints until it is interrupted, behind so many lines."""
+        until = time.monotonic() + 30
+
+        def sleep(seconds: float) -> None:
+            printed = sys.stdout.buffer.getvalue()  # type: ignore[union-attr]
+            if printed.count(b"\n") >= count or time.monotonic() > until:
+                raise KeyboardInterrupt
+            time.sleep(seconds)
+
+        monkeypatch.setattr(
+            "tracectrl_logging.cli.commands.tail.time", SimpleNamespace(sleep=sleep)
+        )
+        result = command("tail", "-f", *form, *args)
+        return result.stdout.splitlines(), result.exit_code
+
+    stores = [reader.open_store(root)]
+    read = [{sid: list(stores[0].read(sid)) for sid in stores[0].ids()}]
+    files = [followed(9, "-n", "9", "--cursor-file", str(tmp_path / "files"))]
+    with session("order-1"), file_tracer.start_as_current_span("more"):
+        logger.info("later")
+    read.append({sid: list(stores[0].read(sid)) for sid in stores[0].ids()})
+    files.append(followed(2, "--cursor-file", str(tmp_path / "files")))
+    monkeypatch.setattr("tracectrl_logging.reader.file_store.FileStore", MemoryStore)
+    memory = []
+    for number, lines in enumerate(read):
+        monkeypatch.setattr(MemoryStore, "read_lines", lines)
+        memory.append(
+            followed(9 - 7 * number, "-n", "9", "--cursor-file", str(tmp_path / "memory"))
+        )
+    assert [(9, 130), (2, 130)] == [(len(lines), status) for lines, status in files]
+    assert files == memory

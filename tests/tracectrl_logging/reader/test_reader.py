@@ -27,6 +27,8 @@ def test_public_names() -> None:
         "Damage",
         "DamagedLineWarning",
         "Follower",
+        "Following",
+        "InvalidCursorError",
         "Line",
         "Node",
         "QueryError",

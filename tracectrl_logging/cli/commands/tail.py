@@ -1,4 +1,4 @@
-"""``tracectrl-logs tail``: the last log lines of sessions, and those that come."""
+"""``tracectrl-logs tail``: the last log lines of sessions, and what comes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl_logging.cli.errors import NotFoundError
+from tracectrl_logging.cli.errors import NotFoundError, UnusableError
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
     json_option,
@@ -21,13 +21,16 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
+from tracectrl_logging.cli.render.typed import typed
 from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader.model import InvalidCursorError
+from tracectrl_logging.reader.store import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tracectrl_logging.reader import Line, Store
+    from tracectrl_logging.reader import Line, Store, Tail
     from tracectrl_logging.reader.filters.conditions import Condition
 
 _POLL_S = 0.1
@@ -35,7 +38,7 @@ _LAST = 10
 _ID_WIDTH = 12
 
 
-@click.command(short_help="Print the last log lines of sessions, and those that come.")
+@click.command(short_help="Print the last log lines of sessions, and what comes.")
 @click.argument("sessions", metavar="[SESSION]...", nargs=-1, shell_complete=sessions_like)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option(
@@ -46,10 +49,16 @@ _ID_WIDTH = 12
     metavar="N",
     help=f"How many lines, over all sessions.  [default: {_LAST}; with --since, all]",
 )
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="With -f: go on after the cursor in FILE, if there is one, and keep it there.",
+)
 @click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05.")
 @line_options
-@where_option("Log lines")
-@json_option("the stored log lines as they are")
+@where_option("Lines")
+@json_option("the stored lines as they are, with -f and their type")
 @root_option
 def tail(
     root: str | None,
@@ -57,6 +66,7 @@ def tail(
     *,
     follow: bool,
     count: int | None,
+    cursor_file: str | None,
     since: str | None,
     level: str | None,
     logger: str | None,
@@ -69,15 +79,18 @@ def tail(
     SESSION is an ID, the beginning of one if no other session begins so, or the path of a file.
     Without a SESSION all are meant, and with -f also the sessions that begin later.
 
-    With -f, the command goes on until it is interrupted. Each line is printed once, and the lines of
-    a process in the order of writing, across rotation, compression and removal of files. -f waits
-    for a session or a trace directory that does not exist yet.
+    With -f, the command goes on until it is interrupted. Log lines and spans are printed, each once
+    and in the order of time, a span where it ends, across rotation, copies, compression and removal
+    of files; a line about a third of a second after it was written. -f waits for a session or a trace
+    directory that does not exist yet. With --cursor-file, what was written since the last time comes
+    first.
 
     \b
     Examples:
       tracectrl-logs tail -n 50
       tracectrl-logs tail -f --level WARNING
       tracectrl-logs tail -f --json 6f1c | jq .message
+      tracectrl-logs tail -f --json --cursor-file position | ship
       tracectrl-logs tail --since -10m --where tool=search
 
     Exit status: 0 there were lines, 1 there were none, 2 wrong use or unreadable input; 130 where
@@ -97,19 +110,73 @@ def tail(
     )
     if count is None and since is None:
         count = _LAST
-    put = _printer(as_json=as_json, with_session=len(sids) != 1)
-    with store.tail(sids, selection, count=count, complete=follow) as end:
-        found = _put_all(end.last(), put)
-        problems.flush()
+    if cursor_file is not None and not follow:
+        text = "--cursor-file goes with -f"
+        raise click.UsageError(text)
+    put = _printer(as_json=as_json, with_type=follow, with_session=len(sids) != 1)
+    kinds = KINDS if follow else ("log",)
+    after = None if cursor_file is None else _stored_cursor(cursor_file)
+    try:
+        end = store.tail(sids, selection, kinds=kinds, count=count, after=after, complete=follow)
+    except InvalidCursorError as error:
+        text = f"{shown(str(error))}; without '{shown(cursor_file or '')}' it begins anew"
+        raise UnusableError(text) from error
+    keep = _keeper(cursor_file)
+    printed: int | None = None  # how many lines that the cursor in the file is not behind yet
+    with end:
         try:
+            found = _put_all(end.last(), put)
+            printed = 0
+            sys.stdout.flush()
+            problems.flush()
+            keep(end, printed)
             while follow and not _is_reader_gone():
-                _put_all(end.poll(), put)
+                printed = None
+                lines = end.poll()
+                for printed, line in enumerate(lines, 1):  # noqa: B007 - how many were printed
+                    put(line)
+                if lines:
+                    del line  # it may be long, and so may the next
+                    sys.stdout.flush()
+                    keep(end, len(lines))
                 problems.flush()
+                del lines
                 time.sleep(end.pause_s(_POLL_S))
         except KeyboardInterrupt:
+            if printed is not None:
+                keep(end, printed)
             problems.sum_up()
             raise
     problems.exit(found=found or follow)
+
+
+def _keeper(path: str | None) -> Callable[[Tail, int], None]:
+    """Return what puts where a tail stands, behind so many new lines, into the file at *path*."""
+    if path is None:
+        return lambda _end, _count: None
+    new = f"{path}.new"
+
+    def keep(end: Tail, count: int) -> None:
+        try:
+            with open(new, "w", encoding="ascii") as file:
+                file.write(f"{end.cursor_after(count)}\n")
+            os.replace(new, path)  # so that one or the other is always there
+        except OSError as error:
+            text = f"cannot write '{shown(path)}': {error.strerror}"
+            raise UnusableError(text) from error
+
+    return keep
+
+
+def _stored_cursor(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        text = f"cannot read '{shown(path)}': {error.strerror}"
+        raise UnusableError(text) from error
 
 
 def _store_meant(root: str | None, problems: Problems, *, follow: bool) -> Store:
@@ -135,14 +202,12 @@ def _session_meant(given: str, store: Store, *, follow: bool) -> str:
 
 
 def _put_all(lines: Iterable[Line], put: Callable[[Line], None]) -> bool:
-    """Print *lines* and tell whether there were any; a pipe's reader has them at once."""
+    """Print *lines* and tell whether there were any."""
     found = False
     for line in lines:
         put(line)
         del line  # it may be long, and so may the next
         found = True
-    if found:
-        sys.stdout.flush()
     return found
 
 
@@ -156,9 +221,9 @@ def _is_reader_gone() -> bool:
         return False
 
 
-def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
+def _printer(*, as_json: bool, with_type: bool, with_session: bool) -> Callable[[Line], None]:
     if as_json:
-        return lambda line: write_line(line.raw)
+        return lambda line: write_line(typed(line) if with_type else line.raw)
     from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - not for ``--json``
     from tracectrl_logging.cli.render.columns import cut, padded  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
@@ -167,19 +232,20 @@ def _printer(*, as_json: bool, with_session: bool) -> Callable[[Line], None]:
     screen, times = Screen(), TimeFormat()
 
     def put(line: Line) -> None:
-        body = line_text.log(line.row, full=False, with_service=False)
+        column, body_of = line_text.of(line.kind)
+        level, body = column(line.row), body_of(line.row, full=False, with_service=False)
         sid = line.session_id
         if not screen.is_terminal:  # each on a line of its own, for the next program
             head = [
                 (f"{shown(sid)}  ", "cyan"),
                 (f"{times.exact(line.time)}  ", "dim"),
-                line_text.level(line.row),
+                level,
             ]
             screen.one_line(body, [*head, ("  ", "")])
             return
         first = [(f"{times.time(line.time)}  ", "dim")]
         if with_session:
             first.append((f"{padded(cut(shown(sid), _ID_WIDTH), _ID_WIDTH)}  ", "cyan"))
-        screen.line(body, [*first, line_text.level(line.row), ("  ", "")], [("    ", "")])
+        screen.line(body, [*first, level, ("  ", "")], [("    ", "")])
 
     return put

@@ -99,6 +99,31 @@ def flat_rows(
             yield stored
 
 
+def flat(
+    path: str,
+    number: int,
+    parsed: tuple[dict[str, Any], bytes],
+    whose: tuple[Kind, str],
+    report: Report,
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield the lines that one stored line holds, as :func:`flat_rows` does.
+
+    Args:
+        path: its file.
+        number: its number in the file.
+        parsed: what it says, and its bytes.
+        whose: its kind, and the session of what carries none.
+        report: called where it is not what it seems to be.
+    """
+    row, raw = parsed
+    is_log = whose[0] == "log"
+    if ("resourceLogs" if is_log else "resourceSpans") in row:
+        for _, each, said in _of_otlp(path, number, row, (*whose, True), report):
+            yield each, said
+    else:
+        yield raw, as_own(row) if is_log else row
+
+
 def session_lines(
     several: Sequence[StoredSession],
     kind: Kind,

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from typing import IO, TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from tracectrl.files.retention.compress import compress
 from tracectrl.session import session
 from tracectrl_logging.cli.group import group
 from tracectrl_logging.reader import Follower
@@ -116,6 +118,7 @@ def test_text(command: Command, write: Write) -> None:
         (("--since", "soon"), 2),
         (("--level", "loud"), 2),
         (("--where", "x"), 2),
+        (("--cursor-file", "x"), 2),
     ],
 )
 def test_status(args: tuple[str, ...], status: int, command: Command) -> None:
@@ -148,6 +151,70 @@ def test_follow(start: Start, logger: logging.Logger) -> None:
     rest, said = tail.communicate(timeout=SECONDS)
     assert (130, b"", 1) == (tail.returncode, rest, said.count(b"\n"))
     assert said.startswith(b"Waiting: no session 'later'")
+
+
+SPAN = (
+    b'{"name":"pay","session_id":"a","start_time":"2026-11-21T10:00:00.000000Z",'
+    b'"end_time":"2026-11-21T10:00:01.000000Z","duration_ns":1000000000,"status":"OK"}'
+)
+
+
+@pytest.mark.usefixtures("_lines")
+def test_follow_gives_spans(start: Start, write: Write) -> None:
+    """With -f, log lines and spans come, each with its type; with --level, log lines alone."""
+    write("a.spans.jsonl", SPAN)
+    both = start("tail", "-f", "--json", "-n2", "--where", "session_id=a")
+    text = start("tail", "-f", "-n1", "--where", "name=pay")
+    logs = start("tail", "-f", "--json", "-n2", "--level", "INFO", "a")
+    first = stream(both.stdout).readline()
+    assert b'{"type":"log","timestamp":' == first[:26]
+    said = stream(text.stdout).readline().decode().split()
+    assert ["a", "2026-11-21", "10:00:00.000000Z", "SPAN", "pay", "1.00", "s", "OK"] == said
+    assert [6, 8] == [json.loads(stream(logs.stdout).readline())["number"] for _ in range(2)]
+    write("b.spans.jsonl", SPAN)
+    stream(both.stdout).readline()
+    assert b'{"type":"span","name":"pay"' == stream(both.stdout).readline()[:27]
+
+
+@pytest.mark.usefixtures("_lines")
+def test_cursor_file(start: Start, logger: logging.Logger, root: Path, tmp_path: Path) -> None:
+    """With a file for the cursor, it goes on where it was, whatever has been written meanwhile."""
+    path = tmp_path / "cursor"
+    args = ("tail", "-f", "--json", "--cursor-file", str(path), "a")
+    for expected in ([0, 2, 4, 6, 8], [9, 10], [11, 12]):
+        process = start(*args)
+        out = stream(process.stdout)
+        assert expected == [json.loads(out.readline())["number"] for _ in expected]
+        while not path.exists():  # which it is behind the last lines that were there
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert (b"", b"") == process.communicate(timeout=SECONDS)
+        assert 130 == process.returncode
+        with session("a"):
+            for number in (1, 2):
+                logger.info("more", extra={"number": expected[-1] + number})
+        if expected[0]:
+            compress(root)
+    path.write_text("1.nonsense")
+    process = start(*args)
+    said = process.communicate(timeout=SECONDS)[1].decode()
+    assert (2, 1) == (process.returncode, said.count("\n"))
+    assert f"'1.nonsense'; without '{path}' it begins anew" in said
+
+
+def test_the_file_of_many_sessions(command: Command, start: Start, write: Write) -> None:
+    """Its lines are found by its name, and by those of the sessions that they are of; with -f, too."""
+    lines = [b'{"session_id":"%s","number":%d}' % (sid, n) for n, sid in enumerate((b"x", b"y"))]
+    path = write("%overflow.logs.jsonl", *lines)
+    for sid, expected in (("%overflow", [0, 1]), ("x", [0]), ("y", [1])):
+        assert expected == numbers(command("tail", "--json", sid))
+        following = start("tail", "-f", "--json", "-n9", sid)
+        out = stream(following.stdout)
+        assert expected == [json.loads(out.readline())["number"] for _ in expected]
+        with path.open("ab") as file:
+            file.write(b'{"session_id":"%s","number":2}\n' % (b"y" if sid == "y" else b"x"))
+        assert 2 == json.loads(out.readline())["number"]
+        write("%overflow.logs.jsonl", *lines)
 
 
 def test_follow_before_the_root(start: Start, write: Write, root: Path) -> None:
@@ -223,11 +290,11 @@ def test_what_was_counted_is_said_in_the_end(start: Start, root: Path) -> None:
     path = root / "s.logs.jsonl"
     path.write_bytes(b'{"message":"first"}\n')
     process = start("tail", "-f", "--json")
-    assert b'{"message":"first"}\n' == stream(process.stdout).readline()
+    assert b'{"type":"log","message":"first"}\n' == stream(process.stdout).readline()
     for number in range(15):
         with path.open("ab") as file:
             file.write(b'bad\n{"message":"%d"}\n' % number)
-        assert b'{"message":"%d"}\n' % number == stream(process.stdout).readline()
+        assert b'{"type":"log","message":"%d"}\n' % number == stream(process.stdout).readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=SECONDS)
     warnings = [line for line in said.decode().splitlines() if "Warning" in line]

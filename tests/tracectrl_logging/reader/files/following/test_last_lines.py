@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracectrl_logging.reader import Damage, UnknownSessionError, tail
+from tracectrl_logging.reader import Damage, UnknownSessionError, read, tail
+from tracectrl_logging.reader.filters.conditions import conditions
 from tracectrl_logging.reader.filters.selection import Selection
 
 if TYPE_CHECKING:
@@ -90,3 +91,52 @@ def test_unknown(root: Path) -> None:
     root.mkdir()
     with pytest.raises(UnknownSessionError):
         tail("a", root=root)
+
+
+def test_a_line_without_a_time_has_that_of_the_line_before(root: Path) -> None:
+    """It may be in an older file, or not be meant; ``read`` gives the same times."""
+    root.mkdir()
+    (root / "a.logs.jsonl.2.gz").write_bytes(
+        gzip.compress(b'{"n":0}\n{"n":1,"timestamp":"2026-01-01T00:00:09.000000Z"}\n')
+    )
+    (root / "a.logs.jsonl.1").write_bytes(b'{"n":2}\n{"n":3}\n')
+    (root / "a.logs.jsonl").write_bytes(
+        b'{"n":4}\n{"n":5,"timestamp":"2026-01-01T00:00:12.000000Z","k":1}\n{"n":6}\n'
+    )
+    expected = [(line.row["n"], line.time) for line in read("a", root)]
+    assert ["", "09", "09", "09", "09", "12", "12"] == [time[17:19] for _, time in expected]
+    for count in (*range(1, 8), None):
+        found = [(line.row["n"], line.time) for line in tail("a", root=root, count=count)]
+        assert expected[-(count or 7) :] == found
+    selection = Selection(where=conditions("n=6"))
+    assert expected[-1:] == [
+        (line.row["n"], line.time) for line in tail("a", root=root, selection=selection)
+    ]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_otlp(root: Path, *, packed: bool) -> None:
+    """Log lines that are stored as OTLP are the lines that they hold, and the session's own."""
+    root.mkdir()
+    records = [{"timeUnixNano": str(number), "body": {"stringValue": "x"}} for number in (1, 2, 3)]
+    request = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    data = json.dumps(request).encode() + b"\n"
+    path = root / ("s.logs.jsonl.1.gz" if packed else "s.logs.jsonl")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    expected = [(line.session_id, line.time, line.row["message"]) for line in read("s", root)]
+    assert 3 == len(expected)
+    for count in (3, None):
+        found = tail(root=root, count=count)
+        assert expected == [(it.session_id, it.time, it.row["message"]) for it in found]
+    assert expected[1:] == [
+        (it.session_id, it.time, it.row["message"]) for it in tail("s", root=root, count=2)
+    ]
+
+
+def test_a_compressed_file_beside_its_plain_one(write: Write, root: Path) -> None:
+    """While both are there, they are one."""
+    write("a.logs.jsonl.1", 0, 1)
+    write("a.logs.jsonl.1.gz", 0, 1)
+    write("a.logs.jsonl", 2)
+    for count in (10, None):
+        assert [0, 1, 2] == numbers(root=root, count=count)

@@ -1,0 +1,1 @@
+"""Following: the last lines of sessions' files, and those that come."""
