@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.session import checked, current_session_id, session
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 CRASH_LOGGER = "tracectrl.run"
 """The logger that lines about uncaught exceptions name."""
+
+
+class _Handler(SessionFileHandler):
+    """Reports what the disk refuses, and nothing that the program's own handlers say or never ask for."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's
+        if isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class Capture:
@@ -62,7 +71,7 @@ class Capture:
         self.lowest: int = self.admitted if level else logging.NOTSET
         """The level below which nothing is written."""
         self.records_wanted = self.events_wanted = self.spans_wanted = True
-        self._handler = SessionFileHandler(root, service_name=service_name)
+        self._handler = _Handler(root, service_name=service_name)
         self._factory = SessionFileLoggerFactory(root)
         self._renderer = SessionJSONRenderer(service_name=service_name)
         self._patches = Patches()

@@ -51,7 +51,7 @@ def injected(base: Mapping[str, str], **variables: str) -> dict[str, str]:
 def start() -> None:
     """Start in this process what its environment asks for; never raises.
 
-    The process runs on where it cannot be: one line on stderr says why.
+    The process runs on where it cannot be: one line on stderr says why. A subinterpreter says nothing.
     """
     wanted = [(command, name) for command, variable, name in _STARTED if variable in os.environ]
     if wanted:
@@ -60,8 +60,18 @@ def start() -> None:
         try:
             importlib.import_module(name).start()
         except Exception as error:  # noqa: BLE001 - the program is not ours to stop
+            if _is_subinterpreter():
+                continue  # extension modules refuse to be imported there; its program is captured
             with contextlib.suppress(Exception):  # there may be no stderr
                 print(f"tracectrl-logs {command}: nothing is captured: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _is_subinterpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
+        with contextlib.suppress(ImportError):
+            interpreters = importlib.import_module(name)
+            return bool(interpreters.get_current() != interpreters.get_main())
+    return False
 
 
 def in_front(pythonpath: str) -> str:

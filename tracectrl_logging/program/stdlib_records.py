@@ -8,7 +8,8 @@ what the program itself shows stays what it is.
 What the root logger's level holds back is made a record here and nowhere else, where logging asks
 whether the level is enabled. The answer stays "no": the program's code, and logging's behind it, run
 as without us. Of the program's own there run a record factory and the filters of the logger, since
-these may change or drop what is written; what they raise is not the program's.
+these may change or drop what is written, and ``str()`` of the arguments, since the line says them; what
+they raise is not the program's.
 """
 
 from __future__ import annotations

@@ -55,6 +55,22 @@ def test_interpreter_without_this_package_is_not_disturbed(twins: Twins) -> None
     assert (0, "") == (done.returncode, done.stderr)
 
 
+def test_subinterpreter_is_not_disturbed(twins: Twins) -> None:
+    """A subinterpreter, where nothing can be captured, says nothing of it; the program is captured."""
+    source = """
+        import logging
+        try: import _interpreters as interpreters
+        except ImportError: import _xxsubinterpreters as interpreters
+        other = interpreters.create()
+        interpreters.run_string(other, "import sys; print('ran', file=sys.stderr)")
+        interpreters.destroy(other)
+        logging.warning("done")
+    """
+    done = twins.same(source)
+    assert "ran\nWARNING:root:done\n" == done.stderr
+    assert [("WARNING", "root", "done")] == twins.messages()
+
+
 HANDS_ON = {
     "load_module": """
         from importlib.machinery import PathFinder

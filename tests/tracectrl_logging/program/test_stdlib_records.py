@@ -192,6 +192,25 @@ def test_records_that_are_held_back_run_none_of_the_program(twins: Twins) -> Non
     )
 
 
+@pytest.mark.parametrize("level", ["INFO", "WARNING"])
+def test_arguments_that_do_not_fit_are_reported_by_the_program_alone(
+    twins: Twins, level: str
+) -> None:
+    """A message that cannot be formatted is a raw line, and as quiet or as loud as without us."""
+    source = f"""
+        import logging
+        class Odd:
+            def __str__(self): raise RuntimeError("odd")
+            def __repr__(self): return "odd"
+        logging.basicConfig(level="{level}", format="%(message)s")
+        logging.info("n = %d", "three")
+        logging.info("%s", Odd())
+    """
+    done = twins.same(source)
+    assert (2 if level == "INFO" else 0) == done.stderr.count("--- Logging error ---")
+    assert ["n = %d", "%s"] == [row["message"] for row in twins.logs()]
+
+
 def test_foreign_loggers_and_records_raise_nothing_of_ours(twins: Twins) -> None:
     """A level, a name or a record that raises when it is compared is met as without us."""
     source = """
