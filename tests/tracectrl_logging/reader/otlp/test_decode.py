@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl.schema import as_own, severity
 from tracectrl_logging.reader import Damage, read, sessions
-from tracectrl_logging.reader.otlp.decode import flat_spans
+from tracectrl_logging.reader.otlp.decode import flat_logs, flat_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -274,3 +275,29 @@ def test_deep_values(depth: int, write: Write, root: Path) -> None:
     )
     damages: list[Damage] = []
     assert 1 == len(list(read("s", root, on_damage=damages.append))) + len(damages)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "level", "expected"),
+    [
+        (18, "WARNING", "ERROR2", 18),
+        (24, "INFO", "FATAL4", 24),
+        (10, "error", "INFO2", 10),
+        (1, " error ", "TRACE", 1),
+        (9, "ERROR", "INFO", 9),
+        (17, "warn", "ERROR", 17),
+        (12, "NOTICE", "NOTICE", 12),
+        (22, "", "FATAL2", 22),
+        (0, "warn", "WARNING", 13),
+        (0, "audit", "audit", 0),
+    ],
+)
+def test_severity_number_decides(number: int, text: str, level: str, expected: int) -> None:
+    """A record's number is its severity, whatever its text says; its line is not renamed again."""
+    attributes = [{"key": key, "value": {"stringValue": "2026-01-01"}} for key in ("time", "msg")]
+    record = {**LOG, "severityNumber": number, "severityText": text, "attributes": attributes}
+    for times in (LOG["timeUnixNano"], "0"):
+        record["timeUnixNano"] = record["observedTimeUnixNano"] = times
+        (row,) = flat_logs({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}, "s")
+        assert (level, expected) == (row["level"], severity(row))
+        assert row is as_own(row)
