@@ -53,11 +53,38 @@ def named(time: datetime, level: str, more: dict[str, Any]) -> bytes:
     return orjson.dumps({**row, "severity_number": 16 + len(level) % 3, "message": "m", **more})
 
 
-def of_collector(time: datetime, level: str, _: dict[str, Any]) -> bytes:
-    """Return two log records as OTLP/JSON."""
+ODD = (
+    b'"x":1, "level":"%b"',
+    b'"lev\\u0065l":"%b"',
+    b'"level":"\xc2\xa0%b"',
+    b'"exception":{"type":"E"},"message":"n","level" : "%b"',
+    b'"timestamp":"2016-12-31T23:59:60.000000Z"',
+    b'"timestamp":"2016-12-31T24:00:00.000000Z"',
+    b'"timestamp":"0000-01-01T00:00:00.000000Z"',
+    b'"service":NaN',
+    b'"session_id":Infinity',
+    b'"x":nan',
+    b'"x":Inf',
+    b'"x":[1,]',
+)
+
+
+def odd(time: datetime, level: str, _: dict[str, Any]) -> bytes:
+    """Return a line that begins as one of our own, and goes on as none does."""
+    more = ODD[time.microsecond // 1000 % len(ODD)]
+    line = own(time, "INFO", {})
+    key = more[: more.index(b":") + 1]
+    if key == b'"timestamp":':
+        return line.replace(b'"timestamp":"%b"' % time.strftime(FORM).encode(), more)
+    return line[:-1] + b"," + more.replace(b"%b", level.encode()) + b"}"
+
+
+def of_collector(time: datetime, level: str, more: dict[str, Any]) -> bytes:
+    """Return two log records as OTLP/JSON, the one with a text that may say another level."""
     ns = str((time - START) // timedelta(microseconds=1) * 1000 + int(START.timestamp()) * 10**9)
-    record = {"timeUnixNano": ns, "severityNumber": 5 + 4 * LEVELS.index(level)}
-    request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record, record]}]}]}
+    record = {"timeUnixNano": ns, "severityNumber": 4 + 4 * LEVELS.index(level) + len(more)}
+    named = {**record, "severityText": LEVELS[len(more)].lower()}
+    request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record, named]}]}]}
     return json.dumps(request).encode()
 
 
@@ -93,7 +120,7 @@ extras = st.dictionaries(st.sampled_from("xyz"), st.sampled_from([1, "ü", None,
 logs = st.lists(
     st.builds(
         lambda make, *args: make(*args),
-        st.sampled_from([own, own, own, foreign, numbered, named, of_collector, damaged]),
+        st.sampled_from([own, own, own, odd, foreign, numbered, named, of_collector, damaged]),
         times,
         st.sampled_from(LEVELS),
         extras,

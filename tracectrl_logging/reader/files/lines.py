@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -33,19 +33,40 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 _SKIPPED_BYTES = 1024 * 1024
 
 
-def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+class Limits(NamedTuple):
+    """How large a line may be."""
+
+    line_bytes: int = MAX_LINE_BYTES
+    values: int = MAX_LINE_BYTES
+    """How many values a line of more than a MiB may hold, more or less."""
+
+    def excess(self, line: bytes) -> str | None:
+        """Say by what *line*, which is cut at the limit, is too large, if it is."""
+        if len(line) == self.line_bytes and not line.endswith(b"\n"):
+            return f"longer than {self.line_bytes} bytes"
+        if line.count(b",") > self.values:
+            return f"more than {self.values} values"
+        return None
+
+
+_LIMITS = Limits()
+
+
+def rows(
+    file: OpenFile, report: Report, limits: Limits = _LIMITS
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Yield the lines of *file* that are JSON objects; *report* hears of the others.
 
-    A line is its number from 1, its bytes, and what they say. Blank lines are neither damage nor
+    A line is its number from 1, its bytes, and what they say; one past the *limits* is damage. Blank lines are neither damage nor
     lines. A last line without a newline counts; one that was begun after the file was opened does not.
     """
     path, stream, size = file
-    loads = orjson.loads
+    loads, most_bytes = orjson.loads, limits.line_bytes
     number = at = 0
     end = math.inf if size is None else size
     while at < end:
         try:
-            raw = stream.readline(MAX_LINE_BYTES)
+            raw = stream.readline(most_bytes)
         except UNREADABLE as error:
             report(Damage(path, number + 1, f"the file cannot be read from here on: {error}"))
             yield from _before_damage(stream, at, number + 1)
@@ -54,10 +75,11 @@ def rows(file: OpenFile, report: Report) -> Iterator[tuple[int, bytes, dict[str,
             return
         number += 1
         at += len(raw)
-        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+        if len(raw) > _SKIPPED_BYTES and (excess := limits.excess(raw)) is not None:
+            is_whole = raw.endswith(b"\n")
             raw = b""
-            report(Damage(path, number, f"longer than {MAX_LINE_BYTES} bytes"))
-            if not _skip_line(file, number, report):
+            report(Damage(path, number, excess))
+            if not is_whole and not _skip_line(file, number, report):
                 return
             at = stream.tell()
             continue
@@ -79,7 +101,13 @@ _MESSAGES = frozenset({"message", "msg", "event", "short_message"})  # OTLP has 
 
 
 def flat_rows(
-    file: OpenFile, kind: Kind, sid: str, report: Report, *, with_rest: bool = True
+    file: OpenFile,
+    kind: Kind,
+    sid: str,
+    report: Report,
+    *,
+    with_rest: bool = True,
+    limits: Limits = _LIMITS,
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Yield the lines of *file* as :func:`rows` does, each under our keys.
 
@@ -89,7 +117,7 @@ def flat_rows(
     carries none; *with_rest* keeps what our keys do not say of OTLP.
     """
     time, signs = TIME_KEY[kind], OTLP_SIGNS[kind]
-    for stored in rows(file, report):
+    for stored in rows(file, report, limits):
         number, raw, row = stored
         if time not in row and not signs.isdisjoint(row) and _MESSAGES.isdisjoint(row):
             yield from _of_otlp(file.path, number, row, (kind, sid, with_rest), report)

@@ -10,7 +10,7 @@ import duckdb
 
 from tracectrl_logging.reader.sql import views
 from tracectrl_logging.reader.sql.connection import is_plain, locked_connection, query_error
-from tracectrl_logging.reader.sql.feed import Feed, Limits
+from tracectrl_logging.reader.sql.feed import Feed, limits_of_memory
 from tracectrl_logging.reader.sql.rows import QueryError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _FETCHED: Final = 256
 _PLACE_BYTES: Final = 65536
-"""What the names in front of a line may take."""
+"""What the names of its file and its session may take beside a line."""
+_PLANNED_BYTES: Final = 1024 * 1024
 _NANOSECONDS: Final = frozenset({"TIMESTAMP_NS", "TIME_NS"})
 
 
@@ -56,7 +57,7 @@ class Run:
         os.scandir(root).close()  # raises where it cannot be read
         self._sql, self._params, self._root = sql, params, root
         self._memory_mb, self._spill, self._target = memory_mb, spill, target
-        self._limits = Limits.of_memory(memory_mb)
+        self._limits = limits_of_memory(memory_mb)
         self._damages: list[Damage] = []
         self._feeds: dict[Kind, Feed] = {}
         self._is_open = True
@@ -117,13 +118,10 @@ class Run:
 
     def _finish(self, on_damage: Report) -> None:
         """Report what the query could not see; raise why it has not seen all that there is."""
-        has_more = views.has_dropped(self._con)
         self.close()
         for feed in self._feeds.values():
             if feed.failure is not None:
                 raise feed.failure
-            if has_more:
-                feed.report_all()
         for damage in self._damages:
             on_damage(damage)
 
@@ -177,7 +175,7 @@ class Run:
             self._con = self._connected(keeps_order=False)
             self._create_views(used)
         for kind in views.TABLES if used is None else used:
-            self._feeds[kind].start(views.keys_of(kind, self._columns(kind, used)))
+            self._feeds[kind].start(self._names(kind, used))
             if not is_read_once:
                 views.load(self._con, kind)
 
@@ -191,28 +189,28 @@ class Run:
         if not is_plain(self._con, self._sql):
             return None
         for kind, feed in self._feeds.items():
-            self._con.execute(views.planned_view(kind, _path(feed)))
+            names = self._names(kind, None)
+            self._con.execute(views.view(kind, names, _path(feed), "", _PLANNED_BYTES))
         self._con.execute(views.PUBLIC)
         nodes = views.plan_of(self._con, self._sql, self._params)
         self._con.execute(views.DROPPED)
         return nodes
 
     def _create_views(self, used: dict[Kind, set[str]] | None) -> None:
-        self._con.execute(views.COUNTER)
         for kind, feed in self._feeds.items():
             if used is not None and kind not in used:
                 self._con.execute(views.empty_view(kind))
                 continue
-            wanted = self._columns(kind, used)
-            feed.with_place = views.is_placed(wanted)
             root = os.path.join(self._root, "")
             line_bytes = feed.measured() + _PLACE_BYTES
-            self._con.execute(views.view(kind, wanted, _path(feed), root, line_bytes))
+            self._con.execute(
+                views.view(kind, self._names(kind, used), _path(feed), root, line_bytes)
+            )
         self._con.execute(views.PUBLIC)
 
     @staticmethod
-    def _columns(kind: Kind, used: dict[Kind, set[str]] | None) -> set[str]:
-        return {*views.COLUMNS[kind], views.SESSION} if used is None else used[kind]
+    def _names(kind: Kind, used: dict[Kind, set[str]] | None) -> list[str]:
+        return views.names_of(kind, None if used is None else used[kind])
 
 
 def _path(feed: Feed) -> str:

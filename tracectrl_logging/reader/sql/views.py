@@ -1,7 +1,7 @@
 """The tables that SQL sees: their columns, and how each is taken from a line.
 
-Taking a column out of JSON costs more than anything else, so a view computes those alone that the
-query uses; which these are, the database's own planner says, asked about empty tables.
+Taking a column out of JSON costs more than anything else, so a pipe has those alone that the query
+uses; which these are, the database's own planner says, asked about a view that has all.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.schema import ERROR, LEVELS, UNKNOWN, severity_of_name
+from tracectrl.schema import ERROR
 from tracectrl_logging.reader.sql.connection import PLAN
-from tracectrl_logging.reader.sql.passing import SEPARATOR
+from tracectrl_logging.reader.sql.fields import ESCAPED, SEPARATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Final
 
     from tracectrl.schema import Kind
 
 _TIME: Final = "TIMESTAMP WITH TIME ZONE"
 _EXCEPTION: Final = 'STRUCT("type" VARCHAR, message VARCHAR, stacktrace VARCHAR)'
+
+SESSION: Final = "session"
+"""A column that the view of sessions alone sees: the session whose file a line is in."""
 
 COLUMNS: Final[dict[Kind, dict[str, str]]] = {
     "log": {
@@ -66,22 +68,9 @@ COLUMNS: Final[dict[Kind, dict[str, str]]] = {
 
 TABLES: Final[dict[Kind, str]] = {"log": "logs", "span": "spans"}
 
-SESSION: Final = "session"
-"""A column that the view of sessions alone sees: the session whose file a line is in."""
-
-_PLACED: Final = frozenset({"session_id", "file", SESSION})
-_NO_KEY: Final = frozenset({"extras", "file", SESSION})
-
 _LINE: Final = "line"
-_MIB: Final = 1024 * 1024
-
-_NO_TEXT: Final = r"[\[{].*|true|false|[-+.0-9eE]+"
-"""What a list, an object, a boolean or a number looks like as text."""
 
 _STORED: Final[dict[Kind, str]] = {kind: f"stored_{table}" for kind, table in TABLES.items()}
-_DROPPED: Final = "unreadable_lines"
-COUNTER: Final = f"CREATE SEQUENCE {_DROPPED}"
-"""The statement that creates what counts the lines which only the database found damaged."""
 
 _SESSIONS: Final = f"""
 CREATE VIEW sessions AS SELECT
@@ -118,21 +107,6 @@ DROPPED: Final = ";".join(
 """The statements that drop all views."""
 
 
-def planned_view(kind: Kind, source: str) -> str:
-    """Return the statement that creates a view which tells, when planned, what a query reads.
-
-    It has a column of its own for each of the table's, and reads a pipe as the true view does: of
-    that the planner knows nothing, so it leaves out what the query does not use, and that alone.
-    """
-    columns = _columns(kind)
-    fields = ", ".join(f"{kind}_{name}: 'VARCHAR'" for name in (_LINE, *columns))
-    taken = ", ".join(f'{kind}_{name}::{form} AS "{name}"' for name, form in columns.items())
-    return (
-        f"CREATE VIEW {_STORED[kind]} AS SELECT {taken} FROM {_reader(source, fields, _MIB)} "  # noqa: S608
-        f"WHERE {kind}_{_LINE} IS NOT NULL"
-    )
-
-
 def used_columns(nodes: list[dict[str, Any]]) -> dict[Kind, set[str]] | None:
     """Return which columns of which tables a query reads whose plan has the operators *nodes*.
 
@@ -166,55 +140,33 @@ def plan_of(con: Any, sql: str, params: Any = None) -> list[dict[str, Any]] | No
     return nodes
 
 
-def is_placed(used: set[str]) -> bool:
-    """Tell whether a view with these columns needs to know which file a line is in."""
-    return not used.isdisjoint(_PLACED)
+def names_of(kind: Kind, used: set[str] | None) -> list[str]:
+    """Return the columns of a table that are *used*, all where that is ``None``, in their order."""
+    return [name for name in _columns(kind) if used is None or name in used]
 
 
-def keys_of(kind: Kind, used: set[str]) -> list[str]:
-    """Return the keys of a line that a view with the columns *used* looks at."""
-    keys = {*used, "level"} if "severity_number" in used else used
-    return [name for name in COLUMNS[kind] if name in keys - _NO_KEY]
-
-
-def view(kind: Kind, used: set[str], source: str, root: str, line_bytes: int) -> str:
+def view(kind: Kind, names: Sequence[str], source: str, root: str, line_bytes: int) -> str:
     """Return the statement that creates the view of the lines that come from the pipe *source*.
 
-    Columns that are not *used* are there, and are null. A line that the database cannot read is left
-    out and counted.
+    Columns that are not among *names* are there, and are null. The planner knows nothing of a pipe, so
+    it leaves out what a query does not use, and that alone.
 
     Args:
         kind: log lines or spans.
-        used: the columns that the query reads.
+        names: the columns that the pipe has.
         source: the path of the pipe.
         root: what the names of files begin with.
         line_bytes: the length of the longest line.
     """
-    keys = keys_of(kind, used)
-    paths = ", ".join(f"'$.{key}'" for key in keys) or "'$'"
-    placed = "name: 'VARCHAR', sid: 'VARCHAR', " if is_placed(used) else ""
-    fields = [
-        f'{_expression(kind, name, keys, root) if name in used else "NULL"}::{form} AS "{name}"'
+    fields = ", ".join(f"{kind}_{name}: 'VARCHAR'" for name in (_LINE, *names))
+    taken = ", ".join(
+        f'{_expression(kind, name, root) if name in names else "NULL"}::{form} AS "{name}"'
         for name, form in _columns(kind).items()
-    ]
-    line = f"{kind}_{_LINE}"
-    reader = _reader(source, f"{placed}{line}: 'VARCHAR'", line_bytes)
-    texts = f"TRY(json_extract_string({line}, [{paths}]))"
-    # What counts is part of the value, so that no condition of the query's goes before it. Where all
-    # of many lines are good, CASE costs nothing, unlike coalesce().
-    counted = f"CASE WHEN nextval('{_DROPPED}') < 0 THEN [] END"
-    return (
-        f"CREATE VIEW {_STORED[kind]} AS SELECT {', '.join(fields)} FROM "  # noqa: S608
-        f"(SELECT *, CASE WHEN read_texts IS NOT NULL THEN read_texts ELSE {counted} END AS texts "
-        f"FROM (SELECT *, {line} AS line, {texts} AS read_texts FROM {reader} "
-        f"WHERE {line} IS NOT NULL)) WHERE texts IS NOT NULL"
     )
-
-
-def has_dropped(con: Any) -> bool:
-    """Tell whether a view has left out a line that the database could not read."""
-    (row,) = con.execute("SELECT count(last_value) FROM duckdb_sequences()").fetchall() or ((0,),)
-    return bool(row[0])
+    return (
+        f"CREATE VIEW {_STORED[kind]} AS SELECT {taken} FROM {_reader(source, fields, line_bytes)} "  # noqa: S608
+        f"WHERE {kind}_{_LINE} IS NOT NULL"
+    )
 
 
 def empty_view(kind: Kind) -> str:
@@ -249,57 +201,18 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _expression(kind: Kind, name: str, keys: list[str], root: str) -> str:
-    if name in _NO_KEY:
-        known = {key: None for key in COLUMNS[kind] if key not in _NO_KEY}
-        return {
-            "file": f"{literal(root)} || name",
-            SESSION: f"coalesce(sid->>'$', '{OVERFLOW_STEM}')",
-            "extras": f"json_merge_patch(line, '{json.dumps(known)}')",
-        }[name]
-    text = f"texts[{keys.index(name) + 1}]"
-    if name == "severity_number":
-        level = f"texts[{keys.index('level') + 1}]"
-        numbers = " ".join(f"WHEN '{it}' THEN {severity_of_name(it)}" for it in LEVELS)
-        return f"CASE {level} {numbers} ELSE TRY_CAST({text} AS INTEGER) END"
-    if name == "session_id":
-        of_file = f"coalesce(sid->>'$', '{UNKNOWN}')"
-        # An ID is text that is not empty. Only what may be JSON of another type is asked for its own.
-        return (
-            f"CASE WHEN {text} IS NULL OR {text} = '' THEN {of_file} "
-            f"WHEN regexp_full_match({text}, '{_NO_TEXT}', 's') "
-            f"AND json_type(line, '$.session_id') <> 'VARCHAR' THEN {of_file} ELSE {text} END"
-        )
-    if name == "exception":
-        kept = ", ".join(f"'{key}': line->>'$.exception.{key}'" for key in _exception_keys())
-        alone = ", ".join(
-            f"'{key}': {text if key == 'stacktrace' else 'NULL'}" for key in _exception_keys()
-        )
-        return (
-            f"CASE WHEN {text} IS NULL THEN NULL WHEN json_type(line, '$.exception') = 'OBJECT' "
-            f"THEN {{{kept}}} ELSE {{{alone}}} END"
-        )
-    return _plain_expression(kind, name, text)
-
-
-def _plain_expression(kind: Kind, name: str, text: str) -> str:
-    if name == "service":  # which is text: a number names none
-        return (
-            f"CASE WHEN regexp_full_match({text}, '{_NO_TEXT}', 's') "
-            f"AND json_type(line, '$.service') <> 'VARCHAR' THEN NULL ELSE {text} END"
-        )
-    form = COLUMNS[kind][name]
-    if form == "JSON":
-        return f"json_extract(line, '$.{name}')"
-    return text if form == "VARCHAR" else f"TRY_CAST({text} AS {form})"
+def _expression(kind: Kind, name: str, root: str) -> str:
+    column, form = f"{kind}_{name}", _columns(kind)[name]
+    if form in {"JSON", _EXCEPTION}:
+        return f"{column}::JSON"
+    text = f"CASE WHEN starts_with({column}, '{ESCAPED}') THEN {column}[2:]->>'$' ELSE {column} END"
+    if name == "file":
+        return f"({literal(root)} || {text})"
+    return f"({text})" if form == "VARCHAR" else f"TRY_CAST({column} AS {form})"
 
 
 def _columns(kind: Kind) -> dict[str, str]:
     return {**COLUMNS[kind], SESSION: "VARCHAR"}
-
-
-def _exception_keys() -> tuple[str, ...]:
-    return ("type", "message", "stacktrace")
 
 
 def _reads(nodes: list[dict[str, Any]]) -> Iterator[tuple[Kind, set[str]]]:
@@ -319,6 +232,6 @@ def _reads(nodes: list[dict[str, Any]]) -> Iterator[tuple[Kind, set[str]]]:
 def _reader(source: str, fields: str, line_bytes: int) -> str:
     return (
         f"read_csv({literal(source)}, columns={{{fields}}}, auto_detect=false, header=false, "
-        f"delim='{SEPARATOR.decode()}', quote='', escape='', compression='none', "
+        f"delim='{SEPARATOR}', quote='', escape='', compression='none', "
         f"max_line_size={line_bytes}, buffer_size={line_bytes})"
     )

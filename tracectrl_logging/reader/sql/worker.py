@@ -27,12 +27,15 @@ _BESIDE_BYTES: Final = 96 * 1024 * 1024
 """What the interpreter and the lines on their way may take beside DuckDB."""
 
 _MEGABYTE: Final = 1_000_000
+_DEPTH: Final = 5000
+"""How deep calls may be: the parser takes 1024 levels, each of which may be three calls."""
 
 
 def main() -> None:
     """Answer the question that stdin holds, on stdout; stdin's end ends the process."""
     stdin = sys.stdin.buffer
     question: Question = pickle.load(stdin)  # noqa: S301 - from the process that has started this one
+    sys.setrecursionlimit(_DEPTH)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     threading.Thread(target=_end_with, args=(stdin, question.spill), daemon=True).start()

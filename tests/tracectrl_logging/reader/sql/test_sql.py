@@ -537,6 +537,9 @@ def test_times(place: Any, ask: Any, write: Write) -> None:
         )
         % b"",
         OWN % (b"INFO", b',"session_id":"s","level":"ERROR","message":"second"'),
+        OWN % (b"INFO", b', "level":"ERROR", "message":"second"'),
+        OWN % (b"INFO", b',"lev\\u0065l":"ERROR","messag\\u0065":"second"'),
+        OWN % (b"INFO", b',"exception":{"type":"E"},"message":"second","level":"ERROR"'),
     ],
 )
 def test_keys_that_stand_twice(line: bytes, ask: Any, write: Write) -> None:
@@ -546,6 +549,125 @@ def test_keys_that_stand_twice(line: bytes, ask: Any, write: Write) -> None:
     sql = "SELECT level, message FROM logs WHERE message <> 'm'"
     assert [("ERROR", "second")] == ask(sql)
     assert [(1,)] == ask("SELECT count(*) FROM logs WHERE level = 'ERROR'")
+
+
+@pytest.mark.parametrize(
+    ("more", "column", "value"),
+    [
+        (b',"service":"a","service":"b"', "service", "b"),
+        (b',"x":1,"x":2', "extras->>'x'", "2"),
+        (b',"x":{"y":1,"y":2}', "extras->'x'->>'y'", "2"),
+        (b',"exception":{"type":"A","type":"B"}', "exception.type", "B"),
+        (b',"service":"a","service":null', "service", None),
+    ],
+)
+def test_more_keys_that_stand_twice(
+    more: bytes, column: str, value: str | None, ask: Any, write: Write
+) -> None:
+    """A key that stands twice has its last value, beside lines without that key and inside objects."""
+    write("s.logs.jsonl", OWN % (b"INFO", b""), OWN % (b"ERROR", more))
+    sql = f"SELECT {column} FROM logs WHERE level = 'ERROR'"  # noqa: S608 - of the cases above
+    assert [(value,)] == ask(sql)
+
+
+def test_attributes_that_stand_twice(ask: Any, write: Write) -> None:
+    """A span's key that stands twice has its last value, as a log line's."""
+    span = b'{"name":"n","kind":"INTERNAL","session_id":"s","start_time":"%b","end_time":"%b"%b}'
+    time = b"2026-01-01T10:00:00.000001Z"
+    more = b',"status":"OK","status":"ERROR","attributes":{"x":1,"x":2}'
+    write("s.spans.jsonl", span % (time, time, b""), span % (time, time, more))
+    assert [(None, None), ("ERROR", "2")] == ask("SELECT status, attributes->>'x' FROM spans")
+    assert [(1,)] == ask("SELECT error_spans FROM sessions")
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("2016-12-31T23:59:60.000000Z", "2017-01-01 00:00:00+00"),
+        ("2016-12-31T24:00:00.000000Z", None),
+        ("0000-01-01T00:00:00.000000Z", None),
+        ("2026-02-30T00:00:00.000000Z", None),
+        ("0001-01-01T00:00:00.000000Z", "0001-01-01 00:00:00+00"),
+    ],
+)
+def test_times_of_our_form(text: str, canonical: str | None, ask: Any, write: Write) -> None:
+    """A time that has our form is read as every other command reads it: not all are times."""
+    write("s.logs.jsonl", LINE.replace(b"2026-01-01T10:00:00.000001Z", text.encode()) % b"m")
+    assert [(canonical,)] == ask("SELECT timestamp::VARCHAR FROM logs")
+    assert [(canonical,)] == ask("SELECT first_time::VARCHAR FROM sessions")
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"null"])
+def test_numbers_that_are_none(value: bytes, ask: Any, write: Write) -> None:
+    """NaN and infinities are null in every column, and an ID that is one is none."""
+    more = b',"service":%b,"stack":%b,"trace_id":%b,"session_id":%b' % ((value,) * 4)
+    write("s.logs.jsonl", OWN % (b"INFO", more))
+    expected = [(None, None, None, "s")]
+    assert expected == ask("SELECT service, stack, trace_id, session_id FROM logs")
+
+
+@pytest.mark.parametrize("value", [b"nan", b"-inf", b"Inf", b"+1", b"01", b"'x'", b".5"])
+def test_what_a_database_takes_beyond_json(value: bytes, ask: Any, write: Write) -> None:
+    """A line that only a database's own reader of JSON would take is damage."""
+    path = write("s.logs.jsonl", OWN % (b"INFO", b""), OWN % (b"ERROR", b',"x":' + value))
+    damages: list[str] = []
+    assert [("INFO",)] == ask("SELECT level FROM logs", damages)
+    assert [f"{path}: line 2: not JSON"] == damages
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\x01",
+        "\x02",
+        '\x02"a"',
+        "a\nb\r\n",
+        "\0",
+        '"',
+        "\\n",
+        "\x7f\u2028",
+        "\ufeff",
+        "ü😀",
+        "1",
+    ],
+)
+def test_texts(text: str, ask: Any, write: Write) -> None:
+    """A text is the same text in SQL, whatever is in it, and not null where it is empty."""
+    row = {"message": text, "exception": {"type": text, "message": None}, "x": {"y": text}}
+    write("s.logs.jsonl", LINE % b"1", json.dumps({**row, "logger": text}).encode(), LINE % b"2")
+    sql = (
+        "SELECT message, logger, exception.type, exception.message, extras->'x'->>'y' FROM logs "
+        "WHERE exception IS NOT NULL"
+    )
+    assert [(text, text, text, None, text)] == ask(sql)
+
+
+@pytest.mark.parametrize("digits", ["9" * 19, "9" * 30, f"-{'9' * 30}", "18446744073709551616"])
+def test_large_integers(digits: str, ask: Any, write: Write) -> None:
+    """An integer past 64 bits keeps its digits, as text and in the extras."""
+    other = digits[:-1] + "8"
+    extras = f'{{"x":{{"y":[{digits},1.5,{other}]}}}}'
+    write("s.logs.jsonl", f'{{"message":{digits},{extras[1:]}'.encode())
+    expected = [(digits, extras)]
+    assert expected == ask("SELECT message, extras::VARCHAR FROM logs")
+
+
+@pytest.mark.parametrize("depth", [200, 400, 900, 1000])
+def test_deep_values(depth: int, ask: Any, write: Write) -> None:
+    """A value that is nested deeply takes no query with it, and no other line."""
+    deep = b"[" * depth + b"]" * depth
+    write("s.logs.jsonl", OWN % (b"INFO", b""), OWN % (b"ERROR", b',"x":' + deep))
+    assert [("INFO",), ("ERROR",)] == ask("SELECT level FROM logs")
+    assert [(2,)] == ask("SELECT count(extras) FROM logs")
+
+
+def test_levels_with_spaces(ask: Any, write: Write) -> None:
+    """What stands around a level's name is no part of it, a no-break space neither."""
+    line = OWN.replace(b',"logger"', b',"severity_number":9,"logger"')
+    write("s.logs.jsonl", line % ("\u00a0ERROR".encode(), b""), line % (b"warn\\t", b""))
+    assert [("ERROR", 17), ("WARNING", 13)] == ask("SELECT level, severity_number FROM logs")
 
 
 def test_damage_in_own_lines(ask: Any, write: Write) -> None:
