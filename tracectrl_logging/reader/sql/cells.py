@@ -30,6 +30,8 @@ def converter(form: Any) -> Convert:
     """
     if str(form) == "JSON":
         return _present(_embedded)
+    if form.id == "timestamp with time zone":
+        return _present(lambda value: _in_utc(value) if isinstance(value, dt.datetime) else value)
     make = _NESTED.get(form.id)
     return _present(_plain if make is None else make(dict(form.children)))
 
@@ -92,7 +94,20 @@ def _struct(children: dict[str, Any]) -> Convert:
 
 def _map(children: dict[str, Any]) -> Convert:
     key, item = converter(children["key"]), converter(children["value"])
-    return lambda value: {text_of(key(name)): item(held) for name, held in value.items()}
+    # Keys that no dictionary of Python's has come beside their values.
+    is_split = children["key"].id in (*_NESTED, "tuple")
+
+    def convert(value: dict[Any, Any]) -> dict[str, Any]:
+        pairs = zip(value["key"], value["value"], strict=True) if is_split else value.items()
+        return {text_of(key(name)): item(held) for name, held in pairs}
+
+    return convert
+
+
+def _in_utc(value: dt.datetime) -> str:
+    if value.tzinfo is None:  # what the database has for an infinite one
+        value = value.replace(tzinfo=dt.timezone.utc)
+    return _timestamp(value)
 
 
 def _timestamp(value: dt.datetime) -> str:

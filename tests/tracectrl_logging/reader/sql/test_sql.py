@@ -663,6 +663,30 @@ def test_deep_values(depth: int, ask: Any, write: Write) -> None:
     assert [(2,)] == ask("SELECT count(extras) FROM logs")
 
 
+@pytest.mark.parametrize(
+    ("sql", "cell"),
+    [
+        ("'infinity'::timestamptz", "9999-12-31T23:59:59.999999Z"),
+        ("['-infinity'::timestamptz]", ["0001-01-01T00:00:00.000000Z"]),
+        ("'infinity'::timestamp", "9999-12-31T23:59:59.999999"),
+        ("'0044-03-15 (BC) 00:00:00+00'::timestamptz", "0044-03-15 (BC) 00:00:00+00"),
+        ("map{[1]: 2}", {"[1]": 2}),
+        ("map{[1]::int[1]: 2}", {"[1]": 2}),
+        ("map{{'a': 1}: [2]}", {'{"a":1}': [2]}),
+        ("[map{map{1: 2}: 3}]", [{'{"1":2}': 3}]),
+        ("map{'key': [1], 'value': [2]}", {"key": [1], "value": [2]}),
+        ("map{1: 2}", {"1": 2}),
+    ],
+)
+def test_cells(sql: str, cell: Any, root: Path, write: Write) -> None:
+    """A value of any type has a form in JSON: a zone stays one, and a key is text whatever it is."""
+    write("s.logs.jsonl", LINE % b"1")
+    with reader.query(f"SELECT {sql} AS cell", root) as rows:
+        (convert,) = map(converter, rows.forms)
+        ((value,),) = rows
+    assert {"cell": cell} == json.loads(dumps({"cell": convert(value)}))
+
+
 def test_levels_with_spaces(ask: Any, write: Write) -> None:
     """What stands around a level's name is no part of it, a no-break space neither."""
     line = OWN.replace(b',"logger"', b',"severity_number":9,"logger"')
