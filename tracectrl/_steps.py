@@ -9,13 +9,16 @@ import functools
 import inspect
 import sys
 import types
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import AsyncGenerator, Callable, Generator
 
+F = TypeVar("F", bound="Callable[..., Any]")
 R = TypeVar("R")
+
+_AWAITABLE: Final = inspect.CO_ITERABLE_COROUTINE
 
 
 def code_of(fn: Any) -> Any:
@@ -25,6 +28,11 @@ def code_of(fn: Any) -> Any:
     if inspect.isroutine(fn) or isinstance(fn, type):
         return fn
     return getattr(type(fn), "__call__", fn)  # noqa: B004 - an object's may be a coroutine function
+
+
+def of_kind(code: Any, wrapper: F) -> F:
+    """Return the generator function *wrapper*, to be awaited where *code* is (``@types.coroutine``)."""
+    return cast("F", types.coroutine(wrapper)) if code.__code__.co_flags & _AWAITABLE else wrapper
 
 
 def driven(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
@@ -49,7 +57,8 @@ def driven(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]
 _awaited = types.coroutine(driven)
 
 
-async def _result_of(context: contextvars.Context, coroutine: Any) -> Any:
+async def result_of(context: contextvars.Context, coroutine: Any) -> Any:
+    """Return what *coroutine* returns, each step of which runs in *context*."""
     return await _awaited(context, coroutine)
 
 
@@ -90,9 +99,9 @@ def kept(context: contextvars.Context, made: R) -> R:
     """Return what a call has *made*, its steps run in *context* where it is to run by steps."""
     steps: Any = made
     if isinstance(made, types.GeneratorType):
-        steps = driven(context, made)
+        steps = (_awaited if made.gi_code.co_flags & _AWAITABLE else driven)(context, made)
     elif isinstance(made, types.CoroutineType):
-        steps = _result_of(context, made)
+        steps = result_of(context, made)
     elif isinstance(made, types.AsyncGeneratorType):
         steps = items_of(lambda: (context, made))()
     return cast("R", steps)

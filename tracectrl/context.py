@@ -14,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
 from tracectrl import session as _session
+from tracectrl._steps import code_of, of_kind
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import TRACE_CONTEXT, normalised, read, remote_session
 from tracectrl.schema import UNKNOWN
@@ -127,6 +128,8 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             args, kwargs = complete(args, kwargs)
             return (yield from fn(*args, **kwargs))
+
+        wrapper = of_kind(code_of(fn), wrapper)
 
     else:
 

@@ -22,7 +22,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from tracectrl._exception_notes import ExceptionNotes
-from tracectrl._steps import code_of, driven, items_of, kept
+from tracectrl._steps import code_of, driven, items_of, kept, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -150,6 +150,8 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
 
     def __call__(self, fn: F) -> F:
         """Return *fn*, each call of which runs in a session."""
+        if isinstance(fn, (staticmethod, classmethod)):
+            return cast("F", type(fn)(self(fn.__func__)))
         sid = self._sid
         code = code_of(fn)
 
@@ -177,6 +179,7 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
                     note_left(error, context)
                     raise
 
+            wrapper = of_kind(code, wrapper)
         else:
 
             def wrapper(*args: Any, **kwargs: Any) -> Any:

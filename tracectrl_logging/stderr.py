@@ -126,7 +126,8 @@ def _written(stream: Any, text: str) -> bool:
         if getattr(stream, "closed", False) is True:
             return False
         stream.write(text)
-        stream.flush()
+        if hasattr(stream, "flush"):  # all that is asked of a stream is to write
+            stream.flush()
     except Exception:  # noqa: BLE001 - closed meanwhile, too narrow for the text, somebody's own
         return False
     return True

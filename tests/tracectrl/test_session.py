@@ -527,6 +527,23 @@ def in_thread(found: list[str | None]) -> None:
 class TestDecorator:
     """session() as a decorator: a session for each call."""
 
+    def test_methods_of_a_class(self) -> None:
+        """A static method and a class method stay what they are."""
+
+        class Owner:
+            @session("s")
+            @staticmethod
+            def static() -> str | None:
+                return current_session_id()
+
+            @session("s")
+            @classmethod
+            def of_class(cls) -> tuple[object, str | None]:
+                return cls, current_session_id()
+
+        assert "s" == Owner().static() == Owner.static()
+        assert (Owner, "s") == Owner().of_class() == Owner.of_class()
+
     def test_a_function(self) -> None:
         """Each call has a session of its own, and what was current comes back."""
 

@@ -50,6 +50,25 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return stream
 
 
+def test_stderr_that_can_only_write(
+    root: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream without ``flush`` shows a line, and nothing else does."""
+
+    class Stream:
+        def __init__(self) -> None:
+            self.written: list[str] = []
+
+        def write(self, text: str) -> None:
+            self.written.append(text)
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    by_configure(root)
+    logging.getLogger("app").warning("once")
+    assert ([True], "") == (["once" in text for text in stream.written], terminal.getvalue())
+
+
 def by_configure(root: Path) -> None:
     """Set up by the function."""
     configure(root, spans=False)

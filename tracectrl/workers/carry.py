@@ -7,7 +7,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from tracectrl._steps import code_of, driven, items_of, kept
+from tracectrl._steps import code_of, driven, items_of, kept, of_kind, result_of
 from tracectrl.context import inject_trace_headers, remote_session
 from tracectrl.session import detached, note_left, stay_in_finalizer
 
@@ -30,16 +30,19 @@ def carry(fn: Callable[P, R]) -> Callable[P, R]:
     another callable returns runs in the session, too.
     """
     code = code_of(fn)
+    call = _Carried(fn)
     if inspect.iscoroutinefunction(code):
-        headers: dict[str, str] = inject_trace_headers({})
 
         @functools.wraps(fn, updated=())
         async def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with detached(), remote_session(headers):
-                return await cast("Any", fn(*args, **kwargs))
+            context, coroutine = call.begun(*args, **kwargs)
+            try:
+                return await result_of(context, coroutine)
+            except Exception as error:
+                note_left(error, context)
+                raise
 
         return cast("Callable[P, R]", carried)
-    call = _Carried(fn)
     if inspect.isasyncgenfunction(code):
         return functools.wraps(fn, updated=())(cast("Callable[P, R]", items_of(call.begun)))
     if inspect.isgeneratorfunction(code):
@@ -53,13 +56,25 @@ def carry(fn: Callable[P, R]) -> Callable[P, R]:
                 note_left(error, context)
                 raise
 
-        return cast("Callable[P, R]", steps)
+        return cast("Callable[P, R]", of_kind(code, steps))
     return call
+
+
+def _look_like(carried: Any, fn: Any) -> None:
+    """Give *carried* the name of *fn*, and the attributes that it has as a function."""
+    functools.update_wrapper(carried, fn, updated=())
+    if inspect.isroutine(fn):
+        own = {
+            name: it
+            for name, it in getattr(fn, "__dict__", {}).items()
+            if not hasattr(type(carried), name)
+        }
+        carried.__dict__.update(own)
 
 
 class _Carried(Generic[P, R]):
     def __init__(self, fn: Callable[P, R]) -> None:
-        functools.update_wrapper(self, fn)
+        _look_like(self, fn)
         self._fn = fn
         self._context = contextvars.copy_context()
 
@@ -84,7 +99,7 @@ class _Continued(Generic[P, R]):
     """What a :class:`_Carried` becomes in another process."""
 
     def __init__(self, fn: Callable[P, R], headers: dict[str, str]) -> None:
-        functools.update_wrapper(self, fn)
+        _look_like(self, fn)
         self._fn = fn
         self._headers = headers
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import pickle
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
 
+from tracectrl.context import bind
 from tracectrl.session import current_session_id, session
 from tracectrl.workers import ThreadPoolExecutor, carry
 
@@ -158,6 +161,51 @@ class TestKinds:
             carried = [carry(self.Callable_()), carry(made)]
         assert inspect.iscoroutinefunction(carried[0])
         assert ["s", "s", None] == [await carried[0](), await carried[1](), current_session_id()]
+
+    async def test_generators_that_are_awaited(self) -> None:
+        """What ``types.coroutine`` makes stays awaitable, made by another callable too."""
+
+        @types.coroutine
+        def step(session_id: str = "") -> Generator[Any, Any, tuple[str | None, str]]:
+            yield
+            return current_session_id(), session_id
+
+        with session("s"):
+            for call in (carry(step), carry(lambda: step()), session("s")(step)):  # noqa: PLW0108
+                assert ("s", "") == await call()
+            assert ("s", "s") == await bind(step)()
+
+    async def test_context_variables(self) -> None:
+        """A coroutine function has the context variables of the place where it was carried, too."""
+        variable = contextvars.ContextVar("variable", default="")
+
+        async def found() -> str:
+            await asyncio.sleep(0)
+            value = variable.get()
+            variable.set("changed")
+            return value
+
+        variable.set("carried")
+        carried = carry(found)
+        variable.set("elsewhere")
+        assert ["carried", "carried", "elsewhere"] == [
+            await carried(),
+            await asyncio.create_task(carried()),
+            variable.get(),
+        ]
+
+    def test_objects_with_attributes(self) -> None:
+        """An object's attributes are not those of what is carried, whatever their names."""
+
+        class Call:
+            def __init__(self) -> None:
+                self.begun = self._fn = self._context = None
+
+            def __call__(self) -> str | None:
+                return current_session_id()
+
+        with session("s"):
+            assert "s" == carry(Call())()
 
     def test_in_an_executor(self) -> None:
         """Its items may be taken on any thread."""
