@@ -20,6 +20,8 @@ import os
 import sys
 import threading
 import traceback
+import weakref
+from collections import deque
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +38,19 @@ _LOGGINGS_FILE = os.path.normcase(logging.addLevelName.__code__.co_filename)
 
 
 class Held(threading.local):
-    """What one thread is about to log."""
+    """What one thread is about to log, and has logged."""
+
+    def __init__(self) -> None:
+        self.latest: deque[Callable[[], object]] = deque(maxlen=4)
+        """References to the latest records that were read: a handler may hand them to other loggers."""
 
     event: tuple[object, str, dict[str, Any]] | None = None
     """The event that structlog has rendered and hands to logging next.
 
     What it was rendered to, the method's name, and the event dict before it was rendered.
     """
+    rendered: object = None
+    """What structlog has rendered and hands to another logger, which may pass it on to logging."""
     making: bool = False
     """Whether a record that was held back is being made: what its filters log is not ours."""
 
@@ -150,11 +158,32 @@ class _Reader:
         capture = self._capture
         if not capture.records_wanted or record.levelno < capture.lowest or _was_written(record):
             return
+        if any(each() is record for each in self._held.latest) or self._is_passed_on(record):
+            return
+        self._held.latest.append(weakref.ref(record))
         if event is not None and event[0] is record.msg:
             _, method, fields = event
             capture.write_event(record.name, method, {**fields, "_record": record})
         else:
             capture.write_record(record)
+
+    def _is_passed_on(self, record: logging.LogRecord) -> bool:
+        """Tell whether structlog's event, which is written, comes by once more as *record*."""
+        text = self._held.rendered
+        return (
+            isinstance(text, (str, bytes))
+            and type(record.msg) is type(text)
+            and record.msg.strip() == text.strip()
+            and _is_in_structlog(sys._getframe(1))  # noqa: SLF001 - who logs
+        )
+
+
+def _is_in_structlog(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "_proxy_to_logger":
+            return frame.f_globals.get("__name__") == "structlog._base"
+        frame = frame.f_back
+    return False
 
 
 def _made(

@@ -48,6 +48,7 @@ def tap(capture: Capture, held: Held, patches: Patches) -> None:
             and not isinstance(logger, SessionFileLogger)
             and NAME_TO_LEVEL.get(method, capture.admitted) >= capture.lowest
         ):
+            held.rendered = rendered
             name = getattr(logger, "name", None)
             capture.write_event(name if isinstance(name, str) else "root", method, event)
 

@@ -271,6 +271,25 @@ def test_handlers_find_the_stack_that_they_find_without_us(twins: Twins, wrap: s
     assert ["one", "two", "three"][: 3 if wrap else 2] == [row["message"] for row in twins.logs()]
 
 
+def test_record_that_passes_several_loggers_is_one_line(twins: Twins) -> None:
+    """A handler that hands a record to another logger adds no line; the next record is one again."""
+    source = """
+        import logging, sys
+        class Forward(logging.Handler):
+            def emit(self, record):
+                logging.getLogger("forward").info("forwarding")
+                logging.getLogger("central").handle(record)
+        logger = logging.getLogger("app")
+        logger.propagate = False
+        logger.addHandler(Forward())
+        logging.basicConfig(stream=sys.stdout, level="INFO")
+        logger.warning("same")
+        logger.warning("same")
+    """
+    twins.same(source)
+    assert [("WARNING", "app", "same"), ("INFO", "forward", "forwarding")] * 2 == twins.messages()
+
+
 def test_queue_between_processes_writes_a_record_once(twins: Twins) -> None:
     """A worker's record that its parent hands to a logger again is one line."""
     source = """

@@ -85,6 +85,30 @@ def test_structlog_through_logging_is_one_line_with_its_keys(twins: Twins, last:
     ] == rows
 
 
+@pytest.mark.parametrize("way", ["logger", "stdout"])
+def test_event_that_another_logger_passes_to_logging_is_one_line(twins: Twins, way: str) -> None:
+    """What structlog's logger, or a stream in place of stdout, logs of an event is no second line."""
+    source = f"""
+        import logging, sys, structlog
+        class Forward:
+            def info(self, text): logging.getLogger("app").info(text)
+            def write(self, text):
+                if text.strip(): logging.getLogger("stdout").warning(text.rstrip())
+            def flush(self): pass
+        logging.basicConfig(level="INFO", format="%(message)s")
+        if {way!r} == "stdout": sys.stdout = Forward()
+        factory = structlog.WriteLoggerFactory() if {way!r} == "stdout" else Forward
+        structlog.configure([structlog.processors.KeyValueRenderer()], logger_factory=factory)
+        structlog.get_logger().info("paid", amount=3)
+        structlog.get_logger().info("paid", amount=3)
+        logging.info("event='paid' amount=3")
+    """
+    twins.same(source)
+    assert [*[("INFO", "root", "paid")] * 2, ("INFO", "root", "event='paid' amount=3")] == (
+        twins.messages()
+    )
+
+
 def test_processors_of_the_program_have_the_last_word(twins: Twins) -> None:
     """What they drop is not in the file, what they mask is masked there; tests capture as ever."""
     source = """
