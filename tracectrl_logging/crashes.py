@@ -122,6 +122,28 @@ def _keep(writers: list[CrashWriter]) -> None:
         atexit.unregister(at_exit)
 
 
+def _tap_threads() -> None:
+    """Write the crash of a thread though a hook that does not call ours be put in its place later."""
+    make_invoke = threading._make_invoke_excepthook  # type: ignore[attr-defined] # noqa: SLF001
+
+    def tapped_make_invoke() -> Callable[[threading.Thread], None]:
+        invoke = make_invoke()
+
+        def tapped_invoke(thread: threading.Thread) -> None:
+            # Here, since a hook that is put in the place of ours need not call it.
+            error = sys.exc_info()[1]
+            is_first = _tell(error, f" in thread {thread.name}", thread)
+            try:
+                invoke(thread)
+            finally:
+                if is_first:
+                    _told.remove(id(error))
+
+        return tapped_invoke
+
+    _patches.replace(threading, "_make_invoke_excepthook", tapped_make_invoke)
+
+
 def _install() -> None:
     excepthook, thread_excepthook = sys.excepthook, threading.excepthook
 
@@ -148,6 +170,7 @@ def _install() -> None:
         # Under both names: a program may ask whether the hook is the default, or go back to it.
         _patches.replace(owner, "excepthook", hook)
         _patches.replace(owner, "__excepthook__", hook)
+    _tap_threads()
     loops = asyncio.AbstractEventLoop
     for kind in loops.__subclasses__():
         _watch_loop(kind)
@@ -164,8 +187,12 @@ def _install() -> None:
 
 def at_exit() -> None:
     """Write the exception that ended the program, if a foreign hook kept it from ours."""
-    if sys.excepthook is not sys.__excepthook__:
-        _tell(getattr(sys, "last_value", None))
+    error = getattr(sys, "last_value", None)
+    if sys.excepthook is not sys.__excepthook__ and isinstance(error, BaseException):
+        outermost = error.__traceback__
+        # What a test runner or a shell caught, and left there for a debugger, came less far.
+        if outermost is not None and outermost.tb_frame.f_back is None:
+            _tell(error)
 
 
 def _tell(error: BaseException | None, where: str = "", thread: object = None) -> bool:

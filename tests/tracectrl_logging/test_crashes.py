@@ -350,6 +350,35 @@ def test_hook_that_calls_no_other(crash: Crash) -> None:
     assert [("s", "CRITICAL", "boom")] == crash(source)
 
 
+def test_thread_hook_that_calls_no_other(crash: Crash) -> None:
+    """A hook that replaces ours hides the crash of a thread from stderr, and not from the file."""
+    source = """
+        threading.excepthook = lambda args: print("mine:", args.exc_value)
+        def work():
+            with session("s"):
+                raise ValueError("boom")
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    """
+    assert [("s", "CRITICAL", "boom")] == crash(source, status=0)
+
+
+def test_exception_that_is_left_for_a_debugger(crash: Crash) -> None:
+    """What was caught, as a test runner does, and left in sys.last_value ended nothing."""
+    source = """
+        hook = sys.excepthook
+        sys.excepthook = lambda *args: hook(*args)
+        def run():
+            try:
+                int("boom")
+            except ValueError as error:
+                sys.last_value = error
+        run()
+    """
+    assert [] == crash(source, status=0)
+
+
 def test_hook_that_is_called_by_hand(crash: Crash) -> None:
     """A program that shows each failure by the hook, and goes on, has a line for each."""
     source = """
