@@ -11,7 +11,7 @@ import click
 from tracectrl.errors import MissingExtraError
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import opened
-from tracectrl_logging.cli.options import root_option
+from tracectrl_logging.cli.options import root_option, tz_option
 from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.target import (
     checked_target,
@@ -25,6 +25,7 @@ from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
     from typing import IO
 
     from tracectrl_logging.reader import Rows, Store
@@ -43,10 +44,13 @@ class _Asked(NamedTuple):
     sql: str
     store: Store
     memory_mb: int
+    tz: tzinfo | None
 
     def rows(self) -> Rows:
         """Run the query and return its rows."""
-        return self.store.query(self.sql, memory_mb=self.memory_mb)
+        rows = self.store.query(self.sql, memory_mb=self.memory_mb)
+        rows.tz = self.tz
+        return rows
 
     def save(self, path: str) -> int:
         """Run the query into the Parquet file at *path*; return how many rows it has."""
@@ -81,6 +85,7 @@ class _Asked(NamedTuple):
     show_default=True,
     help="What DuckDB may use; what needs more waits on disk, where it can.",
 )
+@tz_option
 @root_option
 def query(
     root: str | None,
@@ -93,6 +98,7 @@ def query(
     spreadsheet: bool,
     only_list: bool,
     memory_mb: int,
+    tz: tzinfo | None,
 ) -> None:
     """Run SQL over the log lines and spans of all sessions, by DuckDB.
 
@@ -111,7 +117,7 @@ def query(
       sessions  session_id, first_time, last_time, duration_ns, logs, spans,
                 errors, error_spans, services
 
-    Times are in UTC. Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra
+    Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query. Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra
     "sql": pip install 'tracectrl-logging[sql]'.
 
     \b
@@ -137,7 +143,7 @@ def query(
     target = checked_target(output)
     text = _sql_of(sql)
     problems = Problems()
-    asked = _Asked(text, opened(root, problems), memory_mb)
+    asked = _Asked(text, opened(root, problems), memory_mb, tz)
     try:
         if form == "parquet":
             count = _parquet(asked, target, force=force)
@@ -188,7 +194,8 @@ def _write_json(rows: Rows, file: IO[bytes]) -> int:
     from tracectrl_logging.reader.sql.cells import converter, dumps, unique  # noqa: PLC0415 - as above
 
     columns = [
-        (name, converter(form)) for name, form in zip(unique(rows.columns), rows.forms, strict=True)
+        (name, converter(form, rows.tz))
+        for name, form in zip(unique(rows.columns), rows.forms, strict=True)
     ]
     count = 0
     for row in rows:
@@ -208,7 +215,7 @@ def _write_csv(rows: Rows, file: IO[bytes], fit: Callable[[str], str] = str) -> 
     see: Callable[[str], str] = str
     if file.isatty():
         from tracectrl_logging.console import escaped as see  # noqa: PLC0415 - as above
-    converters = [converter(form) for form in rows.forms]
+    converters = [converter(form, rows.tz) for form in rows.forms]
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     # Before Python 3.13 a carriage return is quoted only where it is of the terminator.
     lines = SimpleNamespace(write=lambda line: text.write(line[:-2] + "\n"))

@@ -18,6 +18,7 @@ from tracectrl_logging.cli.options import (
     moment_of,
     root_option,
     sessions_like,
+    tz_option,
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
@@ -29,6 +30,7 @@ from tracectrl_logging.reader.store import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import tzinfo
 
     from tracectrl_logging.reader import Line, Store, Tail
     from tracectrl_logging.reader.filters.conditions import Condition
@@ -59,6 +61,7 @@ _ID_WIDTH = 12
 @line_options
 @where_option("Lines")
 @json_option("the stored lines as they are, with -f and their type")
+@tz_option
 @root_option
 def tail(
     root: str | None,
@@ -73,6 +76,7 @@ def tail(
     trace_id: str | None,
     where: tuple[Condition, ...],
     as_json: bool,
+    tz: tzinfo | None,
 ) -> None:
     """Print the last log lines of one, several or all sessions, merged by time.
 
@@ -102,7 +106,7 @@ def tail(
     store = _store_meant(root, problems, follow=follow)
     sids = list(dict.fromkeys(_session_meant(given, store, follow=follow) for given in sessions))
     selection = Selection(
-        since=moment_of(since, "--since"),
+        since=moment_of(since, "--since", tz),
         level=level,
         logger=logger,
         trace_id=trace_id,
@@ -113,7 +117,7 @@ def tail(
     if cursor_file is not None and not follow:
         text = "--cursor-file goes with -f"
         raise click.UsageError(text)
-    put = _printer(as_json=as_json, with_type=follow, with_session=len(sids) != 1)
+    put = _printer(as_json=as_json, with_type=follow, with_session=len(sids) != 1, tz=tz)
     kinds = KINDS if follow else ("log",)
     after = None if cursor_file is None else _stored_cursor(cursor_file)
     try:
@@ -221,7 +225,9 @@ def _is_reader_gone() -> bool:
         return False
 
 
-def _printer(*, as_json: bool, with_type: bool, with_session: bool) -> Callable[[Line], None]:
+def _printer(
+    *, as_json: bool, with_type: bool, with_session: bool, tz: tzinfo | None
+) -> Callable[[Line], None]:
     if as_json:
         return lambda line: write_line(typed(line) if with_type else line.raw)
     from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - not for ``--json``
@@ -229,7 +235,7 @@ def _printer(*, as_json: bool, with_type: bool, with_session: bool) -> Callable[
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.time_format import TimeFormat  # noqa: PLC0415 - as above
 
-    screen, times = Screen(), TimeFormat()
+    screen, times = Screen(), TimeFormat(tz)
 
     def put(line: Line) -> None:
         column, body_of = line_text.of(line.kind)
@@ -238,12 +244,12 @@ def _printer(*, as_json: bool, with_type: bool, with_session: bool) -> Callable[
         if not screen.is_terminal:  # each on a line of its own, for the next program
             head = [
                 (f"{shown(sid)}  ", "cyan"),
-                (f"{times.exact(line.time)}  ", "dim"),
+                (f"{times.of(line, line.row, exact=True)}  ", "dim"),
                 level,
             ]
             screen.one_line(body, [*head, ("  ", "")])
             return
-        first = [(f"{times.time(line.time)}  ", "dim")]
+        first = [(f"{times.of(line, line.row)}  ", "dim")]
         if with_session:
             first.append((f"{padded(cut(shown(sid), _ID_WIDTH), _ID_WIDTH)}  ", "cyan"))
         screen.line(body, [*first, level, ("  ", "")], [("    ", "")])

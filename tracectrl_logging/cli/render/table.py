@@ -50,7 +50,7 @@ class _Table:
     def __init__(self, rows: Rows, width: int | None) -> None:
         self.titles = [shown(name) for name in rows.columns]
         self.count = 0
-        self._converters = [converter(form) for form in rows.forms]
+        self._converters = [converter(form, rows.tz) for form in rows.forms]
         self._are_numbers = [form.id in _NUMBERS for form in rows.forms]
         self._is_cut = width is not None
         texts = (self._texts(row) for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from base64 import b64encode
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 _INT64 = range(-(2**63), 2**64)
 
 
-def converter(form: Any) -> Convert:
+def converter(form: Any, tz: dt.tzinfo | None = None) -> Convert:
     """Return what turns a value of the type *form*, one of DuckDB's, into one that JSON has.
 
-    Timestamps with a zone become RFC 3339 in UTC, those without one get no zone; JSON
+    Timestamps with a zone become RFC 3339 in the zone *tz*, by default UTC, those without one get no zone; JSON
     columns the JSON itself, intervals seconds, bytes base64; integers and decimals keep all digits.
     """
     if str(form) == "JSON":
         return _present(_embedded)
     if form.id == "timestamp with time zone":
-        return _present(lambda value: _in_utc(value) if isinstance(value, dt.datetime) else value)
+        return _present(lambda value: _in(tz, value) if isinstance(value, dt.datetime) else value)
     make = _NESTED.get(form.id)
-    return _present(_plain if make is None else make(dict(form.children)))
+    return _present(_plain if make is None else make(dict(form.children), tz))
 
 
 def dumps(row: dict[str, Any]) -> bytes:
@@ -82,18 +83,18 @@ def _plain(value: Any) -> Any:
     return value if convert is None else convert(value)
 
 
-def _list(children: dict[str, Any]) -> Convert:
-    item = converter(children["child"])
+def _list(children: dict[str, Any], tz: dt.tzinfo | None) -> Convert:
+    item = converter(children["child"], tz)
     return lambda values: [item(value) for value in values]
 
 
-def _struct(children: dict[str, Any]) -> Convert:
-    fields = {name: converter(form) for name, form in children.items()}
+def _struct(children: dict[str, Any], tz: dt.tzinfo | None) -> Convert:
+    fields = {name: converter(form, tz) for name, form in children.items()}
     return lambda value: {name: convert(value[name]) for name, convert in fields.items()}
 
 
-def _map(children: dict[str, Any]) -> Convert:
-    key, item = converter(children["key"]), converter(children["value"])
+def _map(children: dict[str, Any], tz: dt.tzinfo | None) -> Convert:
+    key, item = converter(children["key"], tz), converter(children["value"], tz)
     # Keys that no dictionary of Python's has come beside their values.
     is_split = children["key"].id in (*_NESTED, "tuple")
 
@@ -104,9 +105,12 @@ def _map(children: dict[str, Any]) -> Convert:
     return convert
 
 
-def _in_utc(value: dt.datetime) -> str:
+def _in(tz: dt.tzinfo | None, value: dt.datetime) -> str:
     if value.tzinfo is None:  # what the database has for an infinite one
         value = value.replace(tzinfo=dt.timezone.utc)
+    if tz is not None and tz is not dt.timezone.utc:
+        with contextlib.suppress(OverflowError):  # at an end of the calendar
+            return value.astimezone(tz).isoformat(timespec="microseconds")
     return _timestamp(value)
 
 
@@ -123,7 +127,7 @@ def _digits(value: int | Decimal) -> Any:
     return orjson.Fragment(f"{value:f}" if isinstance(value, Decimal) else str(value))
 
 
-_NESTED: Final[dict[str, Callable[[dict[str, Any]], Convert]]] = {
+_NESTED: Final[dict[str, Callable[[dict[str, Any], dt.tzinfo | None], Convert]]] = {
     "list": _list,
     "array": _list,
     "struct": _struct,

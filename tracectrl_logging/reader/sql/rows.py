@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
     from typing import Final
 
     from typing_extensions import Self
@@ -61,6 +62,8 @@ class Rows:
         """Their types, as DuckDB writes them."""
         self.forms = tuple(form for _, form in columns)
         """Their types, taken apart."""
+        self.tz: tzinfo | None = None
+        """The zone in which whoever prints the rows shows their times; ``None`` for UTC."""
         self._rows = rows
         self._end = end
 

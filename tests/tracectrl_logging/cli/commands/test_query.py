@@ -305,3 +305,15 @@ def test_sql_that_is_no_text(command: Command, root: Path) -> None:
     )
     assert (2, b"Error: stdin, which '-' stands for, is closed\n") == (done.returncode, done.stderr)
     assert 2 == command("query", "SELECT 1", "--memory", "9" * 30).exit_code
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_time_zone(form: str, command: Command, write: Write) -> None:
+    """Times that have a zone are printed in the one that is asked for, nested ones too; others stay."""
+    write("s.logs.jsonl", b'{"timestamp":"2026-07-01T10:00:00.5Z","message":"m"}')
+    sql = (
+        "SELECT timestamp, [timestamp] AS more, TIMESTAMP '2026-07-01 10:00:00' AS plain FROM logs"
+    )
+    printed = command("query", sql, "--format", form, "--tz", "CET-1CEST,M3.5.0,M10.5.0/3").stdout
+    assert 2 == printed.count("2026-07-01T12:00:00.500000+02:00")
+    assert 1 == printed.count("2026-07-01T10:00:00.000000")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -357,3 +358,12 @@ def test_following_long_lines_takes_little_memory(
     with open(f"/proc/{process.pid}/status", encoding="ascii") as proc:
         (peak,) = (int(line.split()[1]) * 1024 for line in proc if line.startswith("VmHWM"))
     assert peak < 200_000_000
+
+
+def test_time_zone(command: Callable[..., Result], root: Path) -> None:
+    """Times are of the zone that is asked for, in the lines and in --since."""
+    root.mkdir()
+    lines = [b'{"timestamp":"2026-07-01T%02d:00:00Z","message":"m"}\n' % hour for hour in (9, 10)]
+    (root / "s.logs.jsonl").write_bytes(b"".join(lines))
+    printed = command("tail", "--tz", "Europe/Berlin", "--since", "2026-07-01T11:30").stdout
+    assert ["2026-07-01 12:00:00.000000+02:00"] == re.findall(r"2026\S+ \S+", printed)
