@@ -1,7 +1,8 @@
 """The current session: one :class:`~contextvars.ContextVar` and the few ways to change it.
 
 A context variable follows ``await``, tasks and :func:`asyncio.to_thread` by itself and is
-isolated in a new thread; :mod:`contextvars` says the exact rules.
+isolated in a new thread; :mod:`contextvars` says the exact rules. The module is long, since which
+session is current, and what an exception or a finalizer has to do with it, is one answer.
 """
 
 from __future__ import annotations

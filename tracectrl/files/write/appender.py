@@ -500,11 +500,11 @@ def _living() -> list[Appender]:
 def whole_number(name: str, value: object, least: int) -> None:
     """Raise what says why *value* is no number of at least *least* for the option *name*."""
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} is a whole number, not {type(value).__name__}: {value!r}"
+        msg = f"{name} must be an int, got {type(value).__name__} {value!r}"
         raise TypeError(msg)
     if value < least:
         wanted = f"at least {least}" if least else "0 (off) or more"
-        msg = f"{name} must be {wanted}, not {value!r}"
+        msg = f"{name} must be {wanted}, got {value!r}"
         raise ValueError(msg)
 
 

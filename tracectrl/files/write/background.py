@@ -85,7 +85,7 @@ def check_options(queue_size: int, overflow: str) -> None:
     """Raise what says why :class:`Background` cannot take these options."""
     whole_number("queue_size", queue_size, 1)
     if overflow not in ("block", "drop_oldest", "drop_new"):
-        msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', not {overflow!r}"
+        msg = f"overflow must be 'block', 'drop_oldest' or 'drop_new', got {overflow!r}"
         raise ValueError(msg)
 
 

@@ -107,11 +107,16 @@ def _exception(row: dict[str, Any], raw: bytes) -> str:
     if value is None:
         return ""
     parts = value if isinstance(value, dict) else {"stacktrace": value}
-    return _json({key: _part(parts.get(key), raw) for key in EXCEPTION_KEYS}, raw)
+    if not all(isinstance(parts.get(key) or "", str) for key in EXCEPTION_KEYS):
+        value = json.loads(_json(value, raw, "exception"))
+        parts = value if isinstance(value, dict) else {"stacktrace": value}
+    return _json({key: _text(parts.get(key)) for key in EXCEPTION_KEYS}, raw)
 
 
-def _part(value: object, raw: bytes) -> str | None:
-    return value if value is None or isinstance(value, str) else _json(value, raw)
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _json(value: Any, raw: bytes, name: str = "") -> str:

@@ -771,3 +771,18 @@ def test_errors_say_where(ask: Any, write: Write) -> None:
             ask(sql)
         assert hint in str(raised.value.hint)
         assert "\n" not in f"{raised.value}{raised.value.hint}"
+
+
+def test_exceptions_that_are_no_texts(ask: Any, write: Write) -> None:
+    """The parts of an exception are texts; what is another value there is its JSON, with all digits."""
+    number = "123456789012345678901234567890"
+    write(
+        "s.logs.jsonl",
+        b'{"message":"m","exception":{"type":"E","message":%s,"stacktrace":[1,{"a":%s}]}}'
+        % (number.encode(), number.encode()),
+        b'{"message":"n","exception":"text"}',
+    )
+    sql = (
+        "SELECT exception.type, exception.message, exception.stacktrace FROM logs ORDER BY message"
+    )
+    assert [("E", number, f'[1,{{"a":{number}}}]'), (None, None, "text")] == ask(sql)

@@ -6,7 +6,8 @@ ends at the oldest content that is still of interest: all behind that was read. 
 which content it is; its number (inode), its size and its time are hints whether to look.
 
 Descriptors are held for the files that change, up to a bound. Of sessions at rest, of which there may
-be hundreds of thousands, no more is kept than how far they have been read.
+be hundreds of thousands, no more is kept than how far they have been read. The module is long, since
+one table holds all of it, and each step of a round reads and changes that.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Each file is read in rounds, one after the other, so a process's second line may be read before its
 first, which is in another file. So what is read waits for a moment, and then goes in the order of
-time, together with what has come meanwhile and is not later.
+time, together with what has come meanwhile and is not later. The module is long: what waits, what has gone out
+and where a cursor stands are one state.
 """
 
 from __future__ import annotations
