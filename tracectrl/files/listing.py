@@ -246,8 +246,8 @@ def id_of(session: StoredSession, directory: Directory | None = None) -> str:
     """Return the ID of *session*.
 
     The stem stands for it where the name abbreviates a long ID that no file holds, for the file of
-    many sessions' lines, and where a session has the name of that file for its ID. Its files are
-    reached through *directory*, where that is given.
+    many sessions' lines, and where that file is there and a session has its name for its ID. Its files
+    are reached through *directory*, where that is given.
     """
     stem = session.stem
     if stem == OVERFLOW_STEM:
@@ -261,7 +261,11 @@ def id_of(session: StoredSession, directory: Directory | None = None) -> str:
             return session_id_of(directory.place(name), dir_fd=directory.fd)
         except (OSError, ValueError, ImportError):
             continue
-    return stem if sid is None or sid == OVERFLOW_STEM else sid
+    if sid == OVERFLOW_STEM and any(
+        os.path.lexists(os.path.join(session.root, OVERFLOW_STEM + live)) for live in LIVE_SUFFIXES
+    ):
+        return stem
+    return stem if sid is None else sid
 
 
 @lru_cache(maxsize=4096)
