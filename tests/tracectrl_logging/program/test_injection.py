@@ -67,7 +67,10 @@ def test_subinterpreter_is_not_disturbed(twins: Twins) -> None:
         logging.warning("done")
     """
     done = twins.same(source)
-    assert "ran\nWARNING:root:done\n" == done.stderr
+    assert "nothing is captured" not in done.stderr
+    assert done.stderr.endswith(
+        "ran\nWARNING:root:done\n"
+    )  # what measures coverage may speak first
     assert [("WARNING", "root", "done")] == twins.messages()
 
 
