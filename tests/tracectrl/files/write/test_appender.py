@@ -906,19 +906,26 @@ class TestOpenFiles:
         assert [["1"]] * 19 == [content(root, f"s{number}") for number in range(1, 20)]
         assert appender.open_files <= 4
 
-    def test_a_process_that_others_have_run_out(self, root: Path) -> None:
-        """With nothing of its own to close the OSError comes out; later lines are written."""
-        appender = Appender(root, SUFFIX)
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free(), limits[1]))
-        try:
-            with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-                appender.append("s", line("1"))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        appender.append("s", line("2"))
+    def test_a_process_that_others_have_run_out(
+        self, root: Path, run_python: Callable[..., str]
+    ) -> None:
+        """With nothing of any appender's to close the OSError comes out; later lines are written."""
+        source = (
+            "import errno, os, resource, sys\n"
+            "from tracectrl.files.write.appender import Appender\n"
+            f"appender = Appender(sys.argv[1], {SUFFIX!r})\n"
+            "limits = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "free = os.open(os.devnull, os.O_RDONLY)\n"
+            "os.close(free)\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))\n"
+            "try: appender.append('s', b'1\\n')\n"
+            "except OSError as error: print(error.errno == errno.EMFILE)\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, limits)\n"
+            "appender.append('s', b'2\\n')\n"
+        )
+        assert "True\n" == run_python(source, str(root))
 
-        assert ["2"] == content(root, "s")
+        assert "2\n" == log_path("s", root).read_text()
 
     def test_a_file_that_another_thread_forgets_while_it_is_opened(self, root: Path) -> None:
         """It may be the only one in the table: it was rotated in this very moment."""
