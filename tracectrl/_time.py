@@ -97,6 +97,8 @@ def _of_text(text: str) -> str | None:
     from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - for foreign lines only
 
     date, clock, second, fraction, offset = match.groups()
+    if clock >= "24":  # which is a time of the next day for some Pythons, and for others none
+        return None
     try:
         moment = datetime.fromisoformat(f"{date}T{clock}:00+00:00")
         seconds = int(second or 0)

@@ -94,7 +94,7 @@ def _moment(text: str, tz: tzinfo, now: datetime) -> datetime | None:
 
 def _at(date: str, clock: str, fraction: str | None, zone: tzinfo) -> datetime:
     seconds = int(clock[6:] or 0)
-    if seconds > _LEAP_SECOND:
+    if seconds > _LEAP_SECOND or clock >= "24":
         raise ValueError
     moment = datetime.fromisoformat(f"{date}T{clock[:5]}") + timedelta(seconds=seconds)
     return moment.replace(microsecond=int((fraction or "")[:6].ljust(6, "0")), tzinfo=zone)
