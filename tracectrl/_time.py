@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Final
 
-CANONICAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-"""What the times of our own lines look like."""
-
-# The same, where it is a day of the calendar for sure: a 29th of February is looked at closer.
+# A time of our own lines, where it is a day of the calendar for sure: a 29th of February is looked at closer.
 _PLAIN = re.compile(
     r"(?!0000)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
     r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"

@@ -131,13 +131,7 @@ def _tap_threads() -> None:
 
         def tapped_invoke(thread: threading.Thread) -> None:
             # Here, since a hook that is put in the place of ours need not call it.
-            error = sys.exc_info()[1]
-            is_first = _tell(error, f" in thread {thread.name}", thread)
-            try:
-                invoke(thread)
-            finally:
-                if is_first:
-                    _told.remove(id(error))
+            _tell_and(sys.exc_info()[1], (f" in thread {thread.name}", thread), invoke, thread)
 
         return tapped_invoke
 
@@ -150,21 +144,11 @@ def _install() -> None:
     def tapped_excepthook(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        is_first = _tell(error)
-        try:
-            excepthook(kind, error, traceback)
-        finally:
-            if is_first and getattr(sys, "last_value", None) is not error:
-                _told.remove(id(error))
+        _tell_and(error, (), excepthook, kind, error, traceback)
 
     def tapped_thread_excepthook(args: threading.ExceptHookArgs) -> None:
         name = args.thread.name if args.thread else "?"
-        is_first = _tell(args.exc_value, f" in thread {name}", args.thread)
-        try:
-            thread_excepthook(args)
-        finally:
-            if is_first:
-                _told.remove(id(args.exc_value))
+        _tell_and(args.exc_value, (f" in thread {name}", args.thread), thread_excepthook, args)
 
     for owner, hook in ((sys, tapped_excepthook), (threading, tapped_thread_excepthook)):
         # Under both names: a program may ask whether the hook is the default, or go back to it.
@@ -193,6 +177,18 @@ def at_exit() -> None:
         # What a test runner or a shell caught, and left there for a debugger, came less far.
         if outermost is not None and outermost.tb_frame.f_back is None:
             _tell(error)
+
+
+def _tell_and(
+    error: BaseException | None, place: tuple[Any, ...], hook: Callable[..., object], *args: Any
+) -> None:
+    """Write *error* with its *place*, and call *hook*; what that hands on to another hook is written."""
+    is_first = _tell(error, *place)
+    try:
+        hook(*args)
+    finally:
+        if is_first and getattr(sys, "last_value", None) is not error:  # else at_exit() meets it
+            _told.remove(id(error))
 
 
 def _tell(error: BaseException | None, where: str = "", thread: object = None) -> bool:

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
 from tracectrl.schema import OTLP_KEY
+from tracectrl.spans.values import key_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -310,21 +311,6 @@ def _state(context: SpanContext | None) -> dict[str, Any]:
 def _dropped(attributes: object) -> dict[str, Any]:
     count = getattr(attributes, "dropped", 0)
     return {"droppedAttributesCount": count} if count else {}
-
-
-def key_values(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return *attributes* as OTLP/JSON has them."""
-    return [{"key": key, "value": _any_value(value)} for key, value in attributes.items()]
-
-
-def _any_value(value: Any) -> dict[str, Any]:
-    if isinstance(value, (list, tuple)):
-        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    return {"doubleValue": value} if isinstance(value, float) else {"stringValue": str(value)}
 
 
 def _items(span: ReadableSpan, name: str) -> Iterable[Any]:

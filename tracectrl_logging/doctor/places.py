@@ -16,6 +16,8 @@ from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracectrl_logging.doctor.finding import Severity
+
 try:
     import fcntl
     import resource
@@ -126,6 +128,21 @@ def strangers(directory: str) -> Iterator[Finding]:
                 )
 
 
+def _of_files(
+    check: str, found: list[str], message: str, mend: str, severity: Severity = "warning"
+) -> Finding:
+    """Return the finding *check* about the files *found*, one or several."""
+    return Finding(
+        severity=severity,
+        check=check,
+        subject=found[0] if len(found) == 1 else f"{len(found)} files",
+        message=message,
+        mend=mend,
+        count=len(found),
+        positions=_first(found),
+    )
+
+
 def names(directory: str) -> Iterator[Finding]:
     """Some names are not those of session files, so no command reads the files."""
     unread = set(_unread(directory))
@@ -138,24 +155,19 @@ def names(directory: str) -> Iterator[Finding]:
         elif entry.name not in unread and not entry.name.startswith(TEMPORARY_PREFIX):
             (nearly if _ALMOST.search(entry.name) else foreign).append(entry.name)
     if nearly:
-        yield Finding(
-            severity="warning",
-            check="names",
-            subject=min(nearly) if len(nearly) == 1 else f"{len(nearly)} files",
-            message="named as no session's file is, so no command reads it",
-            mend="rename it: tracectrl.files.log_path(ID) says how a session's file is named",
-            count=len(nearly),
-            positions=_first(nearly),
+        yield _of_files(
+            "names",
+            nearly,
+            "named as no session's file is, so no command reads it",
+            "rename it: tracectrl.files.log_path(ID) says how a session's file is named",
         )
     if foreign:
-        yield Finding(
+        yield _of_files(
+            "other-files",
+            foreign,
+            "not a session's: no command reads, compresses or removes it",
+            "keep the trace directory for session files alone",
             severity="info",
-            check="other-files",
-            subject=min(foreign) if len(foreign) == 1 else f"{len(foreign)} files",
-            message="not a session's: no command reads, compresses or removes it",
-            mend="keep the trace directory for session files alone",
-            count=len(foreign),
-            positions=_first(foreign),
         )
 
 
@@ -164,14 +176,11 @@ def unread(directory: str) -> Iterator[Finding]:
     found = _unread(directory)
     for reason in sorted({why_unread(name) for name in found}):
         alike = [name for name in found if why_unread(name) == reason]
-        yield Finding(
-            severity="warning",
-            check="unread-files",
-            subject=alike[0] if len(alike) == 1 else f"{len(alike)} files",
-            message=reason,
-            mend="rotate with gzip or zstd, and names by number or date; unpack what is there",
-            count=len(alike),
-            positions=_first(alike),
+        yield _of_files(
+            "unread-files",
+            alike,
+            reason,
+            "rotate with gzip or zstd, and names by number or date; unpack what is there",
         )
 
 
@@ -184,14 +193,11 @@ def leftovers(directory: str) -> Iterator[Finding]:
         and time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_S
     ]
     if names:
-        yield Finding(
-            severity="warning",
-            check="leftovers",
-            subject=names[0] if len(names) == 1 else f"{len(names)} files",
-            message="left by a compress that was killed; no line is lost",
-            mend="tracectrl-logs compress removes it",
-            count=len(names),
-            positions=_first(names),
+        yield _of_files(
+            "leftovers",
+            names,
+            "left by a compress that was killed; no line is lost",
+            "tracectrl-logs compress removes it",
         )
 
 

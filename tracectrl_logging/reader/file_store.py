@@ -12,7 +12,7 @@ from tracectrl.files.names import OVERFLOW_STEM, root_dir, stem_of
 from tracectrl_logging.reader.files.lines import session_lines
 from tracectrl_logging.reader.files.root import Listing, id_of, session_named, tell_unread
 from tracectrl_logging.reader.filters.selection import ALL
-from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError
+from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError, unheard
 from tracectrl_logging.reader.store import DEFAULT_COUNT, KINDS
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class FileStore:
     def _is_in(self, shared: StoredSession, sid: str) -> bool:
         """Tell whether a line of the session *sid* is in the file of many sessions."""
         return any(
-            next(session_lines((shared,), kind, sid, _unheard), None) is not None for kind in _KINDS
+            next(session_lines((shared,), kind, sid, unheard), None) is not None for kind in _KINDS
         )
 
     def _id_of(self, found: StoredSession, sid: str) -> str:
@@ -220,7 +220,7 @@ class FileStore:
     def _ids_in_shared(self, prefix: str, seen: set[str]) -> Iterator[str]:
         shared = self._named(OVERFLOW_STEM)
         for kind in _KINDS if shared is not None else ():
-            for line in session_lines((shared,), kind, OVERFLOW_STEM, _unheard):  # type: ignore[arg-type]
+            for line in session_lines((shared,), kind, OVERFLOW_STEM, unheard):  # type: ignore[arg-type]
                 sid = line.session_id
                 if sid.startswith(prefix) and sid not in seen:
                     seen.add(sid)
@@ -240,10 +240,6 @@ class FileStore:
 def _is_stem(sid: str) -> bool:
     """Tell whether *sid* is a stem that stands for an ID which is not to be had."""
     return sid in _STEMS or sid.startswith("%~")
-
-
-def _unheard(damage: Damage) -> None:
-    """Take no note of *damage*; whoever reads the lines does."""
 
 
 def _warn(damage: Damage) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.filters.selection import ALL
+from tracectrl_logging.reader.model import Closing
 from tracectrl_logging.reader.store import DEFAULT_COUNT
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.store import Tail
 
 
-class Follower:
+class Follower(Closing):
     """Gives what is written to sessions in rounds, and never waits.
 
     Use :meth:`begin` once, then :meth:`poll` again and again. It is a context manager that closes
@@ -88,19 +88,6 @@ class Follower:
         if self._tail is not None:
             self._tail.close()
 
-    def __enter__(self) -> Self:
-        """Return it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close what is open."""
-        self.close()
-
     def _begun(self, count: int | None = 0, *, complete: bool = True) -> Tail:
         if self._tail is None:
             tail = self._store.tail(self._sids, self._selection, count=count, complete=complete)
@@ -108,7 +95,7 @@ class Follower:
         return self._tail
 
 
-class Following:
+class Following(Closing):
     """Yields the last lines of sessions, then those that come, and waits for them; never ends.
 
     :func:`tracectrl_logging.reader.follow` returns one.
@@ -153,16 +140,3 @@ class Following:
         """Close what is open; no line comes any more."""
         self._is_closed = True
         self._tail.close()
-
-    def __enter__(self) -> Self:
-        """Return it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close what is open."""
-        self.close()

@@ -13,6 +13,8 @@ from tracectrl.schema import UNKNOWN, Kind
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from typing_extensions import Self
+
 
 class Line(NamedTuple):
     """A stored line, of a log or of a span.
@@ -75,6 +77,26 @@ class Damage(NamedTuple):
 
 
 Report: TypeAlias = Callable[[Damage], object]
+
+
+def unheard(damage: Damage) -> None:
+    """Take no note of *damage*; whoever reads the lines does."""
+
+
+class Closing:
+    """A context manager that closes itself."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
 
 class DamagedLineWarning(UserWarning):

@@ -349,10 +349,7 @@ class Appender:
             file = table.files.setdefault(fresh.key, fresh)
             return file, table.surplus(self._limit, file, idle_since)
         except (RuntimeError, KeyError, StopIteration):
-            return (
-                file,
-                [],
-            )  # other threads forget files meanwhile; the next opening sees to the rest
+            return file, []  # others forget files meanwhile; the next opening sees to the rest
 
     def _has_file(self, path: str) -> bool:
         """Tell whether the session whose file is at *path* is no new one; its file may be rotated."""

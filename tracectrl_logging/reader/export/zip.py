@@ -14,20 +14,18 @@ import os
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
-from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX, stem_of
+from tracectrl.files.names import OVERFLOW_STEM, stem_of
 from tracectrl_logging.reader.file_store import FileStore
 from tracectrl_logging.reader.files.lines import session_lines
-from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
+from tracectrl_logging.reader.files.opening import SUFFIX_OF, UNREADABLE, close_all, open_chain
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tracectrl.schema import Kind
     from tracectrl_logging.reader.model import Line, Report
 
-_KINDS: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _CHUNK_BYTES = 256 * 1024
 _FIRST_YEAR, _LAST_YEAR = 1980, 2107  # what ZIP can say
 _PACKED = (".gz", ".zst")
@@ -145,7 +143,7 @@ class _Packer:
 
 def _stored(store: FileStore, sid: str, report: Report) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Yield the session's files, the oldest first: what each is called, and what it holds."""
-    for kind, suffix in _KINDS.items():
+    for kind, suffix in SUFFIX_OF.items():
         for found in store.files_of(sid):
             if found.stem == OVERFLOW_STEM and sid != OVERFLOW_STEM:
                 shared = session_lines((found,), kind, sid, report)

@@ -152,6 +152,12 @@ def flat(
         yield raw, as_own(row) if is_log else row
 
 
+def session_of(row: dict[str, Any], sid: str) -> str:
+    """Return the session of the line *row*: its own, or *sid* where it names none."""
+    own = row.get("session_id")
+    return own if type(own) is str and own else sid
+
+
 def session_lines(
     several: Sequence[StoredSession],
     kind: Kind,
@@ -195,9 +201,7 @@ def lines(
             for number, raw, row in flat_rows(file, kind, sid, report):
                 time = time_of(row.get(key)) or time
                 if wanted is None or wanted(raw, row):
-                    own = row.get("session_id")
-                    session_id = own if type(own) is str and own else sid
-                    yield Line(kind, row, raw, time, path, number, session_id)
+                    yield Line(kind, row, raw, time, path, number, session_of(row, sid))
     finally:
         close_all(files)
 

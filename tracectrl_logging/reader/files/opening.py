@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a file may raise, a compressed one included."""
 
-_SUFFIX = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
-_KIND: dict[str, Kind] = {"logs": "log", "spans": "span"}
+SUFFIX_OF: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
+"""What the name of the file being written ends in, by what its lines are."""
+
+KIND_OF: dict[str, Kind] = {"logs": "log", "spans": "span"}
+"""What the lines of a file are, by what its name says."""
+
 FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -102,7 +106,7 @@ def is_as_named(found: StoredSession, kind: Kind, read: dict[str, tuple[int, int
 
 
 def _of_kind(names: Iterable[StoredName], kind: Kind) -> list[StoredName]:
-    return [name for name in names if _KIND[name.parsed.kind] == kind]
+    return [name for name in names if KIND_OF[name.parsed.kind] == kind]
 
 
 def _are_rotated(found: StoredSession, kind: Kind, names: list[StoredName]) -> bool:
@@ -115,7 +119,7 @@ def is_rotated(found: StoredSession, kind: Kind, numbers: Container[int]) -> boo
     Then rotation has moved all before up by one.
     """
     number = next(number for number in itertools.count(1) if number not in numbers)
-    path = os.path.join(found.root, f"{found.stem}{_SUFFIX[kind]}.{number}")
+    path = os.path.join(found.root, f"{found.stem}{SUFFIX_OF[kind]}.{number}")
     return any(os.path.lexists(path + packed) for packed in _PACKED)
 
 

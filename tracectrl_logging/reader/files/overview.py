@@ -19,7 +19,8 @@ from tracectrl_logging.reader.files.opening import close_all, open_chain
 from tracectrl_logging.reader.files.root import id_of
 from tracectrl_logging.reader.files.whole import latest_time, whole_rows
 from tracectrl_logging.reader.files.workers import spread
-from tracectrl_logging.reader.model import Damage, SessionSummary
+from tracectrl_logging.reader.model import Damage, SessionSummary, unheard
+from tracectrl_logging.reader.store import KINDS
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.filters.sessions import SessionQuery
     from tracectrl_logging.reader.model import Report
 
-_KINDS: Final[tuple[Kind, ...]] = ("log", "span")
 _SMALL_SESSIONS: Final = 5000
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 _HEAD: Final = 256
@@ -162,11 +162,7 @@ class _Latest:
 def last_time(session: StoredSession) -> str | None:
     """Return the latest time in the lines of *session*, ``None`` or ``""`` where none has one."""
     found = latest_time(session)
-    return tallied(session, _unheard)[0].last_time if found is None else found
-
-
-def _unheard(damage: Damage) -> None:
-    """Take no note of *damage*; whoever reads the lines does."""
+    return tallied(session, unheard)[0].last_time if found is None else found
 
 
 def _bound_in_lines(session: StoredSession) -> Iterator[str]:
@@ -211,7 +207,7 @@ def tallied(
     sid = id_of(found, report)
     tally = Tally()
     unmet = list(conditions)
-    for kind in _KINDS:
+    for kind in KINDS:
         rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind)
         if rows is None:
             rows = _rows(found, kind, sid, report, with_rest=bool(unmet))

@@ -15,8 +15,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tracectrl.files.names import parsed_suffix
-from tracectrl.schema import LEVELS, OTLP_SIGNS
+from tracectrl.schema import OTLP_SIGNS
 from tracectrl_logging.reader.files.opening import FLAGS, UNREADABLE, is_as_named
+from tracectrl_logging.reader.filters.search import OWN_LEVELS, own_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +36,8 @@ _GZIP: Final = 31  # for zlib: with gzip's header and checksum
 _FIRST: Final = frozenset(b"{")
 _LAST: Final = frozenset(b"}")
 _STARTS: Final = frozenset({b'{"timestamp":"'})
-_FIVE: Final = frozenset(f'","level":"{level}"'.encode()[:16] for level in LEVELS)
 _OTLP: Final = re.compile(b'"(?:%b)"' % "|".join(OTLP_SIGNS["log"]).encode())
 _start = itemgetter(slice(0, 14))
-_level = itemgetter(slice(41, 57))
 _first = itemgetter(0)
 _last = itemgetter(-1)
 
@@ -117,9 +116,13 @@ class Sieve:
         A line of our own begins with its time and one of the five levels; such a one is what it is.
         OTLP/JSON reads as a flat line, and another writer's level as one of the five.
         """
-        if _STARTS.issuperset(map(_start, lines)) and _FIVE.issuperset(map(_level, lines)):
+        if _STARTS.issuperset(map(_start, lines)) and OWN_LEVELS.issuperset(map(own_level, lines)):
             return False
-        odd = [line for line in lines if line[:14] not in _STARTS or line[41:57] not in _FIVE]
+        odd = [
+            line
+            for line in lines
+            if _start(line) not in _STARTS or own_level(line) not in OWN_LEVELS
+        ]
         return self._needle.is_in_level or any(_OTLP.search(line) is not None for line in odd)
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX, parsed_suffix
+from tracectrl.files.names import parsed_suffix
 from tracectrl.schema import TIME_KEY, as_own
-from tracectrl_logging.reader.files.opening import FLAGS, is_rotated
+from tracectrl_logging.reader.files.opening import FLAGS, KIND_OF, SUFFIX_OF, is_rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _MOST_BYTES: Final = 64 * 1024
 """A file that is longer is read line by line: there the lines are what takes the time."""
 
-_LIVE: Final = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _TIME: Final = rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"'
 _TIMES: Final[dict[Kind, bytes]] = {
     "log": rb'\n\{"timestamp":%b' % _TIME,
@@ -104,7 +103,7 @@ def _content(found: StoredSession, kind: Kind) -> bytes | None:
 @functools.lru_cache(maxsize=1024)
 def _sole(suffixes: tuple[str, ...], kind: Kind) -> str | None:
     """Return the suffix of the only file of its *kind*, ``""`` for none, ``None`` for any other case."""
-    own = [it for it in suffixes if parsed_suffix(it).kind == f"{kind}s"]
+    own = [it for it in suffixes if KIND_OF[parsed_suffix(it).kind] == kind]
     if not own:
         return ""
-    return own[0] if own == [_LIVE[kind]] else None
+    return own[0] if own == [SUFFIX_OF[kind]] else None

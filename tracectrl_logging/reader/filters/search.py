@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl.schema import LEVELS
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     Wanted: TypeAlias = Callable[[bytes, dict[str, Any]], bool]
 
 
-_FIVE = frozenset(f'","level":"{level}"'.encode()[:16] for level in LEVELS)
+OWN_LEVELS = frozenset(f'","level":"{level}"'.encode()[:16] for level in LEVELS)
 """What follows the time on our own lines; a level of another writer's reads otherwise than it is stored."""
+
+own_level = itemgetter(slice(41, 57))
+"""Takes that from a line."""
 
 _PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
 """Patterns that mean just themselves."""
@@ -65,7 +69,7 @@ class Query:
         """Tell whether a line is meant: *raw* as it is stored, *row* as it reads."""
         search = self.regex.search
         found = search(raw.decode("utf-8", "replace")) is not None
-        if not found and (not self._is_plain or b"\\" in raw or raw[41:57] not in _FIVE):
+        if not found and (not self._is_plain or b"\\" in raw or own_level(raw) not in OWN_LEVELS):
             found = any(search(text) is not None for text in _texts(row))
         return found is not self._invert
 

@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._time import ns_of
 from tracectrl.schema import LOG_KEYS, OTLP_KEY, severity
-from tracectrl_logging.reader.otlp.values import (
-    any_value,
-    are_same_attributes,
-    are_same_values,
-    key_values,
-    text,
-)
+from tracectrl.spans.values import any_value, key_values, text
+from tracectrl_logging.reader.otlp.values import are_same_attributes, are_same_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

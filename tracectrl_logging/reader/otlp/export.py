@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 from tracectrl._json import encode_line, for_terminal
 from tracectrl.schema import OTLP_KEY, UNKNOWN
 from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.spans.values import any_value
 from tracectrl_logging.reader.otlp import encode
-from tracectrl_logging.reader.otlp.values import any_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,10 +14,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from tracectrl.files.listing import StoredSession, scan_names
-from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX
+from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, Limits, flat_rows
-from tracectrl_logging.reader.files.opening import OpenFile, close_all, open_chain
+from tracectrl_logging.reader.files.opening import SUFFIX_OF, OpenFile, close_all, open_chain
 from tracectrl_logging.reader.files.root import id_of, session_named, tell_unread
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.fields import FIRST, SEPARATOR, takers
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.model import Report
 
-_SUFFIX: Final[dict[Kind, str]] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 _BLOCK_BYTES: Final = 1024 * 1024
 _SMALL_BYTES: Final = 32 * 1024
 _LARGE_BYTES: Final = 2 * 1024 * 1024
@@ -106,7 +105,7 @@ class Feed:
 
     def _has_long_lines(self) -> bool:
         """Tell whether a line may be longer than two blocks: one block then has no newline."""
-        live = _SUFFIX[self._kind]
+        live = SUFFIX_OF[self._kind]
         for stem, all_suffixes in scan_names(self._root).items():
             suffixes = [suffix for suffix in all_suffixes if suffix.startswith(live)]
             if suffixes not in ([], [live]):  # rotated or compressed files
@@ -136,7 +135,7 @@ class Feed:
             view = view[os.write(self._target, view) :]
 
     def _pass_all(self) -> None:
-        live = _SUFFIX[self._kind]
+        live = SUFFIX_OF[self._kind]
         unread: list[str] = []
         found = scan_names(self._root, unread=unread)
         tell_unread(self._root, (name for name in unread if live in name), self._report)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tracectrl_logging.reader.model import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import tzinfo
     from typing import Final
 
-    from typing_extensions import Self
 
 DEFAULT_MEMORY_MB: Final = 100
 """The memory, in MB, that DuckDB may use; what needs more goes to a temporary directory."""
@@ -44,7 +45,7 @@ class Form(NamedTuple):
         return self.text
 
 
-class Rows:
+class Rows(Closing):
     """The rows of an answer, as an iterator of tuples; read once.
 
     DuckDB's types are Python's: timestamps are aware and in UTC, JSON is text.
@@ -74,14 +75,6 @@ class Rows:
     def __next__(self) -> tuple[Any, ...]:
         """Return the next row."""
         return next(self._rows)
-
-    def __enter__(self) -> Self:
-        """Return the rows; leaving the block closes them."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close them."""
-        self.close()
 
     def close(self) -> None:
         """End the query, where it has not ended."""

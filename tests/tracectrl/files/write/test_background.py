@@ -27,8 +27,9 @@ DEADLINE_S = 10.0
 THREAD = "tracectrl-writer"
 
 
-RAISING = """
-import contextlib, signal, sys, threading
+# How a program begins whose signal handler raises where the program is inside.
+BEGIN = """
+import contextlib, os, signal, sys, threading, time
 sys.settrace(None)
 threading.settrace(None)
 from tracectrl.files.write.appender import Appender
@@ -42,6 +43,13 @@ def interrupt(*_):
     if is_inside:
         raise Interrupted
 
+is_inside = False
+signal.signal(signal.SIGALRM, interrupt)
+"""
+
+RAISING = (
+    BEGIN
+    + """
 def use():
     for _ in range(20):
         for _ in range(10):
@@ -54,9 +62,7 @@ def end():
     background.flush()
 
 background = Background(Sink(Appender(sys.argv[1], ".logs.jsonl"), print), queue_size=100)
-is_inside = False
 sys.setswitchinterval(1e-6)
-signal.signal(signal.SIGALRM, interrupt)
 background.append("s", b"first\\n")  # what starts the thread is not what is tried here
 for number in range(400):
     with contextlib.suppress(Interrupted):
@@ -70,25 +76,12 @@ thread.start()
 thread.join(20)
 assert not thread.is_alive(), "a lock is taken by nobody"
 """
+)
 
 # As RAISING, but in what starts the thread.
-RAISING_AT_START = """
-import os, signal, sys, threading, time
-sys.settrace(None)
-threading.settrace(None)
-from tracectrl.files.write.appender import Appender
-from tracectrl.files.write.background import Background
-from tracectrl.files.write.sink import Sink
-
-class Interrupted(BaseException):
-    pass
-
-def interrupt(*_):
-    if is_inside:
-        raise Interrupted
-
-is_inside = False
-signal.signal(signal.SIGALRM, interrupt)
+RAISING_AT_START = (
+    BEGIN
+    + """
 appender = Appender(sys.argv[1], ".logs.jsonl")
 path = os.path.join(sys.argv[1], "s.logs.jsonl")
 all = []
@@ -111,23 +104,12 @@ while time.monotonic() < until:
     time.sleep(0.01)
 print(len(open(path).readlines()) - len(all))
 """
+)
 
 # Python before 3.13 takes a living thread for ended where a signal handler raises in is_alive().
-TAKEN_FOR_ENDED = """
-import contextlib, os, signal, sys, threading, time
-sys.settrace(None)
-threading.settrace(None)
-from tracectrl.files.write.appender import Appender
-from tracectrl.files.write.background import Background
-from tracectrl.files.write.sink import Sink
-
-class Interrupted(BaseException):
-    pass
-
-def interrupt(*_):
-    if is_asking:
-        raise Interrupted
-
+TAKEN_FOR_ENDED = (
+    BEGIN
+    + """
 def make(line):
     if line == b"first\\n":  # on the writer's thread, which has taken it out
         is_making.set()
@@ -139,9 +121,7 @@ def ask():
     while answer and time.monotonic() < until:
         answer = writer.is_alive()
 
-is_asking = False
 is_making, may_go_on = threading.Event(), threading.Event()
-signal.signal(signal.SIGALRM, interrupt)
 background = Background(Sink(Appender(sys.argv[1], ".logs.jsonl"), print), make=make)
 background.append(None, b"first\\n")
 assert is_making.wait(20)
@@ -150,11 +130,11 @@ until = time.monotonic() + (20 if sys.version_info < (3, 13) else 0.5)
 answer = True
 while answer and time.monotonic() < until:
     with contextlib.suppress(Interrupted):
-        is_asking = True
+        is_inside = True
         signal.setitimer(signal.ITIMER_REAL, 0.0002)
         ask()
-        is_asking = False
-    is_asking = False
+        is_inside = False
+    is_inside = False
 assert answer == (sys.version_info >= (3, 13)), "it is not what is tried here"
 background.append(None, b"second\\n")
 later = threading.Timer(0.1, may_go_on.set)
@@ -164,6 +144,7 @@ if sys.argv[2] != "exit":
     getattr(background, sys.argv[2])()
     os._exit(0)
 """
+)
 
 
 def line(number: object) -> bytes:

@@ -20,10 +20,11 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
-from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, SPAN_SUFFIX, is_stem, parse_name
+from tracectrl.files.names import OVERFLOW_STEM, is_stem, parse_name
 from tracectrl.schema import Kind
 from tracectrl_logging.reader.files.following.content import Content, File, Noted
 from tracectrl_logging.reader.files.following.walk import FAR, Walk
+from tracectrl_logging.reader.files.opening import KIND_OF, SUFFIX_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -50,12 +51,11 @@ _FORGOTTEN_S = 60.0
 _END = ".jsonl"
 _SWEEP_S = 0.02
 _SWEEP_STEP = 128
-_SUFFIX_OF: dict[Kind, str] = {"log": LOG_SUFFIX, "span": SPAN_SUFFIX}
 
 
 def key_of(parsed: ParsedName) -> Key:
     """Return the chain that the file of this name belongs to."""
-    return parsed.stem, "log" if parsed.kind == "logs" else "span"
+    return parsed.stem, KIND_OF[parsed.kind]
 
 
 class Chain:
@@ -68,7 +68,7 @@ class Chain:
 
     def __init__(self, key: Key) -> None:
         self.key = key
-        self.base = key[0] + _SUFFIX_OF[key[1]]
+        self.base = key[0] + SUFFIX_OF[key[1]]
         """The name of the file that is written."""
         self.contents: list[Content] = []
         self.copies: set[tuple[int, int, int]] = set()
@@ -124,7 +124,7 @@ class Contents:
         self.hot: dict[Chain, None] = {}
         """The chains that change, or have something to come."""
         self.report = report
-        self._suffixes = tuple(_SUFFIX_OF[kind] for kind in kinds)
+        self._suffixes = tuple(SUFFIX_OF[kind] for kind in kinds)
         self._stems = None if stems is None else frozenset(stems) | {OVERFLOW_STEM}
         self._starts = tuple(stem + end for stem in self._stems or () for end in self._suffixes)
         self._names: dict[str, int] = {}

@@ -16,8 +16,8 @@ from tracectrl._time import time_of
 from tracectrl.files.names import OVERFLOW_STEM, session_id_of, stem_of
 from tracectrl.schema import TIME_KEY, UNKNOWN
 from tracectrl_logging.reader.files.following.content import Content, File
-from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat, flat_rows
-from tracectrl_logging.reader.files.opening import OpenFile
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat, flat_rows, session_of
+from tracectrl_logging.reader.files.opening import KIND_OF, OpenFile
 from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import CUT_OFF, NOT_JSON, parse, row_of
 from tracectrl_logging.reader.timeline.order import in_time_order
@@ -65,8 +65,7 @@ class Wanted(NamedTuple):
             return False
         if self.stems is None or stem != OVERFLOW_STEM or stem in self.stems:
             return True
-        sid = row.get("session_id")
-        return stem_of(sid if isinstance(sid, str) and sid else UNKNOWN) in self.stems
+        return stem_of(session_of(row, UNKNOWN)) in self.stems
 
 
 class _Kept(NamedTuple):
@@ -210,8 +209,7 @@ class Backlog:
 
     def _line(self, file: Noted, raw: bytes, row: dict[str, Any], reached: str) -> Line:
         kind = kind_of(file)
-        own = row.get("session_id")
-        sid = own if type(own) is str and own else self._sid_of(file)
+        sid = session_of(row, self._sid_of(file))
         return Line(
             kind, row, raw, time_of(row.get(TIME_KEY[kind])) or reached, self._path(file), 0, sid
         )
@@ -332,7 +330,7 @@ def _give_time(found: deque[_Kept], count: int, time: str) -> None:
 
 def kind_of(file: Noted | File) -> Kind:
     """Return what the lines of *file* are of."""
-    return "log" if file.parsed.kind == "logs" else "span"
+    return KIND_OF[file.parsed.kind]
 
 
 def sid_of(path: str) -> str:

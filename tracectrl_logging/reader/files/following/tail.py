@@ -32,15 +32,12 @@ from tracectrl_logging.reader.files.following.last_lines import (
     parse_whole,
     sid_of,
 )
-from tracectrl_logging.reader.files.lines import flat
-from tracectrl_logging.reader.model import Damage, InvalidCursorError, Line
+from tracectrl_logging.reader.files.lines import flat, session_of
+from tracectrl_logging.reader.model import Closing, Damage, InvalidCursorError, Line, unheard
 from tracectrl_logging.reader.parsing import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.files.following.content import File
@@ -68,7 +65,7 @@ _NO_ROW: dict[str, Any] = {}
 _key = attrgetter("key")
 
 
-class FileTail:
+class FileTail(Closing):
     """The end of sessions in *directory*, as :class:`~tracectrl_logging.reader.Tail`.
 
     Args:
@@ -168,19 +165,6 @@ class FileTail:
     def close(self) -> None:
         """Close the files."""
         self._contents.close()
-
-    def __enter__(self) -> Self:
-        """Return it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the files."""
-        self.close()
 
     # --- where it begins --------------------------------------------------------------------------
 
@@ -340,7 +324,7 @@ class FileTail:
         """Return what the stored *line* says, the last first; nothing where it is damaged."""
         with contextlib.suppress(ValueError):
             whose = content.kind, UNKNOWN
-            found = flat(file.name, 0, parse_whole(line), whose, _unheard)
+            found = flat(file.name, 0, parse_whole(line), whose, unheard)
             return [row for _, row in found][::-1]
         return []
 
@@ -386,10 +370,8 @@ class FileTail:
             key = max(key, end or moment or "")
             content.time = moment or content.time or ""
             if self._wanted.means(kind, content.stem, row):
-                own = row.get("session_id")
-                session_id = own if type(own) is str and own else sid
                 kept = row if len(raw) < _LONG_BYTES else _NO_ROW
-                lines.append(Line(kind, kept, raw, content.time, path, 0, session_id))
+                lines.append(Line(kind, kept, raw, content.time, path, 0, session_of(row, sid)))
         since, until = self._live
         latest = content.latest
         if not key:
@@ -451,10 +433,6 @@ class FileTail:
 def _is_before(key: str, latest: str) -> bool:
     """Tell whether *key* is by more before *latest* than a line is on its way."""
     return (ns_of(latest) or 0) - (ns_of(key) or 0) > _LATE_NS
-
-
-def _unheard(damage: Damage) -> None:
-    """Take no note of *damage*; whoever reads the line does."""
 
 
 def _with_row(line: Line) -> Line:
