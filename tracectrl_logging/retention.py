@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from tracectrl.files.names import root_path
 from tracectrl.files.retention.prune import prune
+from tracectrl.files.write.reentrant import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +173,7 @@ class Pruner:
         self._end = threading.Event()
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="tracectrl-retention", daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def stop(self) -> None:
         """End the thread; what it is removing is removed."""

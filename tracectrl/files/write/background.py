@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracectrl.files.write.appender import whole_number
 from tracectrl.files.write.here import here
-from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock, start
 from tracectrl.files.write.sink import tally
 from tracectrl.files.write.within import R, Threads, marked, threads_within, under
 
@@ -333,7 +333,9 @@ class Background:
         try:
             thread = state.locked(state.new_thread, self._write)
             if thread is not None:
-                thread.start()  # under no lock: it is waited for, and garbage may log where it begins
+                start(
+                    thread
+                )  # under no lock: it is waited for, and garbage may log where it begins
                 self._end_with_child(state)
         except RuntimeError:  # no more threads, or the interpreter is at its end
             state.locked(state.drop, thread)

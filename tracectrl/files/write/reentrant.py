@@ -1,4 +1,4 @@
-"""A reentrant lock that is not left taken where a signal handler raises.
+"""A lock, and the start of a thread, that leave nothing taken where a signal handler raises.
 
 ``with lock`` of CPython 3.14 runs signal handlers between the taking and the body. Where one raises
 there, nobody lets go of the lock again (https://github.com/python/cpython/issues/148874). Other
@@ -7,8 +7,13 @@ releases have no such gap.
 
 from __future__ import annotations
 
+import signal
 import sys
 from _thread import RLock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threading import Thread
 
 if sys.version_info[:2] == (3, 14):
 
@@ -26,3 +31,22 @@ if sys.version_info[:2] == (3, 14):
 
 else:
     ReentrantLock = RLock
+
+_MASKS = sys.version_info[:2] == (3, 14) and hasattr(signal, "pthread_sigmask")
+
+
+def start(thread: Thread) -> None:
+    """Start *thread*; with CPython 3.14, while no signal comes to this one whose handler may raise.
+
+    The standard library's own lock would be left taken, and no thread could begin any more.
+    """
+    if not _MASKS:
+        thread.start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # first, for the next call may raise
+    try:
+        handled = {it for it in signal.valid_signals() if callable(signal.getsignal(it))}
+        signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

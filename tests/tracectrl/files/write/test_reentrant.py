@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING
 
-from tracectrl.files.write.reentrant import ReentrantLock
+from tracectrl.files.write.reentrant import ReentrantLock, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,3 +75,14 @@ def test_one_thread_takes_it_twice() -> None:
             assert not others_get_it()
         assert not others_get_it()
     assert others_get_it()
+
+
+def test_starting_a_thread() -> None:
+    """It runs, and the caller's signals come as before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    ran: list[bool] = []
+    thread = threading.Thread(target=ran.append, args=(True,))
+    start(thread)
+    thread.join()
+    assert [True] == ran
+    assert before == signal.pthread_sigmask(signal.SIG_BLOCK, ())
