@@ -314,6 +314,7 @@ def peak_bytes(root: Path, *args: str) -> tuple[int, int]:
     """Return the exit status of ``tail``, and how much memory it has taken at once."""
     done = subprocess.run(
         [sys.executable, "-c", PEAK, "--root", str(root), "tail", *args],
+        env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
         capture_output=True,
         check=False,
     )
@@ -332,13 +333,13 @@ def test_long_lines_take_little_memory(
     """Of lines as long as can be, or longer, a few are in memory, however many there are."""
     start = b'{"timestamp":"2026-11-21T10:00:00.000000Z","message":"'
     long = start + b"x" * length + b'"}'
-    write("a.logs.jsonl", start + b'"}', long, long, long, long)
+    write("a.logs.jsonl", start + b'"}', *[long] * 8)
     write("b.logs.jsonl", long)
     with (root / "b.logs.jsonl").open("ab") as file:
         file.write(long[:-2])
     status, peak = peak_bytes(root, *args, *way)
     assert 0 == status
-    assert peak < 200_000_000
+    assert peak < 250_000_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
