@@ -84,7 +84,10 @@ def is_plain(con: Any, sql: str) -> bool:
     if len(statements) != 1:
         msg = f"the SQL must be one query, got {len(statements) or 'none'}"
         raise QueryError(msg)
-    kind = statements[0].type.name
+    try:
+        kind = statements[0].type.name
+    except ValueError:  # one that the Python package does not know
+        kind = sql.split(maxsplit=1)[0].upper()
     if kind == "EXPLAIN":  # with ANALYZE it would run whatever it explains
         said = _EXPLAIN.match(sql)
         is_plain(con, sql[said.end() :] if said is not None else "")
