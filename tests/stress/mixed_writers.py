@@ -261,13 +261,19 @@ def said_in(home: str, prefix: str) -> collections.Counter[tuple[int, int]]:
 
 def go_on(root: str, verdict: common.Verdict) -> None:
     """Rotate each session a few times, and look at how many backups are left."""
+    left = len(backups_in(root))
+    verdict.done(f"{left} backups were left")
     handler = SessionFileHandler(root, max_bytes=MAX_BYTES, backup_count=max(BACKUPS))
     with contextlib.closing(handler):
         for number, sid in itertools.product(range(4), range(SESSIONS)):
             text = common.text_of(0, number, MAX_BYTES)
             handler.handle(common.record(f"session-{sid}", text))
-    backups = [name for name in os.listdir(root) if ".logs.jsonl." in name]
-    verdict.expect(SESSIONS * max(BACKUPS), len(backups), "backups in the end")
+    verdict.expect(SESSIONS * max(BACKUPS), len(backups_in(root)), "backups in the end")
+
+
+def backups_in(root: str) -> list[str]:
+    """Return the names of the backups of log files."""
+    return [name for name in os.listdir(root) if ".logs.jsonl." in name]
 
 
 if __name__ == "__main__":

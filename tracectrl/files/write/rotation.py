@@ -52,12 +52,15 @@ def rotate(fd: int, path: str, backup_count: int) -> bool:
 
 def _make_room(path: str, backup_count: int) -> int:
     """Remove the backups past *backup_count* that nobody writes; return how many are to move up."""
-    count = _unbroken(path)
-    for number in range(count, max(backup_count, count - _MOST_REMOVED), -1):
+    count = before = _unbroken(path)
+    for number in range(count, backup_count, -1):
         # Compressed backups behind the others are an archive, which compressing has made.
-        if not os.path.lexists(f"{path}.{number}") or not _remove(f"{path}.{number}"):
+        if before - count == _MOST_REMOVED or not os.path.lexists(f"{path}.{number}"):
             break
-        count -= 1
+        if _remove(f"{path}.{number}"):
+            if number < count:  # the last of those that are held leaves no gap
+                os.replace(f"{path}.{count}", f"{path}.{number}")
+            count -= 1
     if count < backup_count:
         return count
     oldest = f"{path}.{backup_count}"

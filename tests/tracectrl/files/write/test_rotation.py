@@ -136,6 +136,20 @@ class TestHeld:
         assert most <= 1 + 2 + 2 * 3
         assert {".1": "99", ".2": "98"} == listing(root)
 
+    def test_one_that_is_held_keeps_no_other(self, root: Path) -> None:
+        """Those that nobody has open go, wherever they wait, and leave no gap."""
+        path = make(root, "", ".1", ".2", ".3", ".4", ".5", ".6")
+        with open(f"{path}.4", "r+b") as fourth, open(f"{path}.6", "r+b") as sixth:
+            hold(fourth.fileno())
+            hold(sixth.fileno())
+            assert rotated(path, 1)
+
+            assert {".1": "", ".2": ".4", ".3": ".6"} == listing(root)
+        (root / "x").write_text("new")
+        assert rotated(path, 1)
+
+        assert {".1": "new"} == listing(root)
+
     def test_an_archive_stays(self, root: Path) -> None:
         """Compressing makes backups past the count; what comes behind them goes all the same."""
         path = make(root, "", ".1", ".2.gz", ".3.gz")
