@@ -24,6 +24,7 @@ _COMMANDS = {
     "grep": "tracectrl_logging.cli.commands.grep:grep",
     "tail": "tracectrl_logging.cli.commands.tail:tail",
     "query": "tracectrl_logging.cli.commands.query:query",
+    "view": "tracectrl_logging.cli.commands.view:view",
     "export": "tracectrl_logging.cli.commands.export:export",
     "doctor": "tracectrl_logging.cli.commands.doctor:doctor",
     "prune": "tracectrl_logging.cli.commands.prune:prune",

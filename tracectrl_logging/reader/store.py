@@ -98,7 +98,7 @@ class Store(Protocol):
             count: how many of the lines that are there; ``None`` for all.
             after: a :attr:`Tail.cursor`: then :meth:`Tail.last` has nothing, and :meth:`Tail.poll`
                 gives all that came after it. It is one of these sessions and kinds; the selection
-                may be another.
+                may be another. The empty one stands before all lines.
             complete: leave a last line whose newline is not there yet to :meth:`Tail.poll`.
 
         Raises:
@@ -158,6 +158,10 @@ class Tail(Protocol):
 
     def pause_s(self, poll_s: float) -> float:
         """Return how many seconds to wait before the next :meth:`poll`: *poll_s* where it is quiet."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more to read than the last :meth:`poll` could read in a moment."""
 
     def close(self) -> None:
         """Let go of what is open."""

@@ -74,8 +74,8 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
 
             return write_otlp(store.read(sid), sid, file)
         checked_terminal(file, form)
-        from tracectrl_logging.cli.render.typed import typed  # noqa: PLC0415 - one of two ways
         from tracectrl_logging.reader.export.zip import write_zip  # noqa: PLC0415 - as above
+        from tracectrl_logging.reader.json_rows import typed  # noqa: PLC0415 - one of two ways
 
         return write_zip(store.name, sid, file, problems, as_text=_text, as_json=typed)
 

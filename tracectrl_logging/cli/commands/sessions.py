@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.filters.sessions import Sort
 
 
-_MAX_INT = 2**63 - 1
-
-
 @click.command(short_help="List the sessions, the latest first.")
 @since_options
 @click.option(
@@ -123,9 +120,7 @@ def sessions(
 
 def _print_json(summaries: Iterable[SessionSummary]) -> None:
     from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
+    from tracectrl_logging.reader.json_rows import summary_row  # noqa: PLC0415 - as above
 
     for summary in summaries:
-        row = summary._asdict()
-        if (row["duration_ns"] or 0) > _MAX_INT:  # which would become text
-            row["duration_ns"] = None
-        write_line(encode_line(row)[:-1])
+        write_line(encode_line(summary_row(summary))[:-1])

@@ -20,8 +20,8 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
-from tracectrl_logging.cli.render.typed import typed
 from tracectrl_logging.cli.text import shown, write_line
+from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.timeline.order import merge
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
-from tracectrl_logging.cli.render.typed import typed
 from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import InvalidCursorError
 from tracectrl_logging.reader.store import KINDS
 

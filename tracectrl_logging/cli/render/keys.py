@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracectrl_logging.cli.render.typed import members, typed
+from tracectrl_logging.reader.json_rows import members, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

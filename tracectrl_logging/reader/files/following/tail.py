@@ -75,7 +75,7 @@ class FileTail(Closing):
         report: called for each line or file that cannot be read.
         kinds: log lines, spans, or both.
         count: how many of the lines that are there; ``None`` for all.
-        after: a cursor, behind which it begins; *count* is not asked for then.
+        after: a cursor, behind which it begins, or ``""`` for the start; *count* is not asked for then.
         complete: leave a last line whose newline is not there yet to :meth:`poll`.
 
     Raises:
@@ -116,7 +116,7 @@ class FileTail(Closing):
         self._contents = self._new_contents()
         self._last: Iterator[Line] = iter(())
         if after is not None:
-            self._resume(positions_of(after))
+            self._resume(positions_of(after) if after else {})
         else:
             self._last = self._begin(count, complete=complete)
 
@@ -161,6 +161,11 @@ class FileTail(Closing):
         first = min(stored.read_at for stored in self._pending)
         wait_s = first + WINDOW_S - time.monotonic()
         return min(poll_s, max(_LEAST_PAUSE_S, wait_s))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more to read than the last :meth:`poll` could read in a moment."""
+        return self._undrained > 0
 
     def close(self) -> None:
         """Close the files."""

@@ -1,4 +1,7 @@
-"""Stored lines with a ``type`` in front, otherwise byte for byte as they are."""
+"""What the reader hands out as rows of JSON: stored lines with a ``type`` in front, and summaries.
+
+A stored line is otherwise byte for byte as it is.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final
+    from typing import Any, Final
 
-    from tracectrl_logging.reader.model import Line
+    from tracectrl_logging.reader.model import Line, SessionSummary
 
+_MAX_INT: Final = 2**63 - 1
 _NEXT: Final = re.compile(r'["{}\[\],:]')
 
 
@@ -32,6 +36,14 @@ def typed(line: Line) -> bytes:
         raw = text.encode()
     comma = b"," if line.row else b""
     return b'{"type":"%s"%s%s' % (line.kind.encode(), comma, raw[1:])
+
+
+def summary_row(summary: SessionSummary) -> dict[str, Any]:
+    """Return *summary* as a row; a duration that JSON has no 64-bit integer for is ``None`` in it."""
+    row = summary._asdict()
+    if (row["duration_ns"] or 0) > _MAX_INT:  # which would become text
+        row["duration_ns"] = None
+    return row
 
 
 def members(text: str) -> list[tuple[str, str]]:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tracectrl_logging.cli.render.typed import typed
 from tracectrl_logging.reader import Line
+from tracectrl_logging.reader.json_rows import typed
 
 
 def typed_log(raw: bytes) -> bytes:

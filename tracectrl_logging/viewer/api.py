@@ -1,0 +1,262 @@
+"""What programs ask: the rows of ``--json``, and streams of them. Documented in docs/streams.md."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from tracectrl.files.names import stem_of
+from tracectrl_logging.reader.filters.search import Hit
+from tracectrl_logging.reader.json_rows import summary_row, typed
+from tracectrl_logging.reader.model import InvalidCursorError, UnknownSessionError, unheard
+from tracectrl_logging.viewer import questions
+from tracectrl_logging.viewer.openapi import document
+from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, event, followed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from typing import IO, Final
+
+    from starlette.requests import Request
+
+    from tracectrl_logging.reader.filters.sessions import SessionQuery
+    from tracectrl_logging.reader.model import Damage, Line, Report, SessionSummary
+    from tracectrl_logging.reader.store import Store, Tail
+    from tracectrl_logging.viewer.streams import Pauses, Streams
+
+    Opened = Callable[[Report], Store]
+
+SESSIONS: Final = 200
+"""How many sessions are given where nobody says."""
+
+_LINES: Final = 1000
+_HITS: Final = 100
+_MOST_PROBLEMS: Final = 10
+_LEAST_PAUSE_S: Final = 0.5
+_PAUSE_PER_COST: Final = 5
+_BLOCK_BYTES: Final = 256 * 1024
+_IN_MEMORY: Final = 8 * 1024 * 1024
+
+
+class Api:
+    """The answers under ``api/``."""
+
+    def __init__(self, opened: Opened, streams: Streams) -> None:
+        self._opened = opened
+        self._streams = streams
+
+    def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Any]]]]:
+        """Return the paths and what answers them. An ID may hold slashes: the last part decides."""
+        return [
+            ("openapi.json", self.openapi),
+            ("sessions", self.sessions),
+            ("sessions/{id:path}/lines", self.lines),
+            ("sessions/{id:path}/stream", self.stream),
+            ("sessions/{id:path}/export", self.export),
+            ("stream", self.list_stream),
+            ("search", self.search),
+        ]
+
+    async def openapi(self, request: Request) -> Any:
+        """Return what is here, as an OpenAPI document."""
+        del request
+        return JSONResponse(document(version("tracectrl-logging")))
+
+    async def sessions(self, request: Request) -> Any:
+        """Return the sessions that are meant."""
+        query = questions.session_query(request.query_params, SESSIONS)
+        problems: list[Damage] = []
+
+        def read() -> list[dict[str, Any]]:
+            return list(map(summary_row, self._opened(problems.append).sessions(query)))
+
+        rows = await self._streams.run(read)
+        return _json({"sessions": rows, "problems": _texts(problems)})
+
+    async def lines(self, request: Request) -> Any:
+        """Return the lines of a session behind a cursor, and the cursor behind them."""
+        params = request.query_params
+        sid, after = request.path_params["id"], params.get("after", "")
+        limit = questions.number(params, "limit", _LINES)
+        selection = questions.selection(params)
+        problems: list[Damage] = []
+
+        def read() -> Response:
+            store = self._opened(problems.append)
+            if next(store.ids(sid, limit=1), None) != sid:
+                return _unknown(sid)
+            try:
+                tail = store.tail([sid], selection, after=after)
+            except InvalidCursorError as error:
+                return JSONResponse({"message": str(error)}, 410)
+            with tail:
+                found, cursor, more = _page(tail, limit)
+            said = orjson.dumps({"cursor": cursor, "more": more, "problems": _texts(problems)})
+            body = b'{"lines":[%s],%s' % (b",".join(map(typed, found)), said[1:])
+            return Response(body, media_type="application/json")
+
+        return await self._streams.run(read)
+
+    async def stream(self, request: Request) -> Any:
+        """Return the lines of a session as they come."""
+        sid = request.path_params["id"]
+        selection = questions.selection(request.query_params)
+        after = cursor_of(request)
+
+        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+            return followed(
+                self._streams,
+                pauses,
+                self._opened,
+                [sid],
+                encode_lines,
+                selection=selection,
+                after=after,
+            )
+
+        return self._streams.stream(events)
+
+    async def list_stream(self, request: Request) -> Any:
+        """Return the list of sessions, and then those that have changed."""
+        query = questions.session_query(request.query_params, SESSIONS)
+
+        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+            return listed(self._streams, pauses, self._opened, query, summary_row)
+
+        return self._streams.stream(events)
+
+    async def search(self, request: Request) -> Any:
+        """Return the log lines that match a pattern."""
+        params = request.query_params
+        wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
+        sids = [sid for sid in params.getlist("session") if sid]
+        problems: list[Damage] = []
+
+        def read() -> Response:
+            try:
+                found = self._opened(problems.append).search(wanted, sids)
+                hits = [hit for hit in itertools.islice(found, limit + 1) if isinstance(hit, Hit)]
+            except UnknownSessionError as error:
+                return _unknown(str(error.args[0]))
+            rows = b",".join(typed(hit.line) for hit in hits[:limit])
+            said = orjson.dumps({"more": len(hits) > limit, "problems": _texts(problems)})
+            return Response(b'{"lines":[%s],%s' % (rows, said[1:]), media_type="application/json")
+
+        return await self._streams.run(read)
+
+    async def export(self, request: Request) -> Any:
+        """Return one session as a file."""
+        sid = request.path_params["id"]
+        form = request.query_params.get("format") or "jsonl"
+        formats = {"jsonl": _write_lines, "otlp": _write_otlp}
+        if form not in formats:
+            msg = f"format must be one of {', '.join(formats)}, got {form!r}"
+            raise questions.UnclearError(msg)
+        store = self._opened(unheard)
+        if await self._streams.run(lambda: next(store.ids(sid, limit=1), None)) != sid:
+            return _unknown(sid)
+        file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when sent
+        try:
+            await self._streams.run(lambda: formats[form](store, sid, file))
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        ending = {"jsonl": ".jsonl", "otlp": ".otlp.jsonl"}[form]
+        headers = {"Content-Disposition": f'attachment; filename="{stem_of(sid)}{ending}"'}
+        return StreamingResponse(_blocks(file), headers=headers, media_type="application/x-ndjson")
+
+
+def cursor_of(request: Request) -> str:
+    """Return the cursor that a stream goes on from: of the address, or what a browser sends again."""
+    return request.headers.get("last-event-id") or request.query_params.get("after", "")
+
+
+def encode_lines(lines: list[Line]) -> orjson.Fragment:
+    """Return *lines* as the data of an event, an array of rows."""
+    return orjson.Fragment(b"[%s]" % b",".join(map(typed, lines)))
+
+
+async def listed(
+    streams: Streams,
+    pauses: Pauses,
+    opened: Opened,
+    query: SessionQuery,
+    encode: Callable[[Any], dict[str, Any]],
+) -> AsyncGenerator[bytes, None]:
+    """Yield the list of sessions as the event ``list``, and each that is new or has changed as ``session``.
+
+    Each stream begins with the list as it is, so that whoever comes back misses nothing. Where
+    sessions have left it, or have become fewer by removal, there is a list again.
+    """
+
+    def read() -> list[SessionSummary]:
+        return list(opened(unheard).sessions(query))
+
+    known: dict[str, SessionSummary] = {}
+    is_first = True
+    while True:
+        started = anyio.current_time()
+        found = await streams.run(read)
+        cost_s = anyio.current_time() - started
+        new = {summary.session_id: summary for summary in found}
+        changed = [it for sid, it in new.items() if known.get(sid) != it]
+        if is_first or not known.keys() <= new.keys():
+            yield event("list", {"rows": list(map(encode, found))})
+        else:
+            for summary in reversed(changed):  # the latest last, so that it comes to stand first
+                yield event("session", encode(summary))
+        yield pauses.comment(spoken=bool(changed))
+        known, is_first = new, False
+        if not await pauses.wait(max(_LEAST_PAUSE_S, cost_s * _PAUSE_PER_COST)):
+            return
+
+
+def _page(tail: Tail, limit: int) -> tuple[list[Line], str, bool]:
+    """Return up to *limit* lines, the cursor behind them, and whether there are more."""
+    found: list[Line] = []
+    caught_up = CaughtUp(tail)
+    while True:
+        lines = tail.poll()
+        room = limit - len(found)
+        found += lines[:room]
+        if len(found) == limit:
+            return found, tail.cursor_after(min(room, len(lines))), True
+        if caught_up():
+            return found, tail.cursor, False
+        time.sleep(tail.pause_s(POLL_S))
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def _texts(problems: list[Damage]) -> list[str]:
+    return [str(damage) for damage in problems[:_MOST_PROBLEMS]]
+
+
+def _unknown(sid: str) -> JSONResponse:
+    return JSONResponse({"message": f"there is no session {sid!r}"}, 404)
+
+
+def _write_lines(store: Store, sid: str, file: IO[bytes]) -> None:
+    file.writelines(typed(line) + b"\n" for line in store.read(sid))
+
+
+def _write_otlp(store: Store, sid: str, file: IO[bytes]) -> None:
+    from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - one of several ways
+
+    write_otlp(store.read(sid), sid, file)
+
+
+async def _blocks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block

@@ -1,0 +1,136 @@
+"""The page and its streams as one ASGI application: which path is answered by what, and who may ask."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tracectrl_logging.reader import open_store
+from tracectrl_logging.viewer.api import Api
+from tracectrl_logging.viewer.guard import Guard, Token
+from tracectrl_logging.viewer.page import Page
+from tracectrl_logging.viewer.questions import UnclearError
+from tracectrl_logging.viewer.streams import Streams
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable, Collection
+    from typing import Final
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from tracectrl_logging.reader.model import Report
+    from tracectrl_logging.reader.store import Store
+    from tracectrl_logging.viewer.guard import Auth
+
+_TYPES: Final = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_SHELL: Final = "shell.html"
+
+
+def app(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    auth: Auth | None,
+    hosts: Collection[str] | None = None,
+    max_streams: int = 256,
+) -> ASGIApp:
+    """Return the page as an ASGI application, to mount under any path of yours.
+
+        application.mount("/_tracectrl", viewer.app("traces", auth=is_operator, hosts=["example.com"]))
+
+    It answers GET and HEAD alone, reads and never writes, and does nothing until it is asked.
+
+    Args:
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        auth: called with each request (a :class:`starlette.requests.HTTPConnection`), plain or
+            async; the request is answered where it returns ``True``. ``None`` answers whoever can
+            reach the server: that has to be said.
+        hosts: what browsers may send as ``Host``: ``"logs.example.com"``, ``"localhost:8000"``.
+            ``None`` for this machine's loopback names at the server's port.
+        max_streams: how many streams may be open at once; whoever comes later is told to wait.
+
+    Raises:
+        MissingExtraError: the extra ``viewer`` is not installed.
+        TypeError: *auth* can not be called.
+        ValueError: one of *hosts* is no host, or *root* is empty.
+    """
+    if auth is not None and not callable(auth):
+        msg = f"auth must be a function of a request, or None, got {type(auth).__name__} {auth!r}"
+        raise TypeError(msg)
+    open_store(root)  # raises where it is no root
+
+    def opened(report: Report) -> Store:
+        return open_store(root, on_damage=report)
+
+    streams = Streams(max_streams)
+    api, page = Api(opened, streams), Page(opened, streams)
+    routes = [
+        Route("/", _shell),
+        Route("/static/{name}", _static),
+        *(Route(f"/api/{path}", _clear(function)) for path, function in api.routes()),
+        *(Route(f"/page/{path}", _clear(function)) for path, function in page.routes()),
+    ]
+    handlers: dict[Any, Any] = {404: _not_found}
+    inner = Starlette(routes=routes, exception_handlers=handlers)
+    inner.router.redirect_slashes = False
+    return Guard(inner, auth=auth, hosts=hosts, open_paths=_is_open)
+
+
+def with_token(
+    root: str | os.PathLike[str] | None, token: str, hosts: Collection[str] | None = None
+) -> ASGIApp:
+    """Return the page for whoever has *token*; its shell and its scripts, which hold no data, for all."""
+    return app(root, auth=Token(token), hosts=hosts)
+
+
+def _is_open(path: str) -> bool:
+    return path in ("", "static") or path.startswith("static/")
+
+
+async def _shell(request: Request) -> Response:
+    del request
+    return Response(_file(_SHELL), media_type="text/html")
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    stem, _, ending = name.rpartition(".")
+    if ending in _TYPES and stem.replace("-", "").replace("_", "").isalnum():
+        with contextlib.suppress(OSError):
+            return Response(_file(name), headers={"Content-Type": _TYPES[ending]})
+    return _not_found(request)
+
+
+def _file(name: str) -> bytes:
+    return (files("tracectrl_logging.viewer") / "static" / name).read_bytes()
+
+
+def _not_found(request: Request, _: object = None) -> Response:
+    return JSONResponse({"message": f"there is nothing at {request.url.path!r}"}, 404)
+
+
+def _clear(
+    function: Callable[[Request], Awaitable[Any]],
+) -> Callable[[Request], Awaitable[Any]]:
+    """Return *function* with an answer to questions that cannot be understood, or read."""
+
+    async def answer(request: Request) -> Any:
+        try:
+            return await function(request)
+        except UnclearError as error:
+            return JSONResponse({"message": str(error)}, 400)
+        except OSError as error:
+            text = f"the store cannot be read: {error.strerror or error}"
+            return JSONResponse({"message": text}, 503)
+
+    return answer

@@ -1,0 +1,100 @@
+"""One session's lines as server-sent events, for an application's own front end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from tracectrl.session import current_session_id
+from tracectrl_logging.reader import open_store
+from tracectrl_logging.viewer import questions
+from tracectrl_logging.viewer.api import cursor_of, encode_lines
+from tracectrl_logging.viewer.guard import Guard
+from tracectrl_logging.viewer.streams import Streams, followed
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, Collection
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from tracectrl_logging.reader.model import Report
+    from tracectrl_logging.reader.store import Store
+    from tracectrl_logging.viewer.guard import Auth
+    from tracectrl_logging.viewer.streams import Pauses
+
+
+def session_events(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    auth: Auth | None,
+    hosts: Collection[str] | None = None,
+    max_streams: int = 256,
+) -> ASGIApp:
+    """Return an ASGI endpoint that streams one session's log lines and spans as server-sent events.
+
+        application.mount("/events", viewer.session_events("traces", auth=may_see))
+        Route("/chats/{session_id}/events", viewer.session_events("traces", auth=may_see))
+
+    The session is the path's: its parameter ``session_id``, else what is behind the mount; else the
+    one that is current (:func:`tracectrl.session.current_session_id`). An event ``lines`` has an array
+    of rows as ``show --json`` prints them, and a cursor as its ``id``: a browser that comes back sends
+    it as ``Last-Event-ID``, and gets each line once. ``level``, ``logger``, ``trace``, ``since``,
+    ``until`` and ``where`` in the query pick lines; ``after`` is a cursor.
+
+    Args:
+        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        auth: called with each request; whether it may see that session. ``None`` answers everybody.
+        hosts: as for :func:`app`.
+        max_streams: the same.
+    """
+    open_store(root)  # raises where it is no root
+    streams = Streams(max_streams)
+
+    def opened(report: Report) -> Store:
+        return open_store(root, on_damage=report)
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        sid = _session_of(scope)
+        answer: Any
+        if sid is None:
+            text = "the address names no session, and none is current"
+            answer = JSONResponse({"message": text}, 404)
+        else:
+            try:
+                selection = questions.selection(request.query_params)
+            except questions.UnclearError as error:
+                answer = JSONResponse({"message": str(error)}, 400)
+            else:
+                after = cursor_of(request)
+
+                def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+                    return followed(
+                        streams,
+                        pauses,
+                        opened,
+                        [sid],
+                        encode_lines,
+                        selection=selection,
+                        after=after,
+                    )
+
+                answer = streams.stream(events)
+        await answer(scope, receive, send)
+
+    return Guard(endpoint, auth=auth, hosts=hosts)
+
+
+def _session_of(scope: Scope) -> str | None:
+    named = scope.get("path_params", {}).get("session_id")
+    if named:
+        return str(named)
+    path: str = scope["path"]
+    below = path.removeprefix(scope.get("root_path", "")).strip("/")
+    return unquote(below) if below else current_session_id()

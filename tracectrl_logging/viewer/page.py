@@ -1,0 +1,175 @@
+"""What the page itself asks: fragments that show sessions, lines and hits. Nothing of it is promised."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.responses import JSONResponse, Response
+
+from tracectrl_logging.reader.filters.search import Hit
+from tracectrl_logging.reader.filters.selection import Selection
+from tracectrl_logging.reader.json_rows import typed
+from tracectrl_logging.reader.model import UnknownSessionError, unheard
+from tracectrl_logging.viewer import fragments, questions
+from tracectrl_logging.viewer.api import SESSIONS, cursor_of, listed
+from tracectrl_logging.viewer.streams import event, followed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from typing import Final
+
+    from starlette.requests import Request
+
+    from tracectrl_logging.viewer.api import Opened
+    from tracectrl_logging.viewer.streams import Pauses, Streams
+
+_IDS: Final = 50
+_HITS: Final = 500
+_HITS_AT_ONCE: Final = 50
+_ROWS: Final = 1000
+_BUCKETS: Final = 24
+_SPARK_LINES: Final = 20_000
+
+
+class Page:
+    """The answers under ``page/``."""
+
+    def __init__(self, opened: Opened, streams: Streams) -> None:
+        self._opened = opened
+        self._streams = streams
+
+    def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Any]]]]:
+        """Return the paths and what answers them."""
+        return [
+            ("sessions", self.sessions),
+            ("session", self.session),
+            ("line", self.line),
+            ("search", self.search),
+            ("query", self.query),
+            ("known", self.known),
+            ("spark", self.spark),
+        ]
+
+    async def sessions(self, request: Request) -> Any:
+        """Return the list of sessions as a stream."""
+        query = questions.session_query(request.query_params, SESSIONS)
+
+        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+            return listed(self._streams, pauses, self._opened, query, fragments.session_row)
+
+        return self._streams.stream(events)
+
+    async def session(self, request: Request) -> Any:
+        """Return the rows of one session as a stream."""
+        params = request.query_params
+        sid, after = params.get("id", ""), cursor_of(request)
+        follow = params.get("follow") is None or questions.flag(params, "follow")
+
+        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+            return followed(
+                self._streams,
+                pauses,
+                self._opened,
+                [sid],
+                fragments.line_rows,
+                selection=Selection(),
+                after=after,
+                follow=follow,
+                name="rows",
+            )
+
+        return self._streams.stream(events)
+
+    async def line(self, request: Request) -> Any:
+        """Return one long line."""
+        params = request.query_params
+        sid, digest, time = (params.get(name, "") for name in ("id", "digest", "time"))
+
+        def read() -> Response:
+            try:
+                for line in self._opened(unheard).read(sid):
+                    if line.time == time and fragments.digest_of(line) == digest:
+                        return Response(typed(line), media_type="application/json")
+            except UnknownSessionError:
+                pass
+            return JSONResponse({"message": "the line is not there any more"}, 404)
+
+        return await self._streams.run(read)
+
+    async def search(self, request: Request) -> Any:
+        """Return the hits of a search over all sessions as a stream."""
+        params = request.query_params
+        wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
+
+        async def events(_: Pauses) -> AsyncGenerator[bytes, None]:
+            found = (hit for hit in self._opened(unheard).search(wanted) if isinstance(hit, Hit))
+            count = 0
+
+            def next_rows() -> list[dict[str, Any]]:
+                return list(map(fragments.hit_row, itertools.islice(found, most)))
+
+            while count < limit:
+                most = min(_HITS_AT_ONCE, limit - count)
+                rows = await self._streams.run(next_rows)
+                count += len(rows)
+                if rows:
+                    yield event("hits", {"rows": rows})
+                if len(rows) < most:
+                    break
+            more = count >= limit and await self._streams.run(lambda: next(found, None)) is not None
+            yield event("end", {"more": more})
+
+        return self._streams.stream(events)
+
+    async def query(self, request: Request) -> Any:
+        """Return the rows of one SQL query."""
+        sql = request.query_params.get("sql", "")
+        try:
+            from tracectrl_logging.reader.sql import QueryError  # noqa: PLC0415 - where SQL is asked for
+        except ImportError as error:
+            return JSONResponse({"message": str(error)}, 501)
+
+        def read() -> Response:
+            try:
+                with self._opened(unheard).query(sql) as rows:
+                    columns = list(rows.columns)
+                    found = [list(map(_cell, row)) for row in itertools.islice(rows, _ROWS + 1)]
+            except ImportError as error:
+                return JSONResponse({"message": str(error)}, 501)
+            except QueryError as error:
+                return JSONResponse({"message": str(error)}, 400)
+            more = len(found) > _ROWS
+            data = {"columns": columns, "rows": found[:_ROWS], "more": more}
+            return Response(orjson.dumps(data), media_type="application/json")
+
+        return await self._streams.run(read)
+
+    async def known(self, request: Request) -> Any:
+        """Return IDs that start as asked for."""
+        prefix = request.query_params.get("prefix", "")
+        ids = await self._streams.run(lambda: sorted(self._opened(unheard).ids(prefix, limit=_IDS)))
+        return JSONResponse({"ids": ids})
+
+    async def spark(self, request: Request) -> Any:
+        """Return how many lines and errors there were in each part of a session's time."""
+        sid = request.query_params.get("id", "")
+
+        def read() -> dict[str, list[int]]:
+            try:
+                lines = itertools.islice(self._opened(unheard).read(sid), _SPARK_LINES)
+                return fragments.buckets(lines, _BUCKETS)
+            except UnknownSessionError:
+                return fragments.buckets((), _BUCKETS)
+
+        return JSONResponse(await self._streams.run(read))
+
+
+def _cell(value: Any) -> Any:
+    """Return *value* as JSON has it exactly: text, a number that a browser keeps, or null."""
+    if value is None or isinstance(value, (str, bool, float)):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    return str(value)

@@ -1,0 +1,255 @@
+"""Server-sent events: one answer that goes on, and what is followed in it.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html is the format. A client takes any status
+but 200 as final, so that what goes wrong is an event, too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+from anyio import to_thread
+
+from tracectrl_logging.reader.model import InvalidCursorError
+from tracectrl_logging.viewer.listening import Listening
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Collection
+    from typing import Final, TypeVar
+
+    from starlette.types import Receive, Scope, Send
+
+    from tracectrl_logging.reader.filters.selection import Selection
+    from tracectrl_logging.reader.model import Damage, Line, Report
+    from tracectrl_logging.reader.store import Store, Tail
+
+    T = TypeVar("T")
+
+POLL_S: Final = 0.05
+"""How long a stream waits where it is quiet."""
+
+MOST_LINES: Final = 500
+"""How many lines are in one event at most."""
+
+_WINDOW_S: Final = 0.3  # what waits to be sorted has come by then
+_COMMENT_S: Final = 15
+_STOP_S: Final = 0.1  # how often a stream asks whether the server is to stop
+_RETRY_MS: Final = 500
+_MOST_PROBLEMS: Final = 10
+
+
+def event(name: str, data: Any, cursor: str | None = None) -> bytes:
+    """Return the event *name*; *data* becomes JSON, *cursor* is its ``id``."""
+    head = f"event: {name}\n" if cursor is None else f"event: {name}\nid: {cursor}\n"
+    return b"%sdata: %s\n\n" % (head.encode(), orjson.dumps(data))
+
+
+class Streams:
+    """The streams of one application: how many there are, and whether the server is to stop.
+
+    Args:
+        most: how many may be open; one more is told that the server is busy.
+        most_threads: how many of them read at once.
+    """
+
+    def __init__(self, most: int = 256, most_threads: int = 16) -> None:
+        self._most = most
+        self._most_threads = most_threads
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._open = 0
+        self._listening: dict[Any, Listening] = {}
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns, which reads and is called in a thread."""
+        if self._limiter is None:  # it belongs to an event loop
+            self._limiter = anyio.CapacityLimiter(self._most_threads)
+        return await to_thread.run_sync(function, limiter=self._limiter)
+
+    def stream(self, events: Callable[[Pauses], AsyncGenerator[bytes, None]]) -> EventStream:
+        """Return an answer that sends what *events* yields."""
+        return EventStream(self, events)
+
+    def enter(self, scope: Scope) -> Pauses | None:
+        """Count one more stream and return its pauses; ``None`` where there are too many."""
+        if self._open >= self._most:
+            return None
+        self._open += 1
+        server = scope.get("server")
+        key = tuple(server) if server else None
+        listening = self._listening.get(key)
+        if listening is None or listening.has_ended():
+            listening = self._listening[key] = Listening(scope)
+        return Pauses(listening)
+
+    def leave(self) -> None:
+        """Count one stream less."""
+        self._open -= 1
+
+
+class Pauses:
+    """Waits between two looks, and knows when the server is to stop."""
+
+    def __init__(self, listening: Listening) -> None:
+        self._listening = listening
+        self._spoken_at = time.monotonic()
+
+    async def wait(self, pause_s: float) -> bool:
+        """Wait for *pause_s* seconds; return whether to go on."""
+        end = time.monotonic() + pause_s
+        while True:
+            if self._listening.has_ended():
+                return False
+            left = end - time.monotonic()
+            await anyio.sleep(max(0.0, min(left, _STOP_S)))
+            if left <= _STOP_S:
+                return not self._listening.has_ended()
+
+    def comment(self, *, spoken: bool) -> bytes:
+        """Return a comment where nothing was sent for long, so that nobody takes the line for dead."""
+        now = time.monotonic()
+        if spoken or now - self._spoken_at < _COMMENT_S:
+            if spoken:
+                self._spoken_at = now
+            return b""
+        self._spoken_at = now
+        return b":\n\n"
+
+
+class EventStream:
+    """An answer of server-sent events, as an ASGI application."""
+
+    def __init__(
+        self, streams: Streams, events: Callable[[Pauses], AsyncGenerator[bytes, None]]
+    ) -> None:
+        self._streams = streams
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the client goes, the server is to stop, or there are no more."""
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        async with anyio.create_task_group() as group:
+
+            async def end_with_client() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(end_with_client)
+            await self._send_all(scope, send)
+            group.cancel_scope.cancel()
+
+    async def _send_all(self, scope: Scope, send: Send) -> None:
+        pauses = self._streams.enter(scope)
+        if pauses is None:
+            body = event("busy", {"message": "too many streams are open; try again later"})
+            await send({"type": "http.response.body", "body": body})
+            return
+        try:
+            first = f"retry: {_RETRY_MS}\n\n".encode()
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            events = self._events(pauses)
+            try:
+                async for body in events:
+                    if body:
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await events.aclose()
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._streams.leave()
+
+
+async def followed(
+    streams: Streams,
+    pauses: Pauses,
+    opened: Callable[[Report], Store],
+    sids: Collection[str],
+    encode: Callable[[list[Line]], Any],
+    *,
+    selection: Selection,
+    after: str,
+    follow: bool = True,
+    name: str = "lines",
+) -> AsyncGenerator[bytes, None]:
+    """Yield the lines of sessions that come after a cursor as events, each with the cursor behind it.
+
+    A slow client holds up its own reading and nothing else: what it has not taken stays in the store.
+
+    Args:
+        streams: where reading is done.
+        pauses: waits between two looks.
+        opened: opens the store.
+        sids: the sessions; they need not exist yet.
+        encode: makes an event's data of lines; it is called in a thread.
+        selection: which lines are meant.
+        after: the cursor; ``""`` for the start. One that is not valid any more is answered by the
+            event ``reset``, and then all lines.
+        follow: go on when all that was there has been sent.
+        name: the name of the events.
+    """
+    problems: list[Damage] = []
+    store = opened(problems.append)
+
+    def begin() -> tuple[Tail, bytes]:
+        try:
+            return store.tail(sids, selection, after=after), b""
+        except InvalidCursorError as error:
+            return store.tail(sids, selection, after=""), event("reset", {"message": str(error)})
+
+    def step() -> tuple[list[bytes], float]:
+        lines = tail.poll()
+        made = []
+        for start in range(0, len(lines), MOST_LINES):
+            batch = lines[start : start + MOST_LINES]
+            made.append(event(name, encode(batch), tail.cursor_after(start + len(batch))))
+        made += [event("problem", {"message": str(it)}) for it in problems[:_MOST_PROBLEMS]]
+        problems.clear()
+        return made, tail.pause_s(POLL_S)
+
+    tail, said = await streams.run(begin)
+    caught_up = CaughtUp(tail)
+    is_told = False
+    try:
+        yield said
+        while True:
+            made, pause_s = await streams.run(step)
+            for body in made:
+                yield body
+            if not is_told and caught_up():
+                is_told = True
+                yield event("caught-up", {})
+            if is_told and not follow:
+                return
+            yield pauses.comment(spoken=bool(made))
+            if not await pauses.wait(pause_s):
+                return
+    finally:
+        tail.close()
+
+
+class CaughtUp:
+    """Whether a tail has given all that was there: asked after each :meth:`Tail.poll`."""
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._drained_at: float | None = None
+
+    def __call__(self) -> bool:
+        """Return whether it has. Where lines come without end, what was there waits to be sorted no longer."""
+        if self._drained_at is None and not self._tail.is_behind:
+            self._drained_at = time.monotonic()
+        if self._drained_at is None:
+            return False
+        is_empty = not self._tail.is_behind and self._tail.pause_s(1.0) == 1.0
+        return is_empty or time.monotonic() - self._drained_at > _WINDOW_S
