@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tracectrl._time import ns_of
+from tracectrl._time import ns_of, time_of
 from tracectrl.schema import ERROR, LOG_KEYS, OTLP_KEY, severity
 from tracectrl_logging.console import on_one_line, plain_value
 from tracectrl_logging.reader.json_rows import summary_row, typed
@@ -31,6 +31,9 @@ _MESSAGE: Final = 400
 _EXTRAS: Final = 300
 _VALUE: Final = 120
 _MOST_ID: Final = 64
+_LEVEL: Final = 16
+_STATUSES: Final = ("OK", "ERROR")
+_NO_ATTRIBUTES: Final = frozenset({"session.id"})
 _NO_EXTRAS: Final = frozenset((*LOG_KEYS, OTLP_KEY))
 
 
@@ -49,8 +52,9 @@ def macro(template: str, name: str) -> Any:
 
 def line_rows(lines: list[Line]) -> dict[str, Any]:
     """Return the rows of a session's page: for each line what it is sorted and picked by, and its HTML."""
-    html = macro("row.html", "row")
-    return {"rows": [_line_row(line, html) for line in lines]}
+    views = list(map(view, lines))
+    html = environment().get_template("rows.html").render(lines=views).split("\n")
+    return {"rows": list(map(_line_row, lines, views, html))}
 
 
 def session_row(summary: SessionSummary) -> dict[str, Any]:
@@ -65,11 +69,11 @@ def session_row(summary: SessionSummary) -> dict[str, Any]:
 def hit_row(hit: Hit) -> dict[str, Any]:
     """Return the row of a line that a search over all sessions has found."""
     line = hit.line
-    html = macro("hit.html", "row")(view(line), shown(hit.sid, _VALUE))
-    ns = ns_of(line.time)
+    level = shown(line.row.get("level", "-"), _LEVEL)
+    html = macro("hit.html", "row")(view(line), shown(hit.sid, _VALUE), level)
     return {
         "id": hit.sid,
-        "time": None if ns is None else ns // 1000,
+        "time": _us(line.time),
         "html": str(html),
         "span_id": _text(line.row.get("span_id")),
         "trace_id": _text(line.row.get("trace_id")),
@@ -77,35 +81,52 @@ def hit_row(hit: Hit) -> dict[str, Any]:
     }
 
 
-def view(line: Line) -> dict[str, Any]:
-    """Return what a template shows of *line*: text that is cut and has its control characters escaped."""
+class View(NamedTuple):
+    """What a template shows of a line: text that is cut and has its control characters escaped."""
+
+    is_span: bool
+    service: str
+    name: str
+    """The logger, or the name of the span."""
+    span_kind: str
+    """In lower case; empty for INTERNAL."""
+    status: str
+    """Of a span: ERROR or OK; else empty."""
+    message: str
+    exception: str
+    """The type and message of an exception."""
+    extras: str
+    """The extras of a log line or the attributes of a span, as ``key=value``."""
+
+
+def view(line: Line) -> View:
+    """Return what a template shows of *line*."""
     row = line.row
+    service = shown(row.get("service", ""), _VALUE)
     if line.kind == "span":
-        status = _text(row.get("status"))
-        values = row.get("attributes")
-        extras = values if isinstance(values, dict) else {}
-        return {
-            "kind": "span",
-            "level": "",
-            "name": shown(row.get("name", "-"), _VALUE),
-            "message": shown(row.get("status_message") or "", _MESSAGE),
-            "status": status,
-            "span_kind": shown(row.get("kind", "INTERNAL"), _VALUE),
-            "service": shown(row.get("service", ""), _VALUE),
-            "extras": _extras({key: it for key, it in extras.items() if key != "session.id"}),
-            "exception": "",
-        }
-    return {
-        "kind": "log",
-        "level": shown(row.get("level", "-"), 16),
-        "name": shown(row.get("logger", "-"), _VALUE),
-        "message": shown(row.get("message", ""), _MESSAGE),
-        "status": "",
-        "span_kind": "",
-        "service": shown(row.get("service", ""), _VALUE),
-        "extras": _extras({key: it for key, it in row.items() if key not in _NO_EXTRAS}),
-        "exception": _exception(row.get("exception")),
-    }
+        attributes = row.get("attributes")
+        kind, status = row.get("kind"), row.get("status")
+        return View(
+            True,  # noqa: FBT003 - the first of a tuple
+            service,
+            shown(row.get("name", "-"), _VALUE),
+            "" if kind == "INTERNAL" or kind is None else shown(kind, _VALUE).lower(),
+            status if status in _STATUSES else "",
+            shown(row.get("status_message") or "", _MESSAGE),
+            "",
+            _extras(attributes, _NO_ATTRIBUTES) if isinstance(attributes, dict) else "",
+        )
+    exception = row.get("exception")
+    return View(
+        False,  # noqa: FBT003 - as above
+        service,
+        shown(row.get("logger", "-"), _VALUE),
+        "",
+        "",
+        shown(row.get("message", ""), _MESSAGE),
+        "" if exception is None else _exception(exception),
+        _extras(row, _NO_EXTRAS),
+    )
 
 
 def rank(line: Line) -> int:
@@ -117,7 +138,10 @@ def rank(line: Line) -> int:
 
 def shown(value: Any, most: int) -> str:
     """Return *value* as text on one line of at most about *most* characters."""
-    text = value if isinstance(value, str) else plain_value(value)
+    kind = type(value)
+    if kind is int:
+        return str(value)[:most]
+    text = value if kind is str else plain_value(value)
     cut = text if len(text) <= most else f"{text[:most]}…"
     if cut.isascii() and cut.isprintable():
         return cut
@@ -129,31 +153,42 @@ def digest_of(line: Line) -> str:
     return hashlib.blake2b(line.raw, digest_size=16).hexdigest()
 
 
-def _line_row(line: Line, html: Any) -> list[Any]:
+def _line_row(line: Line, view: View, html: str) -> list[Any]:
     row = line.row
-    is_span = line.kind == "span"
-    ns = ns_of(line.time)
-    end = ns_of(row.get("end_time")) if is_span else None
+    time_key = "start_time" if view.is_span else "timestamp"
     raw: Any = typed(line)
-    raw = (
-        raw.decode()
-        if len(raw) <= MOST_RAW_BYTES
-        else {"bytes": len(raw), "time": line.time, "digest": digest_of(line)}
-    )
+    if len(raw) <= MOST_RAW_BYTES:
+        raw = raw.decode()
+    else:
+        raw = {"bytes": len(raw), "time": line.time, "digest": digest_of(line)}
     return [
-        int(is_span),
-        None if ns is None else ns // 1000,
-        None if end is None else end // 1000,
+        int(view.is_span),
+        _us(line.time),
+        _us(time_of(row.get("end_time"))) if view.is_span else None,
         rank(line),
         _text(row.get("span_id")),
         _text(row.get("parent_span_id")),
         _text(row.get("trace_id")),
-        shown(row.get("service", ""), _VALUE),
-        shown(row.get("name" if is_span else "logger", ""), _VALUE),
-        str(html(view(line))),
+        view.service,
+        view.name,
+        html,
         raw,
-        int(row.get("start_time" if is_span else "timestamp") is None),
+        int(row.get(time_key) is None),
     ]
+
+
+def _us(time: str | None) -> int | None:
+    """Return *time*, as :func:`time_of` spells it, in microseconds since the epoch."""
+    if not time:
+        return None
+    minute = _minute_us(time[:17])
+    return None if minute is None else minute + int(time[17:19]) * 1_000_000 + int(time[20:26])
+
+
+@lru_cache(maxsize=1024)
+def _minute_us(minute: str) -> int | None:
+    ns = ns_of(f"{minute}00.000000Z")
+    return None if ns is None else ns // 1000
 
 
 def _text(value: Any) -> str:
@@ -162,21 +197,21 @@ def _text(value: Any) -> str:
     return value if is_meant else ""
 
 
-def _extras(values: dict[str, Any]) -> list[tuple[str, str]]:
-    found, size = [], 0
+def _extras(values: dict[str, Any], but: frozenset[str]) -> str:
+    found: list[str] = []
+    size = 0
     for key, value in values.items():
-        if size > _EXTRAS:
-            found.append(("…", ""))
-            break
-        pair = shown(key, _VALUE), shown(value, _VALUE)
-        size += len(pair[0]) + len(pair[1])
-        found.append(pair)
-    return found
+        if key not in but:
+            if size > _EXTRAS:
+                found.append("…")
+                break
+            pair = f"{shown(key, _VALUE)}={shown(value, _VALUE)}"
+            size += len(pair)
+            found.append(pair)
+    return " ".join(found)
 
 
 def _exception(exception: Any) -> str:
-    if exception is None:
-        return ""
     if not isinstance(exception, dict):
         return shown(exception, _MESSAGE)
     kind, message = exception.get("type"), exception.get("message")
