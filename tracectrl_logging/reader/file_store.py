@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.files.following.tail import FileTail
+    from tracectrl_logging.reader.files.overview import Known
     from tracectrl_logging.reader.files.workers import Step
     from tracectrl_logging.reader.filters.search import Count, Hit, Search
     from tracectrl_logging.reader.filters.selection import Selection
@@ -58,6 +59,7 @@ class FileStore:
         self._on_progress = on_progress
         self._parallel = parallel
         self._reported: set[Damage] = set()
+        self._known: Known | None = None
 
     @property
     def name(self) -> str:
@@ -70,12 +72,17 @@ class FileStore:
 
     def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
         """Return what :meth:`Store.sessions` says; of many the latest few without reading all."""
-        from tracectrl_logging.reader.files.overview import overview  # noqa: PLC0415 - this alone
+        from tracectrl_logging.reader.files.overview import Known, overview  # noqa: PLC0415 - this alone
 
+        known = self._known  # for whoever asks again
+        if known is None:
+            self._known = Known()
         listed = Listing(self.directory, parallel=self._parallel)
         tell_unread(self.directory, listed.unread, self._report)
         step = self._step(len(listed.sessions))
-        found = overview(listed, query, self._report, step=step, parallel=self._parallel)
+        found = overview(
+            listed, query, self._report, step=step, parallel=self._parallel, known=known
+        )
         return query.in_order(found)
 
     def read(self, sid: str, selection: Selection = ALL) -> Iterator[Line]:

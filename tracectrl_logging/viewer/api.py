@@ -196,9 +196,10 @@ async def listed(
     Each stream begins with the list as it is, so that whoever comes back misses nothing. Where
     sessions have left it, or have become fewer by removal, there is a list again.
     """
+    store = opened(unheard)  # one that is asked again reads only what has changed
 
     def read() -> list[SessionSummary]:
-        return list(opened(unheard).sessions(query))
+        return list(store.sessions(query))
 
     known: dict[str, SessionSummary] = {}
     is_first = True

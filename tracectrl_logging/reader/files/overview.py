@@ -39,10 +39,21 @@ _SMALL_SESSIONS: Final = 5000
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 _HEAD: Final = 256
 _BATCH: Final = 64
+_MOST_KNOWN: Final = 10_000
 _TICK_NS: Final = 50_000_000
 _ROUNDED_NS: Final = 2_000_000_000
 _ANY_TIME: Final = "~"
 """Behind every time: the bound of a session whose lines have to be read for one."""
+
+
+class Known(dict[Any, tuple[Any, list[Damage], SessionSummary, bool]]):
+    """What came of reading the latest sessions: their files' state, damage, numbers, and whether they are meant."""
+
+    def __setitem__(self, session: Any, came: Any) -> None:
+        """Keep what came of reading a session, in the place of the oldest where there are many."""
+        if len(self) >= _MOST_KNOWN:
+            del self[next(iter(self))]
+        super().__setitem__(session, came)
 
 
 class _Read(NamedTuple):
@@ -62,6 +73,7 @@ def overview(
     *,
     step: Step | None = None,
     parallel: bool = False,
+    known: Known | None = None,
 ) -> Iterator[SessionSummary]:
     """Yield sessions of *listing* that *query* means, in no order.
 
@@ -73,13 +85,15 @@ def overview(
         report: called for each line or file that cannot be read.
         step: called with the number of sessions that have been read since the last call.
         parallel: processes may be forked to read many sessions.
+        known: what came of reading them before; sessions whose files are as they were are not read
+            again.
     """
     sessions = listing.sessions
     sessions.sort(key=lambda session: session.last_write_ns, reverse=True)
     is_small = len(sessions) <= _SMALL_SESSIONS and listing.size_bytes() <= _SMALL_BYTES
     latest = _Latest(query)
     are_left_out = latest.is_asked and not is_small
-    read = _reader_of(query, with_times=are_left_out)
+    read = _reader_of(query, known, with_times=are_left_out)
     workers = listing.workers() if parallel else 1
 
     def told(
@@ -170,15 +184,21 @@ def _bound_in_lines(session: StoredSession) -> Iterator[str]:
 
 
 def _reader_of(
-    query: SessionQuery, *, with_times: bool
+    query: SessionQuery, known: Known | None, *, with_times: bool
 ) -> Callable[[StoredSession], Iterator[_Read | Damage]]:
     """Return what yields what comes of reading a session, the damage first."""
     on_lines = query.on_lines()
 
     def read(session: StoredSession) -> Iterator[_Read | Damage]:
-        damages: list[Damage] = []
-        summary, is_met = tallied(session, damages.append, on_lines)
-        yield from damages
+        state = session.last_write_ns, session.size_bytes, frozenset(session.suffixes)
+        came = None if known is None else known.get((session.stem, on_lines))
+        if came is None or came[0] != state:
+            damages: list[Damage] = []
+            came = state, damages, *tallied(session, damages.append, on_lines)
+            if known is not None:
+                known[session.stem, on_lines] = came
+        _, told, summary, is_met = came
+        yield from told
         is_there = summary.logs or summary.spans or not session.is_gone()
         is_meant = is_met and is_there and query.means(summary)
         off_ns = _off_ns(session, summary.last_time) if with_times else 0
