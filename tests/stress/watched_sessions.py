@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a program, which prints
 """Sessions that are watched while they are written, by a server that is killed: each line once, in order.
 
     python tests/stress/watched_sessions.py [--short]

@@ -20,27 +20,41 @@ SESSIONS = 20
 
 
 @click.command(short_help="Show it all on two agents and twenty sessions.")
+@click.option(
+    "--view", is_flag=True, help="Open the page meanwhile, and serve it until it is interrupted."
+)
+@click.option(
+    "--no-browser", is_flag=True, help="With --view: print the address, and open no browser."
+)
 @root_option
-def demo(*, root: str | None) -> None:
+def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
     """Run two agents that serve twenty sessions at once, then show one of them.
 
     The agents are FastAPI applications in two processes, on free ports of this machine; the first
     asks the second over HTTP. They end with the demo; the session files stay. Needs the extra
-    "demo": pip install 'tracectrl-logging[demo]'.
+    "demo", and with --view the extra "viewer": pip install 'tracectrl-logging[demo,viewer]'.
     """
     directory = str(root_path(root))
     try:
-        _check_extras()
+        _check_extras(*(("starlette", "jinja2") if view else ()))
     except MissingExtraError as error:
         raise UnusableError(str(error)) from error
     Appender(directory, LOG_SUFFIX)  # raises where the root cannot be written to
     from tracectrl_logging.demo.runner import AgentError, run_sessions  # noqa: PLC0415
 
+    page = _page(directory, no_browser=no_browser) if view else None
     click.echo(f"Two agents are serving {SESSIONS} sessions ...", err=True)
     try:
         ids = run_sessions(directory, SESSIONS)
+        if page is not None:
+            click.echo(f"{SESSIONS} sessions are on the page; Ctrl-C ends it", err=True)
+            raise SystemExit(page.wait())
     except AgentError as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        if page is not None:
+            page.terminate()
+            page.wait()
     sid = ids[0]  # one that both agents have trouble with
     click.echo(
         f"{SESSIONS} sessions, each in two processes, have their lines in {directory}{os.sep}.\n"
@@ -56,11 +70,20 @@ def demo(*, root: str | None) -> None:
         raise SystemExit(status)
 
 
-def _check_extras() -> None:
-    for package in ("fastapi", "httpx", "uvicorn"):
+def _check_extras(*more: str) -> None:
+    for package in ("fastapi", "httpx", "uvicorn", *more):
         if importlib.util.find_spec(package) is None:
-            feature = "tracectrl-logs demo"
-            raise MissingExtraError(feature, package, "demo")
+            feature = "tracectrl-logs demo --view" if more else "tracectrl-logs demo"
+            raise MissingExtraError(feature, package, "viewer" if package in more else "demo")
+
+
+def _page(directory: str, *, no_browser: bool) -> subprocess.Popen[bytes]:
+    """Start the command that serves the page; it prints the address."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    command = [sys.executable, "-m", "tracectrl_logging.cli", "view", "--root", directory]
+    if no_browser:
+        command.append("--no-browser")
+    return subprocess.Popen(command)  # noqa: S603 - our own module
 
 
 def _next_steps(sid: str, directory: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import os
 import secrets
+import signal
 import socket
 import sys
 from importlib.util import find_spec
@@ -20,6 +23,7 @@ from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
 TOKEN_ENV: Final = "TRACECTRL_VIEWER_TOKEN"  # noqa: S105 - its name
@@ -76,8 +80,8 @@ def view(
       tracectrl-logs view
       tracectrl-logs view 6f1c --no-browser --port 8700
 
-    Exit status: 0 the page was served until it was interrupted, 1 there is no such session, 2 wrong
-    use, or the address cannot be listened on.
+    Exit status: 1 there is no such session, 2 wrong use, or the address cannot be listened on; 130
+    where the page was served until it was interrupted.
     """
     _check_extras()
     from tracectrl_logging.viewer.guard import host_of  # noqa: PLC0415 - needs the extra
@@ -135,8 +139,6 @@ def serve(
             " reads all sessions, and so does who listens on the way, for it is plain HTTP",
             err=True,
         )
-    if opens:
-        click.launch(address)
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -145,7 +147,32 @@ def serve(
         lifespan="off",
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with _browser_at(address) if opens else contextlib.nullcontext():
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _browser_at(address: str) -> Iterator[None]:
+    """Open a browser at *address*, by a file of the user's own: other users see what a program is called with."""
+    import tempfile  # noqa: PLC0415 - where a browser is opened
+    import webbrowser  # noqa: PLC0415 - as above
+    from pathlib import Path  # noqa: PLC0415 - as above
+
+    with tempfile.TemporaryDirectory(
+        prefix="tracectrl-", dir=os.environ.get("XDG_RUNTIME_DIR")
+    ) as home:
+        file = Path(home, "open.html")
+        file.touch(mode=0o600)
+        file.write_text(
+            f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(address)}">',
+            "utf-8",
+        )
+        signal.signal(
+            signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+        )  # the file goes, too
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(file.as_uri())
+        yield
 
 
 def _listener(host: str, port: int) -> socket.socket:
