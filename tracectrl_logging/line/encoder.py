@@ -27,7 +27,13 @@ from tracectrl.schema import (
     level_keys,
 )
 from tracectrl_logging.line.event_record import KEPT, STAMP
-from tracectrl_logging.line.fields import RECORD_ATTRIBUTES, RECORD_COUNT, RECORD_LAST, stamp_at
+from tracectrl_logging.line.fields import (
+    LOGGINGS_MESSAGE,
+    RECORD_ATTRIBUTES,
+    RECORD_COUNT,
+    RECORD_LAST,
+    stamp_at,
+)
 from tracectrl_logging.line.rows import (
     SPECIAL_KEYS,
     Rows,
@@ -44,12 +50,14 @@ if TYPE_CHECKING:
 _MAX_KEPT = 1024
 
 _dumps = orjson.dumps
-_Record = logging.LogRecord
-_get_message = _Record.getMessage
 
 # What an extra cannot be called, on a record that goes the short way; and what is none, since it
 # says what the record says otherwise.
-_TAKEN = (RECORD_ATTRIBUTES | {*LOG_KEYS, STAMP, KEPT}) - {*STAMP_KEYS, "message", "asctime"}
+_TAKEN = (RECORD_ATTRIBUTES | {*LOG_KEYS, STAMP, KEPT, "getMessage"}) - {
+    *STAMP_KEYS,
+    "message",
+    "asctime",
+}
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
 _NOBODY = object()
 
@@ -104,16 +112,18 @@ class Encoder:
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
         """
         fields = record.__dict__
-        message = fields["msg"]
-        if (
-            type(message) is not str
-            or fields["exc_info"]
-            or fields["exc_text"]
-            or fields["stack_info"]
-            or (type(record) is not _Record and type(record).getMessage is not _get_message)
-        ):
+        try:
+            message, args = fields["msg"], fields["args"]
+            if (
+                type(message) is not str
+                or fields["exc_info"]
+                or fields["exc_text"]
+                or fields["stack_info"]
+                or type(record).getMessage is not LOGGINGS_MESSAGE
+            ):
+                return None
+        except KeyError:  # a property of a class of its own
             return None
-        args = fields["args"]
         if args:
             message = message % args
         if message[:1] == "{":

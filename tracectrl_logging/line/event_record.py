@@ -54,7 +54,7 @@ def keep_event(record: logging.LogRecord) -> None:
 def restored(record: logging.LogRecord) -> logging.LogRecord:
     """Return *record*, or a copy that holds the event dict again that a queue made JSON of."""
     fields = record.__dict__
-    text = fields["msg"]
+    text: Any = record.msg
     if type(text) is not str or text[:1] != "{" or not ("_logger" in fields and "_name" in fields):
         return record
     try:

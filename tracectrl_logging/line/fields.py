@@ -24,13 +24,25 @@ RECORD_ATTRIBUTES = frozenset({*_OWN, "message", "asctime"})
 """What a record holds by itself: not extras. Derived, because Python releases add to it."""
 
 # Records from uvicorn carry their message a second time, with terminal colours.
-_NO_EXTRAS = RECORD_ATTRIBUTES | {*STAMP_KEYS, "color_message"}
+_NO_EXTRAS = RECORD_ATTRIBUTES | {*STAMP_KEYS, "color_message", "getMessage"}
+
+_get_message: Any = logging.LogRecord.getMessage
+
+LOGGINGS_MESSAGE = (
+    _get_message if getattr(_get_message, "__globals__", None) is vars(logging) else None
+)
+"""The standard library's own ``getMessage``; ``None`` where it was replaced before this import."""
 
 _ID_FORMS = {
     "trace_id": re.compile("(?!0{32})[0-9a-f]{32}"),
     "span_id": re.compile("(?!0{16})[0-9a-f]{16}"),
     "trace_flags": re.compile("[0-9a-f]{2}"),
 }
+
+
+def has_own_message(record: logging.LogRecord) -> bool:
+    """Tell whether the text of *record* is made by another ``getMessage`` than the standard library's."""
+    return type(record).getMessage is not LOGGINGS_MESSAGE or "getMessage" in record.__dict__
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the same event gives the same keys from logging and from structlog.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import re
 import time
@@ -28,7 +29,7 @@ from tracectrl.schema import (
 from tracectrl.service import service_name as known_service_name
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import KEPT, restored, unfolded
-from tracectrl_logging.line.fields import extras_of, stamp_at, stamp_of
+from tracectrl_logging.line.fields import extras_of, has_own_message, stamp_at, stamp_of
 from tracectrl_logging.line.rendered import json_object
 from tracectrl_logging.stamp import ABSENT, is_stamped, stamp
 
@@ -51,7 +52,6 @@ _SAID_BY_ROW = (
 )
 """The keys of a JSON message that are left out where they say what a key of the row does."""
 
-_get_message = logging.LogRecord.getMessage
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -78,14 +78,13 @@ class Rows:
             record = restored(record)
         msg: Any = record.msg
         fields = record.__dict__
-        if type(msg) is str:
-            plain = not record.args and type(record).getMessage is _get_message
-            text = msg if plain else record.getMessage()
-        elif isinstance(msg, dict):
+        text: Any = record.getMessage() if has_own_message(record) else None
+        if isinstance(msg, dict):
             if "_logger" in fields and "_name" in fields:  # structlog's wrap_for_formatter
                 return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
-            return self._of_dict(record, dict(msg))
-        else:
+            if text is None or text == str(msg):
+                return self._of_dict(record, dict(msg))
+        if text is None:
             text = record.getMessage() if record.args else self.text(msg)
         exception = None
         if KEPT in fields:
@@ -99,13 +98,24 @@ class Rows:
         return row
 
     def of_failed(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the row of a *record* whose formatting fails: the raw message, and its arguments."""
-        row = self._row(record, self.text(record.msg))
+        """Return the row of a *record* whose formatting fails: the raw message, and its arguments.
+
+        Where the record has a ``getMessage`` of its own, that is asked about the message alone.
+
+        Raises:
+            Exception: as that does.
+        """
+        args: Any = record.args
+        text = record.msg
+        if has_own_message(record):
+            args, bare = None, copy.copy(record)
+            bare.args = ()
+            text = bare.getMessage()
+        row = self._row(record, self.text(text))
         if record.exc_info or record.exc_text:
             _add_exception(row, record.exc_info, record.exc_text)
         if isinstance(record.stack_info, str):
             row["stack"] = record.stack_info
-        args: Any = record.args
         self._add_record_extras(row, record, {"args": args} if args else {})
         return row
 
@@ -186,9 +196,9 @@ class Rows:
 
     def text(self, message: Any) -> str:
         """Return the text of *message*, which may be any object; secrets in it are left out."""
-        if isinstance(message, str):
+        if type(message) is str:
             return message
-        if self.redact is not None:
+        if self.redact is not None and not isinstance(message, str):
             message = self.redact.value(message)
         try:
             return str(message)

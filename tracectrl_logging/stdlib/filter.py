@@ -46,7 +46,7 @@ class SessionContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp *record*; every record passes."""
         fields = record.__dict__
-        if type(fields["msg"]) is dict:
+        if type(record.msg) is dict:
             keep_event(record)
         if not (
             "session_id" in fields

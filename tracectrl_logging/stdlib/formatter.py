@@ -8,6 +8,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
 from tracectrl._json import encode_line, for_terminal
 from tracectrl.schema import LOG_KEYS
+from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
 from tracectrl_logging.line.rows import Rows
 
@@ -105,6 +106,11 @@ class SessionJsonFormatter(BaseJsonFormatter):
         """Put the line's keys into *log_data*; python-json-logger's hook for subclasses."""
         del message_dict  # the row says what is in it
         row = self._rows.of_record(record)
+        if type(self).formatException is not BaseJsonFormatter.formatException and record.exc_info:
+            shown: Any = self.formatException(record.exc_info)
+            row["exception"] = exceptions.of_text(
+                "\n".join(shown) if isinstance(shown, list) else str(shown)
+            )
         if self.exc_info_as_array and "exception" in row:
             row["exception"]["stacktrace"] = row["exception"]["stacktrace"].splitlines()
         if self.stack_info_as_array and "stack" in row:

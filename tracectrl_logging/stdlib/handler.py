@@ -104,6 +104,9 @@ class SessionFileHandler(logging.Handler):
         self._missed = self._writer.missed
         self._raw: dict[int, int] = {}  # by process: a forked child has none of its parent's
         self._later = self._writer if isinstance(self._writer, Background) else None
+        kind = type(self)  # a subclass may mask there
+        self._has_own_format = kind.format is not SessionFileHandler.format
+        self._has_own_filter = kind.filter is not logging.Handler.filter
         super().__init__(level)  # last: logging keeps every handler, and flushes it at exit
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
@@ -121,7 +124,7 @@ class SessionFileHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter and emit *record*; no lock is taken and nothing is raised."""
-        if not self.filters:
+        if not self.filters and not self._has_own_filter:
             self.emit(record)
             return True
         try:
@@ -135,13 +138,25 @@ class SessionFileHandler(logging.Handler):
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what the formatter renders of *record*; without one, its line less the newline.
+
+        A subclass that overrides it decides what is written, as a formatter does.
+
+        Raises:
+            Exception: the formatter raises, or the message does not take its arguments.
+        """
+        if self.formatter is not None:
+            return self.formatter.format(restored(record))
+        return self._encoder.record(record)[1][:-1].decode()
+
     def emit(self, record: logging.LogRecord) -> None:  # noqa: C901 - one way for each failure
         """Append *record* to its session's file; a failure counts and goes to :meth:`handleError`."""
         try:
             if echoing and is_echo(record):
                 return
-            if self.formatter is not None:
-                sid, line = self._formatted(self.formatter.format(restored(record)), record)
+            if self.formatter is not None or self._has_own_format:
+                sid, line = self._formatted(self.format(record), record)
             else:
                 later = self._later
                 if later is not None:

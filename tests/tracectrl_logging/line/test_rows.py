@@ -787,3 +787,97 @@ logger.error("hello", extra={{"named": named}})
 print(sum(1 for _ in open({str(root / "unknown.logs.jsonl")!r})))
 """
     )
+
+
+# --- what the application masks -------------------------------------------------------------------
+
+CARD = "4111111111111111"
+
+
+class Masked(str):
+    """A text that does not show itself."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "****"
+
+
+class MaskingRecord(logging.LogRecord):
+    """A record whose text is masked."""
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's
+        """Return the text without the card's number."""
+        return super().getMessage().replace(CARD, "****")
+
+
+class MaskedAttribute(logging.LogRecord):
+    """A record that masks what is read off it."""
+
+    @property
+    def msg(self) -> str:
+        """The message without the card's number."""
+        return self.__dict__["_msg"].replace(CARD, "****")  # type: ignore[no-any-return]
+
+    @msg.setter
+    def msg(self, value: str) -> None:
+        self.__dict__["_msg"] = value
+
+
+@pytest.mark.parametrize(
+    ("message", "args"),
+    [
+        (f"card {CARD}", ()),
+        ("card %s", (CARD,)),
+        ("%d %d", (CARD,)),
+        ([CARD], ()),
+        ({"message": "paid", "card": CARD}, ()),
+        (f'{{"message": "paid", "card": "{CARD}"}}', ()),
+    ],
+    ids=["text", "argument", "wrong arguments", "list", "dict", "json"],
+)
+@pytest.mark.parametrize("way", ["class", "patch", "instance"])
+@pytest.mark.parametrize("background", [False, True], ids=["at once", "background"])
+def test_own_text_of_a_record(
+    root: Path,
+    lines: Callable[..., list[Row]],
+    monkeypatch: pytest.MonkeyPatch,
+    message: Any,
+    args: tuple[Any, ...],
+    way: str,
+    background: bool,  # noqa: FBT001
+) -> None:
+    """What ``getMessage`` masks, of a class, patched or of one record, is in no line."""
+    kind: Any = MaskingRecord if way == "class" else logging.LogRecord
+    record = kind("shop", logging.INFO, "shop.py", 1, message, args, None)
+    if way == "patch":
+        given = logging.LogRecord.getMessage
+        monkeypatch.setattr(
+            logging.LogRecord, "getMessage", lambda self: given(self).replace(CARD, "****")
+        )
+    masking = tracectrl_logging.SessionFileHandler(root, background=background)
+    monkeypatch.setattr(masking, "handleError", lambda _: None)
+    if way == "instance":
+        plain = record.getMessage
+        record.getMessage = lambda: plain().replace(CARD, "****")
+    masking.handle(record)
+    masking.close()
+    (row,) = lines()
+    assert CARD not in str(row)
+    assert "getMessage" not in row
+
+
+def test_message_that_is_no_plain_text(world: World) -> None:
+    """A text with a ``__str__`` of its own is what that says, as in every other handler."""
+    assert "****" == world(Masked(CARD))["message"]
+
+
+def test_record_whose_message_is_a_property(root: Path, lines: Callable[..., list[Row]]) -> None:
+    """The handler and the filter read the message as logging does, wherever the record keeps it."""
+    record = MaskedAttribute("shop", logging.INFO, "shop.py", 1, f"card {CARD}", (), None)
+    handler = tracectrl_logging.SessionFileHandler(root)
+    handler.addFilter(tracectrl_logging.SessionContextFilter())
+    handler.handle(record)
+    handler.close()
+    assert ["card ****"] == [row["message"] for row in lines()]
+    assert 0 == handler.lost

@@ -276,3 +276,22 @@ def test_what_a_terminal_might_obey() -> None:
     text = SessionJsonFormatter().format(logging.makeLogRecord({"msg": said}))
     assert '"\\u001b[31m \\u009b31m \\u007f \\u202e \\u2028 ü"' in text
     assert said == json.loads(text)["message"]
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_subclass_that_formats_exceptions(as_array: bool) -> None:  # noqa: FBT001
+    """What a subclass's ``formatException`` masks is in no part of the line."""
+
+    class Masking(SessionJsonFormatter):
+        def formatException(self, ei: Any) -> Any:  # noqa: N802 - logging's
+            shown: Any = super().formatException(ei)
+            rows = shown if isinstance(shown, list) else shown.splitlines()
+            masked = [row.replace("4111", "****") for row in rows]
+            return masked if isinstance(shown, list) else "\n".join(masked)
+
+    record = record_of(exc_info=raised(ValueError("card 4111")))
+    text = Masking(exc_info_as_array=as_array).format(record)
+    exception = json.loads(text)["exception"]
+    assert "4111" not in text
+    assert ("ValueError", "card ****") == (exception["type"], exception["message"])
+    assert as_array == isinstance(exception["stacktrace"], list)

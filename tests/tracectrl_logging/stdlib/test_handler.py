@@ -943,3 +943,52 @@ def test_a_report_that_logs(root: Path, lines: Callable[..., list[Row]]) -> None
     handler.close()
     assert 1 == handler.lost
     assert [["%d", "trouble"]] == [[row["message"] for row in lines()]]
+
+
+# --- subclasses -----------------------------------------------------------------------------------
+
+
+class MaskingFormat(SessionFileHandler):
+    """Masks in what is written."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what is written of *record*, less the card's number."""
+        return super().format(record).replace("4111", "****")
+
+
+class MaskingFilter(SessionFileHandler):
+    """Masks on the record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask *record*, which passes."""
+        record.msg = record.msg.replace("4111", "****")
+        record.__dict__["card"] = "****"
+        return True
+
+
+@pytest.mark.parametrize("kind", [MaskingFormat, MaskingFilter])
+@pytest.mark.parametrize("background", [False, True], ids=["at once", "background"])
+def test_subclass_that_masks(
+    root: Path,
+    lines: Lines,
+    kind: type[SessionFileHandler],
+    background: bool,  # noqa: FBT001
+) -> None:
+    """What a subclass makes of a record in a method of ``logging.Handler`` is what is written."""
+    handler = kind(root, background=background)
+    with session("s1"):
+        attach(handler).warning("card 4111", extra={"card": "4111", "count": 2})
+    handler.close()
+    (row,) = lines("s1")
+    assert ("card ****", "****", 2) == (row["message"], row["card"], row["count"])
+
+
+def test_format_is_what_is_written(root: Path) -> None:
+    """``format()`` returns the line, and what the formatter renders where there is one."""
+    handler = SessionFileHandler(root)
+    record = logging.makeLogRecord({"msg": "one", "name": "app"})
+    handler.handle(record)
+    handler.close()
+    assert (root / "unknown.logs.jsonl").read_text() == handler.format(record) + "\n"
+    handler.setFormatter(logging.Formatter("<%(message)s>"))
+    assert "<one>" == handler.format(record)
