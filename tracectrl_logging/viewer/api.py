@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from tracectrl.files.names import stem_of
 from tracectrl_logging.reader.filters.search import Hit
 from tracectrl_logging.reader.json_rows import summary_row, typed
 from tracectrl_logging.reader.model import InvalidCursorError, UnknownSessionError, unheard
 from tracectrl_logging.viewer import questions
+from tracectrl_logging.viewer.answers import answer, json_bytes, params_of, refusal
 from tracectrl_logging.viewer.openapi import document
 from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, event, followed
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from typing import IO, Final
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from tracectrl_logging.reader.filters.sessions import SessionQuery
@@ -67,22 +69,22 @@ class Api:
     async def openapi(self, request: Request) -> Any:
         """Return what is here, as an OpenAPI document."""
         del request
-        return JSONResponse(document(version("tracectrl-logging")))
+        return answer(document(version("tracectrl-logging")))
 
     async def sessions(self, request: Request) -> Any:
         """Return the sessions that are meant."""
-        query = questions.session_query(request.query_params, SESSIONS)
+        query = questions.session_query(params_of(request.scope), SESSIONS)
         problems: list[Damage] = []
 
         def read() -> list[dict[str, Any]]:
             return list(map(summary_row, self._opened(problems.append).sessions(query)))
 
         rows = await self._streams.run(read)
-        return _json({"sessions": rows, "problems": _texts(problems)})
+        return answer({"sessions": rows, "problems": _texts(problems)})
 
     async def lines(self, request: Request) -> Any:
         """Return the lines of a session behind a cursor, and the cursor behind them."""
-        params = request.query_params
+        params = params_of(request.scope)
         sid, after = request.path_params["id"], params.get("after", "")
         limit = questions.number(params, "limit", _LINES)
         selection = questions.selection(params)
@@ -95,10 +97,10 @@ class Api:
             try:
                 tail = store.tail([sid], selection, after=after)
             except InvalidCursorError as error:
-                return JSONResponse({"message": str(error)}, 410)
+                return refusal(410, str(error))
             with tail:
                 found, cursor, more = _page(tail, limit)
-            said = orjson.dumps({"cursor": cursor, "more": more, "problems": _texts(problems)})
+            said = json_bytes({"cursor": cursor, "more": more, "problems": _texts(problems)})
             body = b'{"lines":[%s],%s' % (b",".join(map(typed, found)), said[1:])
             return Response(body, media_type="application/json")
 
@@ -107,8 +109,8 @@ class Api:
     async def stream(self, request: Request) -> Any:
         """Return the lines of a session as they come."""
         sid = request.path_params["id"]
-        selection = questions.selection(request.query_params)
-        after = cursor_of(request)
+        params = params_of(request.scope)
+        selection, after = questions.selection(params), cursor_of(request, params)
 
         def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
             return followed(
@@ -125,7 +127,7 @@ class Api:
 
     async def list_stream(self, request: Request) -> Any:
         """Return the list of sessions, and then those that have changed."""
-        query = questions.session_query(request.query_params, SESSIONS)
+        query = questions.session_query(params_of(request.scope), SESSIONS)
 
         def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
             return listed(self._streams, pauses, self._opened, query, summary_row)
@@ -134,7 +136,7 @@ class Api:
 
     async def search(self, request: Request) -> Any:
         """Return the log lines that match a pattern."""
-        params = request.query_params
+        params = params_of(request.scope)
         wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
         sids = [sid for sid in params.getlist("session") if sid]
         problems: list[Damage] = []
@@ -146,7 +148,7 @@ class Api:
             except UnknownSessionError as error:
                 return _unknown(str(error.args[0]))
             rows = b",".join(typed(hit.line) for hit in hits[:limit])
-            said = orjson.dumps({"more": len(hits) > limit, "problems": _texts(problems)})
+            said = json_bytes({"more": len(hits) > limit, "problems": _texts(problems)})
             return Response(b'{"lines":[%s],%s' % (rows, said[1:]), media_type="application/json")
 
         return await self._streams.run(read)
@@ -154,7 +156,7 @@ class Api:
     async def export(self, request: Request) -> Any:
         """Return one session as a file."""
         sid = request.path_params["id"]
-        form = request.query_params.get("format") or "jsonl"
+        form = params_of(request.scope).get("format") or "jsonl"
         formats = {"jsonl": _write_lines, "otlp": _write_otlp}
         if form not in formats:
             msg = f"format must be one of {', '.join(formats)}, got {form!r}"
@@ -174,9 +176,9 @@ class Api:
         return StreamingResponse(_blocks(file), headers=headers, media_type="application/x-ndjson")
 
 
-def cursor_of(request: Request) -> str:
+def cursor_of(request: Request, params: QueryParams) -> str:
     """Return the cursor that a stream goes on from: of the address, or what a browser sends again."""
-    return request.headers.get("last-event-id") or request.query_params.get("after", "")
+    return request.headers.get("last-event-id") or params.get("after", "")
 
 
 def encode_lines(lines: list[Line]) -> orjson.Fragment:
@@ -235,16 +237,12 @@ def _page(tail: Tail, limit: int) -> tuple[list[Line], str, bool]:
         time.sleep(tail.pause_s(POLL_S))
 
 
-def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
-
-
 def _texts(problems: list[Damage]) -> list[str]:
     return [str(damage) for damage in problems[:_MOST_PROBLEMS]]
 
 
-def _unknown(sid: str) -> JSONResponse:
-    return JSONResponse({"message": f"there is no session {sid!r}"}, 404)
+def _unknown(sid: str) -> Response:
+    return refusal(404, f"there is no session {sid!r}")
 
 
 def _write_lines(store: Store, sid: str, file: IO[bytes]) -> None:

@@ -7,10 +7,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from tracectrl_logging.reader import open_store
+from tracectrl_logging.viewer.answers import refusal
 from tracectrl_logging.viewer.api import Api
 from tracectrl_logging.viewer.guard import Guard, Token
 from tracectrl_logging.viewer.page import Page
@@ -116,7 +117,7 @@ def _file(name: str) -> bytes:
 
 
 def _not_found(request: Request, _: object = None) -> Response:
-    return JSONResponse({"message": f"there is nothing at {request.url.path!r}"}, 404)
+    return refusal(404, f"there is nothing at {request.url.path!r}")
 
 
 def _clear(
@@ -127,10 +128,9 @@ def _clear(
     async def answer(request: Request) -> Any:
         try:
             return await function(request)
-        except UnclearError as error:
-            return JSONResponse({"message": str(error)}, 400)
+        except (UnclearError, UnicodeDecodeError) as error:
+            return refusal(400, str(error))
         except OSError as error:
-            text = f"the store cannot be read: {error.strerror or error}"
-            return JSONResponse({"message": text}, 503)
+            return refusal(503, f"the store cannot be read: {error.strerror or error}")
 
     return answer

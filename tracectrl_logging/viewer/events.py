@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from tracectrl.session import current_session_id
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.viewer import questions
+from tracectrl_logging.viewer.answers import params_of, refusal
 from tracectrl_logging.viewer.api import cursor_of, encode_lines
 from tracectrl_logging.viewer.guard import Guard
 from tracectrl_logging.viewer.streams import Streams, followed
@@ -64,15 +64,15 @@ def session_events(
         sid = _session_of(scope)
         answer: Any
         if sid is None:
-            text = "the address names no session, and none is current"
-            answer = JSONResponse({"message": text}, 404)
+            answer = refusal(404, "the address names no session, and none is current")
         else:
             try:
-                selection = questions.selection(request.query_params)
-            except questions.UnclearError as error:
-                answer = JSONResponse({"message": str(error)}, 400)
+                params = params_of(scope)
+                selection = questions.selection(params)
+            except (questions.UnclearError, UnicodeDecodeError) as error:
+                answer = refusal(400, str(error))
             else:
-                after = cursor_of(request)
+                after = cursor_of(request, params)
 
                 def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
                     return followed(

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import hmac
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
+
+from tracectrl_logging.viewer.answers import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from typing import Final, TypeAlias
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     Auth: TypeAlias = Callable[[HTTPConnection], bool | Awaitable[bool]]
@@ -96,10 +98,10 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", []), *missing]}
             await send(message)
 
-        refusal = await self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        refused = await self._refusal(scope)
+        await (refused or self._app)(scope, receive, send_with_headers)
 
-    async def _refusal(self, scope: Scope) -> JSONResponse | None:
+    async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         hosts = self._hosts if self._hosts is not None else _loopback(scope)
         is_open = self._open_paths(_below(scope))
@@ -110,7 +112,7 @@ class Guard:
             or await self._unauthorized(scope, is_open=is_open)
         )
 
-    async def _unauthorized(self, scope: Scope, *, is_open: bool) -> JSONResponse | None:
+    async def _unauthorized(self, scope: Scope, *, is_open: bool) -> Response | None:
         auth = self._auth
         if auth is None or (is_open and isinstance(auth, Token)):
             return None
@@ -121,8 +123,8 @@ class Guard:
             return None
         if isinstance(auth, Token):
             text = "the header Authorization must be 'Bearer TOKEN', with the token of the address that was printed"
-            return _refused(401, text, {"WWW-Authenticate": "Bearer"})
-        return _refused(403, "the application does not let this request in")
+            return refusal(401, text, {"WWW-Authenticate": "Bearer"})
+        return refusal(403, "the application does not let this request in")
 
 
 def host_of(address: str) -> str:
@@ -147,7 +149,7 @@ def _loopback(scope: Scope) -> frozenset[str]:
     return frozenset(f"{name}{end}" for name in ("127.0.0.1", "localhost", "[::1]"))
 
 
-def _of_another_host(headers: Headers, hosts: Collection[str]) -> JSONResponse | None:
+def _of_another_host(headers: Headers, hosts: Collection[str]) -> Response | None:
     host = headers.getlist("host")
     if len(host) == 1 and host[0].lower() in hosts:
         return None
@@ -155,17 +157,17 @@ def _of_another_host(headers: Headers, hosts: Collection[str]) -> JSONResponse |
         f"the header Host must be one of {', '.join(sorted(hosts))}, got {', '.join(host)!r}."
         " For another address: tracectrl-logs view --public-url URL, or viewer.app(hosts=...)"
     )
-    return _refused(403, text)
+    return refusal(403, text)
 
 
-def _not_for_reading(scope: Scope) -> JSONResponse | None:
+def _not_for_reading(scope: Scope) -> Response | None:
     if scope["method"] not in ("GET", "HEAD"):
         text = f"the method must be GET or HEAD, got {scope['method']!r}"
-        return _refused(405, text, {"Allow": "GET, HEAD"})
+        return refusal(405, text, {"Allow": "GET, HEAD"})
     # As it came: an ID may hold "/../", and then stands in one part of the path.
     raw = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode("latin-1")
     if any(unquote(part) in _UP for part in raw.replace("\\", "/").split("/")):
-        return _refused(400, "the path must not hold '..'")
+        return refusal(400, "the path must not hold '..'")
     return None
 
 
@@ -175,14 +177,12 @@ def _below(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", "")).lstrip("/")
 
 
-def _from_elsewhere(
-    headers: Headers, hosts: Collection[str], *, is_open: bool
-) -> JSONResponse | None:
+def _from_elsewhere(headers: Headers, hosts: Collection[str], *, is_open: bool) -> Response | None:
     """Return a refusal where this is no request of the page's own, nor a person's."""
     for origin in headers.getlist("origin"):
         url = urlsplit(origin)
         if url.scheme not in _DEFAULT_PORTS or url.netloc.lower() not in hosts:
-            return _refused(403, f"the header Origin must be the page's own, got {origin!r}")
+            return refusal(403, f"the header Origin must be the page's own, got {origin!r}")
     site = headers.get("sec-fetch-site", "none")
     if site in _OWN_SITE:
         return None
@@ -192,8 +192,4 @@ def _from_elsewhere(
     )
     if is_open and is_link:
         return None
-    return _refused(403, f"the header Sec-Fetch-Site must be same-origin or none, got {site!r}")
-
-
-def _refused(status: int, message: str, headers: Mapping[str, Any] | None = None) -> JSONResponse:
-    return JSONResponse({"message": message}, status, headers)
+    return refusal(403, f"the header Sec-Fetch-Site must be same-origin or none, got {site!r}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from tracectrl_logging.reader.filters.search import Hit
 from tracectrl_logging.reader.filters.selection import Selection
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import UnknownSessionError, unheard
 from tracectrl_logging.viewer import fragments, questions
+from tracectrl_logging.viewer.answers import answer, params_of, refusal
 from tracectrl_logging.viewer.api import SESSIONS, cursor_of, listed
 from tracectrl_logging.viewer.streams import event, followed
 
@@ -31,6 +32,8 @@ _HITS_AT_ONCE: Final = 50
 _ROWS: Final = 1000
 _BUCKETS: Final = 24
 _SPARK_LINES: Final = 20_000
+_MOST_TEXT: Final = 10_000
+_EXACT: Final = 2**53
 
 
 class Page:
@@ -54,7 +57,7 @@ class Page:
 
     async def sessions(self, request: Request) -> Any:
         """Return the list of sessions as a stream."""
-        query = questions.session_query(request.query_params, SESSIONS)
+        query = questions.session_query(params_of(request.scope), SESSIONS)
 
         def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
             return listed(self._streams, pauses, self._opened, query, fragments.session_row)
@@ -63,8 +66,8 @@ class Page:
 
     async def session(self, request: Request) -> Any:
         """Return the rows of one session as a stream."""
-        params = request.query_params
-        sid, after = params.get("id", ""), cursor_of(request)
+        params = params_of(request.scope)
+        sid, after = params.get("id", ""), cursor_of(request, params)
         follow = params.get("follow") is None or questions.flag(params, "follow")
 
         def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
@@ -84,7 +87,7 @@ class Page:
 
     async def line(self, request: Request) -> Any:
         """Return one long line."""
-        params = request.query_params
+        params = params_of(request.scope)
         sid, digest, time = (params.get(name, "") for name in ("id", "digest", "time"))
 
         def read() -> Response:
@@ -94,13 +97,13 @@ class Page:
                         return Response(typed(line), media_type="application/json")
             except UnknownSessionError:
                 pass
-            return JSONResponse({"message": "the line is not there any more"}, 404)
+            return refusal(404, "the line is not there any more")
 
         return await self._streams.run(read)
 
     async def search(self, request: Request) -> Any:
         """Return the hits of a search over all sessions as a stream."""
-        params = request.query_params
+        params = params_of(request.scope)
         wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
 
         async def events(_: Pauses) -> AsyncGenerator[bytes, None]:
@@ -125,11 +128,11 @@ class Page:
 
     async def query(self, request: Request) -> Any:
         """Return the rows of one SQL query."""
-        sql = request.query_params.get("sql", "")
+        sql = params_of(request.scope).get("sql", "")
         try:
             from tracectrl_logging.reader.sql import QueryError  # noqa: PLC0415 - where SQL is asked for
         except ImportError as error:
-            return JSONResponse({"message": str(error)}, 501)
+            return refusal(501, str(error))
 
         def read() -> Response:
             try:
@@ -137,24 +140,24 @@ class Page:
                     columns = list(rows.columns)
                     found = [list(map(_cell, row)) for row in itertools.islice(rows, _ROWS + 1)]
             except ImportError as error:
-                return JSONResponse({"message": str(error)}, 501)
+                return refusal(501, str(error))
             except QueryError as error:
-                return JSONResponse({"message": str(error)}, 400)
+                return refusal(400, str(error))
             more = len(found) > _ROWS
             data = {"columns": columns, "rows": found[:_ROWS], "more": more}
-            return Response(orjson.dumps(data), media_type="application/json")
+            return answer(data)
 
         return await self._streams.run(read)
 
     async def known(self, request: Request) -> Any:
         """Return IDs that start as asked for."""
-        prefix = request.query_params.get("prefix", "")
+        prefix = params_of(request.scope).get("prefix", "")
         ids = await self._streams.run(lambda: sorted(self._opened(unheard).ids(prefix, limit=_IDS)))
-        return JSONResponse({"ids": ids})
+        return answer({"ids": ids})
 
     async def spark(self, request: Request) -> Any:
         """Return how many lines and errors there were in each part of a session's time."""
-        sid = request.query_params.get("id", "")
+        sid = params_of(request.scope).get("id", "")
 
         def read() -> dict[str, list[int]]:
             try:
@@ -163,13 +166,13 @@ class Page:
             except UnknownSessionError:
                 return fragments.buckets((), _BUCKETS)
 
-        return JSONResponse(await self._streams.run(read))
+        return answer(await self._streams.run(read))
 
 
 def _cell(value: Any) -> Any:
     """Return *value* as JSON has it exactly: text, a number that a browser keeps, or null."""
-    if value is None or isinstance(value, (str, bool, float)):
+    is_number = isinstance(value, float) and isfinite(value)
+    if value is None or is_number or (isinstance(value, int) and abs(value) < _EXACT):
         return value
-    if isinstance(value, int) and abs(value) < 2**53:
-        return value
-    return str(value)
+    text = str(value)
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"

@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import orjson
 from anyio import to_thread
 
 from tracectrl_logging.reader.model import InvalidCursorError
+from tracectrl_logging.viewer.answers import json_bytes
 from tracectrl_logging.viewer.listening import Listening
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _MOST_PROBLEMS: Final = 10
 def event(name: str, data: Any, cursor: str | None = None) -> bytes:
     """Return the event *name*; *data* becomes JSON, *cursor* is its ``id``."""
     head = f"event: {name}\n" if cursor is None else f"event: {name}\nid: {cursor}\n"
-    return b"%sdata: %s\n\n" % (head.encode(), orjson.dumps(data))
+    return b"%sdata: %s\n\n" % (head.encode(), json_bytes(data))
 
 
 class Streams:
