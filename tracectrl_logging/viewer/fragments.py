@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -50,11 +51,14 @@ def macro(template: str, name: str) -> Any:
     return getattr(environment().get_template(template).module, name)
 
 
-def line_rows(lines: list[Line]) -> dict[str, Any]:
-    """Return the rows of a session's page: for each line what it is sorted and picked by, and its HTML."""
+def line_rows(lines: list[Line], *, whole: bool = False) -> dict[str, Any]:
+    """Return the rows of a session's page: for each line what it is sorted and picked by, and its HTML.
+
+    A line of more than :data:`MOST_RAW_BYTES` is asked for by itself, unless the *whole* is meant.
+    """
     views = list(map(view, lines))
     html = environment().get_template("rows.html").render(lines=views).split("\n")
-    return {"rows": list(map(_line_row, lines, views, html))}
+    return {"rows": list(map(_line_row, lines, views, html, repeat(whole)))}
 
 
 def session_row(summary: SessionSummary) -> dict[str, Any]:
@@ -85,6 +89,8 @@ class View(NamedTuple):
     """What a template shows of a line: text that is cut and has its control characters escaped."""
 
     is_span: bool
+    level: str
+    """Of a log line, as it is written."""
     service: str
     name: str
     """The logger, or the name of the span."""
@@ -108,6 +114,7 @@ def view(line: Line) -> View:
         kind, status = row.get("kind"), row.get("status")
         return View(
             True,  # noqa: FBT003 - the first of a tuple
+            "",
             service,
             shown(row.get("name", "-"), _VALUE),
             "" if kind == "INTERNAL" or kind is None else shown(kind, _VALUE).lower(),
@@ -119,6 +126,7 @@ def view(line: Line) -> View:
     exception = row.get("exception")
     return View(
         False,  # noqa: FBT003 - as above
+        shown(row.get("level", ""), _LEVEL),
         service,
         shown(row.get("logger", "-"), _VALUE),
         "",
@@ -153,14 +161,13 @@ def digest_of(line: Line) -> str:
     return hashlib.blake2b(line.raw, digest_size=16).hexdigest()
 
 
-def _line_row(line: Line, view: View, html: str) -> list[Any]:
+def _line_row(line: Line, view: View, html: str, whole: bool) -> list[Any]:  # noqa: FBT001 - for map()
     row = line.row
     time_key = "start_time" if view.is_span else "timestamp"
-    raw: Any = typed(line)
-    if len(raw) <= MOST_RAW_BYTES:
-        raw = raw.decode()
-    else:
-        raw = {"bytes": len(raw), "time": line.time, "digest": digest_of(line)}
+    text = typed(line)
+    raw: Any = text.decode() if whole or len(text) <= MOST_RAW_BYTES else None
+    if len(text) > MOST_RAW_BYTES:
+        raw = {"bytes": len(text), "time": line.time, "digest": digest_of(line), "text": raw}
     return [
         int(view.is_span),
         _us(line.time),
