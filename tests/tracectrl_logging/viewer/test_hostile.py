@@ -185,7 +185,7 @@ def test_programs_are_answered(hostile: Server) -> None:
     for path in (
         "/api/search?q=.",
         "/page/known",
-        "/page/query?sql=select+*+from+logs",
+        "/page/query?sql=select+session_id,level+from+logs",
     ):
         answer = hostile.get(path)
         assert 200 == answer.status, path
