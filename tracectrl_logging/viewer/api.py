@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     Opened = Callable[[Report], Store]
 
+SID: Final = "tracectrl_logging.viewer.session_id"
+"""The key of a scope under which the session's ID is that a path names."""
+
 SESSIONS: Final = 200
 """How many sessions are given where nobody says."""
 
@@ -85,7 +88,7 @@ class Api:
     async def lines(self, request: Request) -> Any:
         """Return the lines of a session behind a cursor, and the cursor behind them."""
         params = params_of(request.scope)
-        sid, after = request.path_params["id"], params.get("after", "")
+        sid, after = _id_of(request), params.get("after", "")
         limit = questions.number(params, "limit", _LINES)
         selection = questions.selection(params)
         problems: list[Damage] = []
@@ -108,7 +111,7 @@ class Api:
 
     async def stream(self, request: Request) -> Any:
         """Return the lines of a session as they come."""
-        sid = request.path_params["id"]
+        sid = _id_of(request)
         params = params_of(request.scope)
         selection, after = questions.selection(params), cursor_of(request, params)
 
@@ -155,7 +158,7 @@ class Api:
 
     async def export(self, request: Request) -> Any:
         """Return one session as a file."""
-        sid = request.path_params["id"]
+        sid = _id_of(request)
         form = params_of(request.scope).get("format") or "jsonl"
         formats = {"jsonl": _write_lines, "otlp": _write_otlp}
         if form not in formats:
@@ -174,6 +177,10 @@ class Api:
         ending = {"jsonl": ".jsonl", "otlp": ".otlp.jsonl"}[form]
         headers = {"Content-Disposition": f'attachment; filename="{stem_of(sid)}{ending}"'}
         return StreamingResponse(_blocks(file), headers=headers, media_type="application/x-ndjson")
+
+
+def _id_of(request: Request) -> str:
+    return str(request.scope.get(SID, request.path_params["id"]))
 
 
 def cursor_of(request: Request, params: QueryParams) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -12,7 +14,7 @@ from starlette.routing import Route
 
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.viewer.answers import refusal
-from tracectrl_logging.viewer.api import Api
+from tracectrl_logging.viewer.api import SID, Api
 from tracectrl_logging.viewer.guard import Guard, Token
 from tracectrl_logging.viewer.page import Page
 from tracectrl_logging.viewer.questions import UnclearError
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracectrl_logging.reader.model import Report
     from tracectrl_logging.reader.store import Store
@@ -36,6 +38,9 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _SHELL: Final = "shell.html"
+_OF_SESSION: Final = re.compile(
+    rb".*?/api/sessions/(?P<id>.+)/(?P<what>lines|stream|export)", re.DOTALL
+)
 
 
 def app(
@@ -84,7 +89,7 @@ def app(
     handlers: dict[Any, Any] = {404: _not_found}
     inner = Starlette(routes=routes, exception_handlers=handlers)
     inner.router.redirect_slashes = False
-    return Guard(inner, auth=auth, hosts=hosts, open_paths=_is_open)
+    return Guard(_by_id(inner), auth=auth, hosts=hosts, open_paths=_is_open)
 
 
 def with_token(
@@ -92,6 +97,26 @@ def with_token(
 ) -> ASGIApp:
     """Return the page for whoever has *token*; its shell and its scripts, which hold no data, for all."""
     return app(root, auth=Token(token), hosts=hosts)
+
+
+def _by_id(inner: ASGIApp) -> ASGIApp:
+    """Return *inner* with the ID in a path as it was sent: routes know none with a newline, or that is no UTF-8."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path")
+        match = _OF_SESSION.fullmatch(raw.partition(b"?")[0]) if raw else None
+        if match is not None:
+            try:
+                sid = match["id"].decode("ascii")
+                sid = unquote(sid, errors="surrogatepass")
+            except UnicodeDecodeError:
+                await refusal(400, "the ID in the path must be UTF-8")(scope, receive, send)
+                return
+            path = f"{scope.get('root_path', '')}/api/sessions/-/{match['what'].decode()}"
+            scope = {**scope, "path": path, SID: sid}
+        await inner(scope, receive, send)
+
+    return application
 
 
 def _is_open(path: str) -> bool:

@@ -190,11 +190,10 @@ def test_programs_are_answered(hostile: Server) -> None:
         answer = hostile.get(path)
         assert 200 == answer.status, path
         answer.json()
-    for sid in IDS[1:]:
-        if "\ud800" not in sid:
-            assert 2 * len(VALUES) == len(
-                hostile.get(f"/api/sessions/{encoded(sid)}/lines").json()["lines"]
-            )
+    for sid in IDS[1:]:  # ".." is what a path must not hold
+        assert 2 * len(VALUES) == len(
+            hostile.get(f"/api/sessions/{encoded(sid)}/lines").json()["lines"]
+        )
 
 
 def test_long_line_is_asked_for_by_itself(hostile: Server) -> None:
