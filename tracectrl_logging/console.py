@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl._json import encode_line
 from tracectrl.schema import LOG_KEYS, UNKNOWN
 from tracectrl_logging import stderr
+from tracectrl_logging.line.event_record import RecordedError
 from tracectrl_logging.line.rows import Rows
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class ConsoleHandler(logging.Handler):
             return
         try:
             stderr.show(self.format(record) + "\n")
+        except RecordedError:
+            return
         except Exception:  # noqa: BLE001 - logging never raises into the application
             stderr.report()
 

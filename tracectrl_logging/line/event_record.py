@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
+    from typing_extensions import Self
+
 STAMP = "_session_stamp"
 """The record attribute that holds the IDs of the time of the call, as a dict."""
 
@@ -30,6 +32,37 @@ KEPT = "_session_event"
 ``names``: the names of attributes whose keys had to be renamed, and those keys. ``exception``: what
 the line's key of that name says.
 """
+
+
+class EventText(str):
+    """The text that an application has rendered an event to, and the event.
+
+    Where that is the message of a record, every handler sees the text. A text that a filter or another
+    logger makes of it, or that a queue or a copy brings, is all there is then.
+    """
+
+    __slots__ = ("event", "stamp")
+
+    event: dict[Any, Any] | None
+    """What a line says of it; ``None`` where there is a record of it already."""
+
+    stamp: dict[str, str]
+    """The IDs of the time of the call."""
+
+    def __new__(cls, text: str, event: dict[Any, Any] | None, ids: dict[str, str]) -> Self:
+        """Return *text* with *event* and *ids*."""
+        self = super().__new__(cls, text)
+        self.event = event
+        self.stamp = ids
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the text."""
+        return str, (str(self),)
+
+
+class RecordedError(Exception):
+    """Raised for a record that repeats an event of which there is a record."""
 
 
 class JSONEvent(dict[str, Any]):

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-def of_exc_info(exc_info: object) -> dict[str, Any] | None:
+def of_exc_info(exc_info: object, *, is_told: bool = True) -> dict[str, Any] | None:
     """Return the ``exception`` of an ``exc_info``: a tuple, an exception, or true for the current.
 
     ``None`` where there is no exception. The type is named as OpenTelemetry's ``exception.type``:
     fully qualified, without ``builtins``.
     https://opentelemetry.io/docs/specs/semconv/attributes-registry/exception/
+
+    Args:
+        exc_info: as logging takes it.
+        is_told: whether what the exceptions say is in it, beside their types and places.
     """
     if isinstance(exc_info, BaseException):
         error: object = exc_info
@@ -29,6 +33,8 @@ def of_exc_info(exc_info: object) -> dict[str, Any] | None:
         error = sys.exc_info()[1] if isinstance(exc_info, (bool, int)) and exc_info else None
     if not isinstance(error, BaseException):
         return None
+    if not is_told:
+        return {"type": _type_name(type(error)), "message": "", "stacktrace": _places_of(error)}
     return {
         "type": _type_name(type(error)),
         "message": _message(error),
@@ -91,10 +97,7 @@ def stacktrace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error)).rstrip("\n")
     except Exception:  # noqa: BLE001
-        frames = [(it.f_code, line) for it, line in traceback.walk_tb(error.__traceback__)]
-        return "\n".join(
-            [_TRACEBACK, *_places(frames), f"{_type_name(type(error))}: {_message(error)}"]
-        )
+        return f"{_places_of(error)}: {_message(error)}"
 
 
 def stack() -> str:
@@ -117,6 +120,12 @@ def _is_loggers(frame: FrameType) -> bool:
 
 def _places(frames: list[tuple[CodeType, int]]) -> list[str]:
     return [f'  File "{code.co_filename}", line {line}, in {code.co_name}' for code, line in frames]
+
+
+def _places_of(error: BaseException) -> str:
+    """Return where *error* was raised, and its type."""
+    frames = [(it.f_code, line) for it, line in traceback.walk_tb(error.__traceback__)]
+    return "\n".join([_TRACEBACK, *_places(frames), _type_name(type(error))])
 
 
 def _type_name(kind: type[BaseException]) -> str:

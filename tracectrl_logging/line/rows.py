@@ -1,7 +1,8 @@
 """The shape of a log line: one row of keys in one order, from a record or from an event.
 
 Everything that writes lines (handler, formatter, renderer, console) goes through :class:`Rows`, so
-the same event gives the same keys from logging and from structlog.
+the same event gives the same keys from logging and from structlog. The module is long, for the shape
+and what is asked of a record for it are one table.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ from tracectrl.schema import (
 )
 from tracectrl.service import service_name as known_service_name
 from tracectrl_logging.line import exceptions
-from tracectrl_logging.line.event_record import KEPT, restored, unfolded
+from tracectrl_logging.line.event_record import (
+    KEPT,
+    STAMP,
+    EventText,
+    RecordedError,
+    restored,
+    unfolded,
+)
 from tracectrl_logging.line.fields import extras_of, has_own_message, stamp_at, stamp_of
 from tracectrl_logging.line.rendered import json_object
 from tracectrl_logging.stamp import ABSENT, is_stamped, stamp
@@ -38,7 +46,13 @@ if TYPE_CHECKING:
 
 _KEYS = frozenset(LOG_KEYS)
 
-SPECIAL_KEYS = _KEYS | {ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
+TEXT = "_session_text"
+"""The key of an event's text where processors of ours know better than by the usual names."""
+
+TEXT_KEYS = ("event", "message", "msg")
+"""The usual names of an event's text; the latter two by EventRenamer."""
+
+SPECIAL_KEYS = _KEYS | {TEXT, ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
 """What an event may hold that does not go into the line as it is, beside its text."""
 
 _LEVELS = frozenset({*LEVELS, "NOTSET"})
@@ -72,6 +86,7 @@ class Rows:
         """Return the row of *record*; the record stays as it is.
 
         Raises:
+            RecordedError: there is a record of the same event already.
             Exception: the message does not take its arguments, as ``record.getMessage()`` raises.
         """
         if "_logger" in record.__dict__:
@@ -84,6 +99,11 @@ class Rows:
                 return self.of_event(fields["_logger"], fields["_name"], {**msg, "_record": record})
             if text is None or text == str(msg):
                 return self._of_dict(record, dict(msg))
+        if type(msg) is EventText and text in (None, msg) and not record.args:
+            if msg.event is None:
+                raise RecordedError
+            event = {STAMP: msg.stamp, **msg.event, "_record": record}
+            return self.of_event(None, record.levelname.lower(), event)
         if text is None:
             text = record.getMessage() if record.args else self.text(msg)
         exception = None
@@ -133,7 +153,7 @@ class Rows:
                 may still be in it.
         """
         text: Any = ""
-        for key in ("event", "message", "msg"):  # the latter two by EventRenamer
+        for key in (TEXT, *TEXT_KEYS):
             if key in event:
                 text = event.pop(key)
                 break
@@ -281,7 +301,8 @@ class Rows:
         extras: dict[str, Any] = {}
         if record is not None:
             fields = record.__dict__
-            own.update((key, fields[key]) for key in (*STAMP_KEYS, ABSENT) if key in fields)
+            own.update((key, fields[key]) for key in (*STAMP_KEYS, ABSENT, STAMP) if key in fields)
+            own.setdefault(STAMP, event.pop(STAMP, None) or stamp())
             exc_text = record.exc_text
             if _is_flag(exc_info):
                 exc_info = record.exc_info or exc_info

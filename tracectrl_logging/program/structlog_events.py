@@ -20,7 +20,7 @@ from structlog import BoundLoggerBase
 from structlog.processors import NAME_TO_LEVEL
 
 from tracectrl_logging.structlog.logger_factory import SessionFileLogger
-from tracectrl_logging.structlog.rendering import event_shown, says_all
+from tracectrl_logging.structlog.rendering import event_of, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,10 +120,15 @@ def _watched(processors: Iterable[Any], take: Take) -> Iterable[Any]:
 
     def confirm(logger: Any, method: str, rendered: Any) -> Any:
         with contextlib.suppress(Exception):
-            is_as_it_was = text is None or rendered is text
-            event = seen if is_as_it_was and says_all(renderer) else event_shown(rendered, seen)
+            event = event_of(
+                rendered,
+                seen,
+                renderer=renderer,
+                text=rendered if text is None else text,
+                is_last=text is None,
+            )
             rendered = _of_its_own(rendered)
-            take(logger, method, event, rendered)
+            take(logger, method, renamed(event, chain), rendered)
         return rendered
 
     return [*(each for it in chain for each in (look_before(it), it)), confirm]

@@ -13,7 +13,7 @@ from tracectrl.files.write.background import Background
 from tracectrl.files.write.sink import ONE
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.line.encoder import Encoder, made_anew
-from tracectrl_logging.line.event_record import restored
+from tracectrl_logging.line.event_record import RecordedError, restored
 from tracectrl_logging.line.fields import stamp_of
 from tracectrl_logging.line.rendered import as_line
 from tracectrl_logging.stamp import ABSENT
@@ -167,6 +167,8 @@ class SessionFileHandler(logging.Handler):
                         later.append(None, parts, parts)
                         return
                 sid, line = self._encoder.record(record)
+        except RecordedError:
+            return
         except Exception as trouble:  # noqa: BLE001 - logging never raises into the application
             try:
                 is_raw = self._write_raw(record, trouble)

@@ -1,10 +1,12 @@
 """structlog's part of :func:`tracectrl_logging.configure`: events leave as records.
 
 The application's processors run first, all but its renderer: what they mask or drop is masked or
-dropped for every handler. The last processor is ours. It makes the record itself, so that the call
-site is the application's whatever the Logger class is, and ends the chain by ``DropEvent``: nothing
-is left for the wrapped logger to do, whichever it is. The module is long, for the chain that is put in
-front, the record that it makes and what tells a bridge from it are one unit.
+dropped for every handler. The last processor is ours, and knows the renderer. Three kinds of loggers
+are behind it. What the application prints becomes a record instead, which is made here, so that the
+call site is the application's whatever the Logger class is; ``DropEvent`` ends the chain then. A logger
+of the application's own gets what it always got, beside that record. Where the application logs
+through the standard library, it makes its records itself, as it always did: their text brings the
+event along.
 """
 
 from __future__ import annotations
@@ -18,140 +20,175 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.processors import EventRenamer
 
 from tracectrl_logging.line import exceptions
-from tracectrl_logging.line.event_record import KEPT, STAMP, attributes
+from tracectrl_logging.line.event_record import KEPT, STAMP, EventText, attributes
 from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.line.rows import Rows, event_time, level_of, logger_name, number_of
+from tracectrl_logging.line.rows import (
+    TEXT,
+    TEXT_KEYS,
+    Rows,
+    event_time,
+    level_of,
+    number_of,
+)
 from tracectrl_logging.stamp import stamp
-from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
-from tracectrl_logging.structlog.rendering import event_shown, says_all
+from tracectrl_logging.structlog.bridges import (
+    NEAR,
+    is_around,
+    reaches_root,
+    records_being_handled,
+    says,
+)
+from tracectrl_logging.structlog.loggers import (
+    NamedLoggers,
+    StdlibLoggers,
+    call_site,
+    prints,
+    stack_level,
+    target_of,
+)
+from tracectrl_logging.structlog.rendering import event_of, renamed, says_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from structlog.typing import EventDict, WrappedLogger
 
     from tracectrl.redaction import Redact
 
-_OTHERS = (
-    structlog.PrintLoggerFactory,
-    structlog.WriteLoggerFactory,
-    structlog.BytesLoggerFactory,
-    SessionFileLoggerFactory,
-)
-_OWN_NAMES = RECORD_ATTRIBUTES
 _ECHO = "_session_echo"
 """The record attribute of an event that a handler logged while it was handling another record."""
 
-_NEAR = 20
-"""How many callers are looked at, structlog's included, for a handler that logs."""
+_LOG = logging.Logger._log  # noqa: SLF001
+
+_WITHIN = threading.local()
+"""How many records, made of events, each thread is handling: ``depth``."""
 
 
-def processors_before_renderer(processors: Iterable[Any]) -> list[Any]:
-    """Return *processors* without the one that renders; nothing that masks is left out.
+def before_renderer(processors: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Return *processors* in front of the renderer, and the others: it, and what follows it.
 
-    structlog's own renderers are left out where they are last. Any other last processor, and what
-    follows a renderer, runs on a copy of the event, and what it returns is read back.
+    The renderer is the first of structlog's own that says all of an event; without one, the last.
     """
     chain = [*processors]
-    first = next((at for at, it in enumerate(chain) if says_all(it)), len(chain) - 1)
-    rest = chain[first:] if chain else []
-    if len(rest) == 1 and says_all(rest[0]):
-        return chain[:first]
-    return [*chain[:first], _Unrendered(rest)] if rest else []
-
-
-class _Unrendered:
-    """Runs the end of a chain and returns what it shows of the event, and the event's exception."""
-
-    def __init__(self, processors: list[Any]) -> None:
-        self._processors = processors
-
-    def __call__(self, logger: WrappedLogger, method_name: str, event: Any) -> Any:
-        result: Any = dict(event) if isinstance(event, Mapping) else event
-        for processor in self._processors:
-            result = processor(logger, method_name, result)
-        given = event if isinstance(event, Mapping) else {}
-        said = event_shown(result, given)
-        if "exception" not in said and not isinstance(result, Mapping):
-            said.update((key, given[key]) for key in ("exc_info", "stack_info") if key in given)
-        return said
-
-
-class StdlibLoggers:
-    """The ``logger_factory`` that answers with the standard library's loggers; it changes no class.
-
-    Args:
-        theirs: the application's factory; loggers and adapters of the standard library that it
-            makes are taken.
-    """
-
-    def __init__(self, theirs: Callable[..., Any] | None = None) -> None:
-        self._theirs = None if isinstance(theirs, _OTHERS) else theirs
-
-    def __call__(self, *args: Any) -> Any:
-        """Return the logger that the first of *args* names, else the one of the calling module."""
-        if self._theirs is not None:
-            logger = self._theirs(*args)
-            if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
-                return logger
-        if args:
-            return logging.getLogger(str(args[0]))
-        return logging.getLogger(call_site().f_globals.get("__name__") or "?")
+    first = next((at for at, it in enumerate(chain) if says_all(it)), max(0, len(chain) - 1))
+    return chain[:first], chain[first:]
 
 
 class RecordMaker:
     """The last processor: hands each event to the standard library's logger, as a record.
 
+    Where the application logs through the standard library itself, its records are what they were:
+    the text that it renders, which brings the event along. What it writes by a logger of its own is
+    written as before, beside the record. What it prints is shown by the console handler instead.
+
     Args:
+        front: the application's processors in front of its renderer.
+        end: its renderer, and what follows it; nothing where the application has not chosen any.
         redact: what to leave out of an event that is no text, see :class:`Rows`.
         ignored: packages whose frames are not the application's call site.
     """
 
-    def __init__(self, *, redact: Redact | None = None, ignored: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        front: Iterable[Any] = (),
+        end: Iterable[Any] = (),
+        *,
+        redact: Redact | None = None,
+        ignored: tuple[str, ...] = (),
+    ) -> None:
+        self._end = [*end]
+        self._renamers = [it for it in (*front, *end) if type(it) is EventRenamer]
         self._rows = Rows(redact=redact)
         self._ignored = ignored
-        self._within = threading.local()
 
-    def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:
-        """Log *event_dict*.
+    def __call__(self, logger: WrappedLogger, method_name: str, event: EventDict) -> Any:
+        """Log *event*; return what the application has made of it, for its own logger.
 
         Raises:
-            structlog.DropEvent: always, since nothing is left to be done.
+            structlog.DropEvent: where nothing is left to be done.
         """
-        target, adapters = _target(logger)
+        is_stdlib = isinstance(logger, (logging.Logger, logging.LoggerAdapter))
+        is_done = not self._end or (
+            not is_stdlib and prints(logger) and _is_dropped(sys._getframe(1))  # noqa: SLF001
+        )
+        result, said = self._rendered(logger, method_name, event, is_shown=not is_done)
+        said = renamed(said, self._renamers)
+        if is_stdlib and not is_done:
+            if type(result) is not str:
+                return result
+            said = self._kept(said)
+            if is_around(target_of(logger)[0], _text_of(said), sys._getframe(1)):  # noqa: SLF001
+                raise structlog.DropEvent
+            text = EventText(result, said, stamp())
+            level = stack_level(logger, sys._getframe(1), self._ignored)  # noqa: SLF001
+            return text if level is None else ((text,), {"stacklevel": level})
+        target, adapters = target_of(logger)
         number = (
             number_of(level_of(method_name)) or logging.INFO
         )  # of a wrapper class of the user's own
         if target.isEnabledFor(number):
-            self._log(target, adapters, number, event_dict)
-        raise structlog.DropEvent
+            self._log(target, adapters, number, said)
+        if is_done:
+            raise structlog.DropEvent
+        return EventText(result, None, stamp()) if type(result) is str else result
+
+    def _rendered(
+        self, logger: Any, method_name: str, event: Any, *, is_shown: bool
+    ) -> tuple[Any, dict[Any, Any]]:
+        """Return what the end of the chain makes of *event*, and what that says of it."""
+        if not isinstance(event, Mapping):
+            given = {}
+        elif not self._end or (not is_shown and len(self._end) == 1 and says_all(self._end[0])):
+            return None, dict(event)
+        else:
+            given = dict(event)
+        result = text = event if is_shown or not given else dict(event)
+        for processor in self._end:
+            result = processor(logger, method_name, result)
+            text = result if processor is self._end[0] else text
+        is_last = len(self._end) == 1
+        renderer = self._end[0] if self._end else None
+        return result, event_of(result, given, renderer=renderer, text=text, is_last=is_last)
+
+    def _kept(self, event: dict[Any, Any]) -> dict[Any, Any]:
+        """Return *event* with what can be told at the time of the call alone."""
+        if event.get("stack_info") is True:
+            event["stack"] = _stack(event, call_site(self._ignored))
+        exception = exceptions.of_exc_info(event.pop("exc_info", None))
+        if exception is not None:
+            event.setdefault("exception", exception)
+        return event
 
     def _log(
         self,
         logger: logging.Logger,
         adapters: list[logging.LoggerAdapter[Any]],
         number: int,
-        event_dict: Any,
+        event_dict: Mapping[Any, Any],
     ) -> None:
-        event = event_shown(event_dict, {})
-        frame = call_site(self._ignored, event.pop("stacklevel", None))
+        event = dict(event_dict)
+        is_level = isinstance(event.get("stacklevel"), int)
+        frame = call_site(self._ignored, event.pop("stacklevel") if is_level else None)
         text, args = self._message(event)
-        nested = getattr(self._within, "depth", 0)
+        nested = getattr(_WITHIN, "depth", 0)
         # Not from the call site: an asynchronous method's is on no stack.
         here = sys._getframe(1)  # noqa: SLF001
-        around = next(records_being_handled(here, None if nested else _NEAR), None)
-        if around is not None and (_ECHO in around.__dict__ or _says(around, text, args)):
+        around = next(records_being_handled(here, None if nested else NEAR), None)
+        if around is not None and (
+            _ECHO in around.__dict__ or (says(around, text, args) and reaches_root(around.name))
+        ):
             return  # a handler has made an event of a record: that is on its way already
         stack = _stack(event, frame)
         exc_info, exception = _exception(event)
         _leave_out_what_the_record_says(event, number, logger.name)
-        fields, renamed = attributes(event, _OWN_NAMES)
+        fields, names = attributes(event, RECORD_ATTRIBUTES)
         kept: dict[str, Any] = {}
-        if renamed:
-            kept["names"] = renamed
+        if names:
+            kept["names"] = names
         if exception is not None:
             kept["exception"] = exception
         if kept:
@@ -161,28 +198,36 @@ class RecordMaker:
         for adapter in adapters:
             text, options = adapter.process(text, {"extra": fields})
             fields = {**fields, **(options.get("extra") or {})}
-        record = _made(
-            logger,
-            frame,
-            {STAMP: stamp(), **fields},
-            level=number,
-            msg=text,
-            args=args,
-            exc_info=exc_info,
-            sinfo=stack,
+        is_echo = (
+            around is not None and around.name == logger.name and not reaches_root(logger.name)
         )
-        if exception is not None and exc_info is None:
-            record.exc_text = exception["stacktrace"]
-        self._within.depth = nested + 1
+        _WITHIN.depth = nested + 1
         try:
-            logger.handle(record)
+            if not is_echo and type(logger)._log is not _LOG:  # noqa: SLF001 - it may mask
+                extra = {STAMP: stamp(), **fields}
+                _log_by_its_own(logger, number, text, args, exc_info=exc_info, extra=extra)
+                return
+            record = _made(
+                logger,
+                number,
+                frame,
+                {STAMP: stamp(), **fields},
+                msg=text,
+                args=args,
+                exc_info=exc_info,
+                sinfo=stack,
+            )
+            if exception is not None and exc_info is None:
+                record.exc_text = exception["stacktrace"]
+            # Where it is an echo, the logger's own handlers have seen what it is one of.
+            (logging.root if is_echo else logger).handle(record)
         finally:
-            self._within.depth = nested
+            _WITHIN.depth = nested
 
     def _message(self, event: dict[Any, Any]) -> tuple[str, tuple[Any, ...]]:
         """Take the text of *event*, and the arguments that stdlib's BoundLogger left there."""
         text: Any = ""
-        for key in ("event", "message", "msg"):  # the latter two by EventRenamer
+        for key in (TEXT, *TEXT_KEYS):
             if key in event:
                 text = event.pop(key)
                 break
@@ -190,19 +235,19 @@ class RecordMaker:
         return self._rows.text(text), args
 
 
+def _text_of(event: Mapping[Any, Any]) -> Any:
+    return next((event[key] for key in (TEXT, *TEXT_KEYS) if key in event), "")
+
+
 def _has_arguments(event: dict[Any, Any]) -> bool:
     return isinstance(event.get("positional_args"), tuple)
 
 
-def _target(logger: Any) -> tuple[logging.Logger, list[logging.LoggerAdapter[Any]]]:
-    """Return the standard library's logger behind *logger*, and the adapters in between."""
-    adapters = []
-    while isinstance(logger, logging.LoggerAdapter):
-        adapters.append(logger)
-        logger = logger.logger
-    if isinstance(logger, logging.Logger):
-        return logger, adapters
-    return logging.getLogger(logger_name(logger)), adapters
+def _is_dropped(frame: Any) -> bool:
+    """Tell whether a ``DropEvent`` goes to structlog from *frame*, which runs the processors."""
+    while frame.f_code.co_name == "_process_event" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code is structlog.BoundLoggerBase._proxy_to_logger.__code__  # noqa: SLF001
 
 
 def _leave_out_what_the_record_says(event: dict[Any, Any], number: int, name: str) -> None:
@@ -211,7 +256,7 @@ def _leave_out_what_the_record_says(event: dict[Any, Any], number: int, name: st
     level = event.get("level")
     if isinstance(level, str) and number_of(level_of(level.lower())) == number:
         del event["level"]
-    if event.get("logger") == name:
+    if isinstance(event.get("logger"), str) and str(event["logger"]) == name:
         del event["logger"]
     event.pop("_from_structlog", None)
 
@@ -245,77 +290,33 @@ def _stack(event: dict[Any, Any], frame: FrameType) -> str | None:
     return "Stack (most recent call last):\n" + text.getvalue().rstrip("\n")
 
 
+def _log_by_its_own(
+    logger: logging.Logger, number: int, text: str, args: tuple[Any, ...], **options: Any
+) -> None:
+    """Log by the ``_log`` of a Logger class, which makes the record; a rendered exception goes as text."""
+    exception = options["extra"].get(KEPT, {}).get("exception")
+    if exception is not None and options["exc_info"] is None:
+        text = f"{text}\n{exception['stacktrace']}"
+    try:
+        logger._log(number, text, args, **options)  # noqa: SLF001
+    except KeyError:  # what a record factory has set, too
+        del options["extra"]
+        logger._log(number, text, args, **options)  # noqa: SLF001
+
+
 def _made(
-    logger: logging.Logger, frame: FrameType, extra: dict[str, Any], **said: Any
+    logger: logging.Logger, level: int, frame: FrameType, extra: dict[str, Any], **said: Any
 ) -> logging.LogRecord:
     """Return the record; a record factory may have set an attribute that the event has, too."""
-    code = frame.f_code
-    place = {"name": logger.name, "fn": code.co_filename, "lno": frame.f_lineno}
-    said = {**place, "func": code.co_name, **said}
+    code, place = frame.f_code, (frame.f_code.co_filename, frame.f_lineno)
+    # As logging calls it: a Logger class may name the arguments as it likes.
+    args = (logger.name, level, *place, said["msg"], said["args"], said["exc_info"], code.co_name)
     try:
-        return logger.makeRecord(**said, extra=extra)
+        return logger.makeRecord(*args, extra, said["sinfo"])
     except KeyError:
-        record = logger.makeRecord(**said)
+        record = logger.makeRecord(*args, None, said["sinfo"])
         record.__dict__.update(extra)
         return record
-
-
-def _says(record: logging.LogRecord, text: str, args: tuple[Any, ...]) -> bool:
-    try:
-        return record.getMessage() == (text % args if args else text)
-    except Exception:  # noqa: BLE001 - its arguments do not fit
-        return record.msg == text
-
-
-def call_site(ignored: tuple[str, ...] = (), level: object = None) -> Any:
-    """Return the frame of the application that logs: the first one outside of structlog.
-
-    Args:
-        ignored: packages whose frames are not the application's, either.
-        level: a ``stacklevel`` as logging's, where the call gave one.
-    """
-    frame: Any = _awaiting_frame() or sys._getframe(1)  # noqa: SLF001 - the documented way
-    while frame.f_back is not None:
-        name = frame.f_globals.get("__name__") or "?"
-        if not (
-            name == __name__
-            or name.partition(".")[0] == "structlog"
-            or (ignored and name.startswith(ignored))
-        ):
-            break
-        frame = frame.f_back
-    if isinstance(level, int):
-        for _ in range(1, level):
-            frame = frame.f_back or frame
-    return frame
-
-
-def _awaiting_frame() -> Any:
-    """Return the frame that awaits one of structlog's asynchronous methods, if one does."""
-    variable = getattr(structlog.contextvars, "_ASYNC_CALLING_STACK", None)
-    return None if variable is None else variable.get(None)
-
-
-def records_being_handled(frame: Any, most: int | None) -> Iterator[logging.LogRecord]:
-    """Yield the records that handlers beneath *frame* are handling, the innermost first.
-
-    Args:
-        frame: where to begin; its callers are looked at.
-        most: how many callers to look at; ``None`` for all.
-    """
-    while frame is not None and most != 0:
-        code = frame.f_code
-        if code is _HANDLE or code is _CALL_HANDLERS:
-            record = frame.f_locals.get("record")
-            if isinstance(record, logging.LogRecord):
-                yield record
-        if most is not None:
-            most -= 1
-        frame = frame.f_back
-
-
-_HANDLE = logging.Handler.handle.__code__
-_CALL_HANDLERS = logging.Logger.callHandlers.__code__
 
 
 class _Ours(list[Any]):
@@ -323,6 +324,10 @@ class _Ours(list[Any]):
 
     before: dict[str, Any] | None
     """structlog's configuration before; ``None`` where there was none."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A logger that is pickled or copied takes its processors along, and no configuration."""
+        return list, (list(self),)
 
 
 def wire(level: int, redact: Redact | None) -> Callable[[], None]:
@@ -334,21 +339,23 @@ def wire(level: int, redact: Redact | None) -> Callable[[], None]:
     before = structlog.get_config() if structlog.is_configured() else None
     if before is not None and isinstance(before["processors"], _Ours):
         before = before["processors"].before
-    processors: list[Any] = [structlog.contextvars.merge_contextvars]
+    front: list[Any] = [structlog.contextvars.merge_contextvars]
+    end: list[Any] = []
     # structlog knows the usual levels; the logger behind it holds back what is in between.
     wrapper: Any = structlog.make_filtering_bound_logger(max(0, min(level // 10 * 10, 50)))
-    factory: Any = None
+    factory: Any = StdlibLoggers()
+    ignored: Any = ()
     if before is not None:
-        if not _are_default(before["processors"]):
-            processors = processors_before_renderer(before["processors"])
         if before["wrapper_class"] is not structlog.make_filtering_bound_logger(0):
             wrapper = before["wrapper_class"]
-        factory = before["logger_factory"]
-    ignored = getattr(factory, "_ignore", None)
-    if not isinstance(factory, structlog.stdlib.LoggerFactory):
-        factory = StdlibLoggers(factory)
-    maker = RecordMaker(redact=redact, ignored=tuple(ignored) if ignored else ())
-    ours = _Ours([*processors, maker])
+        if not _is_default(before):
+            front, end = before_renderer(before["processors"])
+            factory = before["logger_factory"]
+            ignored = getattr(factory, "_ignore", None) or ()
+            if not isinstance(factory, structlog.stdlib.LoggerFactory):
+                factory = NamedLoggers(factory)
+    maker = RecordMaker(front, end, redact=redact, ignored=tuple(ignored))
+    ours = _Ours([*front, maker])
     ours.before = before
     structlog.configure(
         processors=ours,
@@ -368,11 +375,14 @@ def wire(level: int, redact: Redact | None) -> Callable[[], None]:
     return put_back
 
 
-def _are_default(processors: Any) -> bool:
-    """Tell whether *processors* are structlog's own, which nobody has chosen."""
+def _is_default(config: dict[str, Any]) -> bool:
+    """Tell whether the processors and the loggers of *config* are those that nobody has chosen."""
     default = getattr(structlog._config, "_BUILTIN_DEFAULT_PROCESSORS", ())  # noqa: SLF001
+    processors = config["processors"]
     return (
         isinstance(processors, list)
         and len(processors) == len(default)
         and all(one is other for one, other in zip(processors, default, strict=True))
+        and type(config["logger_factory"]) is structlog.PrintLoggerFactory
+        and config["wrapper_class"].__module__.partition(".")[0] in ("structlog", "abc")
     )

@@ -308,3 +308,76 @@ def test_a_dict_that_the_last_processor_returns_is_the_event(twins: Twins) -> No
     twins.same(MASKING.format(end="masked_dict", factory="lambda *_: Keywords()"))
     [row] = twins.logs()
     assert ("paid", "****", 2) == (row["message"], row["card"], row["count"])
+
+
+EXCEPTION = """
+    import logging, structlog
+    from structlog.processors import JSONRenderer, KeyValueRenderer, format_exc_info
+    from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter, plain_traceback
+    def masked(logger, method, text):
+        return text.replace("4111", "****")
+    def stars(value):
+        return str(value).replace("4111", "****")
+    def in_words(logger, method, event):
+        return f"{{event['event']}}"
+    class Encoder(__import__("json").JSONEncoder):
+        def encode(self, event):
+            return super().encode(event).replace("4111", "****")
+    columns = [Column("", KeyValueColumnFormatter("", "", "", value_repr=stars))]
+    console = ConsoleRenderer(
+        colors=False, exception_formatter=lambda out, _: out.write("ValueError: ****"))
+    structlog.configure(processors=[{end}])
+    try: raise ValueError("no 4111")
+    except ValueError: structlog.get_logger("shop").{call}
+"""
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize("call", ["exception('failed')", "error('failed', exc_info=True, n=4111)"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "JSONRenderer(), masked",
+        "format_exc_info, JSONRenderer(), masked",
+        "KeyValueRenderer(), masked",
+        "ConsoleRenderer(colors=False, exception_formatter=plain_traceback), masked",
+        "JSONRenderer(cls=Encoder)",
+        "ConsoleRenderer(columns=columns, exception_formatter=console.exception_formatter)",
+        "console, masked",
+        "in_words",
+    ],
+)
+def test_exception_that_the_end_of_a_chain_masks(twins: Twins, end: str, call: str) -> None:
+    """What the program does not show of an exception is in no line; its type is."""
+    twins.same(EXCEPTION.format(end=end, call=call))
+    [row] = twins.logs()
+    assert "4111" not in str({**row, "timestamp": ""})
+    assert "failed" in row["message"]
+    assert "ValueError" in str(row)
+
+
+def test_text_that_is_no_event_any_more(twins: Twins) -> None:
+    """Of JSON that has no text of the event in it, all is the message."""
+    source = """
+        import structlog
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer(), lambda _, __, text: text.upper()])
+        structlog.get_logger().info("kept", count=2)
+    """
+    twins.same(source)
+    [row] = twins.logs()
+    assert ('{"COUNT": 2, "EVENT": "KEPT"}', 2) == (row["message"], row["COUNT"])
+
+
+def test_event_that_was_renamed(twins: Twins) -> None:
+    """The text stays the message, whatever stands under its usual name."""
+    source = """
+        import structlog
+        structlog.configure(processors=[
+            structlog.processors.EventRenamer("text", replace_by="_event"),
+            structlog.processors.JSONRenderer()])
+        structlog.get_logger().info("signed up", _event="user.signup")
+    """
+    twins.same(source)
+    [row] = twins.logs()
+    assert ("signed up", "user.signup") == (row["message"], row["event"])

@@ -403,6 +403,287 @@ def test_second_call_doubles_nothing(root: Path, lines: Lines) -> None:
     assert (["info"], 1) == (counted, len(lines()))
 
 
+# --- loggers of the application's own -------------------------------------------------------------
+
+
+class Out:
+    """An output logger of the application's own."""
+
+    tenant = "acme"
+
+    def __init__(self, *_: Any) -> None:
+        self.texts: list[str] = []
+
+    def audit(self, text: str) -> None:
+        """Keep *text*."""
+        self.texts.append(text)
+
+    info = error = audit
+
+
+def by_stdlib(*args: Any) -> Any:
+    """Return the standard library's logger, by a factory of the application's own."""
+    return logging.getLogger(*args)
+
+
+@pytest.mark.parametrize("factory", [structlog.stdlib.LoggerFactory(), by_stdlib])
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [
+        (structlog.processors.JSONRenderer(), '{"card": "****", "event": "paid"}'),
+        (structlog.processors.KeyValueRenderer(), "card='****' event='paid'"),
+        (structlog.processors.LogfmtRenderer(), "card=**** event=paid"),
+        (structlog.stdlib.render_to_log_kwargs, "paid"),
+    ],
+    ids=["json", "key-value", "logfmt", "arguments"],
+)
+def test_records_stay_what_they_were(
+    root: Path, lines: Lines, seen: Seen, factory: Any, end: Any, shown: str
+) -> None:
+    """Where the application logs by logging, handlers of its own see what it has rendered."""
+    structlog.configure(
+        processors=[mask, end],
+        logger_factory=factory,
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    log = logging.getLogger("stays")
+    log.setLevel("INFO")
+    structlog.get_logger("stays").info("paid", card=CARD)
+    set_up(root)
+    with session("s1"):
+        structlog.get_logger("stays").info("paid", card=CARD)
+    before, after = (logging.Formatter("%(message)s").format(it) for it in seen.records)
+    assert [shown, shown] == [before, after]
+    assert "test_records_stay_what_they_were" == seen.records[1].funcName
+    (row,) = lines("s1")
+    assert ("stays", "paid", "****") == (row["logger"], row["message"], row["card"])
+
+
+def test_own_processor_formatter_beside_us(root: Path, lines: Lines, seen: Seen) -> None:
+    """A ProcessorFormatter of the application's has the event that it always had."""
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    set_up(root)
+    structlog.get_logger("shop").info("paid", amount=3)
+    formatter = ProcessorFormatter(
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ]
+    )
+    shown = '{"amount": 3, "event": "paid", "level": "info"}'
+    assert shown == formatter.format(seen.records[0])
+    assert [("paid", 3)] == [(row["message"], row["amount"]) for row in lines()]
+
+
+@pytest.mark.parametrize("where", ["filter", "class", "factory of records"])
+def test_masked_on_the_way_to_logging(
+    root: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """What masks the rendered text of an event masks its fields, too."""
+
+    class Masking(logging.Logger):
+        def _log(self, level: int, msg: object, args: Any, **options: Any) -> None:  # type: ignore[override]
+            super()._log(level, str(msg).replace(CARD, "****"), args, **options)
+
+    class Record(logging.LogRecord):
+        def __init__(
+            self, name: str, level: int, path: str, line: int, msg: Any, *rest: Any
+        ) -> None:
+            super().__init__(name, level, path, line, str(msg).replace(CARD, "****"), *rest)
+
+    def masking(record: logging.LogRecord) -> bool:
+        record.msg = record.msg.replace(CARD, "****")
+        return True
+
+    structlog.configure(processors=[structlog.processors.JSONRenderer()], logger_factory=by_stdlib)
+    set_up(root)
+    log: logging.Logger = logging.getLogger(f"masked by a {where}")
+    if where == "filter":
+        log.addFilter(masking)
+    elif where == "class":
+        monkeypatch.setattr(log, "__class__", Masking)
+    else:
+        logging.setLogRecordFactory(Record)
+    try:
+        structlog.get_logger(log.name).info("paid", card=CARD)
+    finally:
+        log.removeFilter(masking)
+        logging.setLogRecordFactory(logging.LogRecord)
+    assert [("paid", "****")] == [(row["message"], row["card"]) for row in lines()]
+
+
+@pytest.mark.parametrize("exc_info", [None, ValueError("no")])
+def test_logger_class_that_masks(
+    root: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch, exc_info: Any
+) -> None:
+    """A Logger class masks the text of events, whatever structlog was configured to be."""
+
+    class Masking(logging.Logger):
+        def _log(self, level: int, msg: object, args: Any, **options: Any) -> None:  # type: ignore[override]
+            super()._log(level, str(msg).replace(CARD, "****"), args, **options)
+
+        def makeRecord(self, name: str, lvl: int, *rest: Any) -> logging.LogRecord:  # noqa: N802
+            return super().makeRecord(name, lvl, *rest)
+
+    set_up(root)
+    monkeypatch.setattr(logging.getLogger("masking"), "__class__", Masking)
+    structlog.get_logger("masking").info(f"paid {CARD}", count=2, exc_info=exc_info)
+    (row,) = lines()
+    assert ("paid ****", 2) == (row["message"], row["count"])
+    assert (exc_info is not None) == ("exception" in row)
+
+
+def test_held_back_text(root: Path, tmp_path: Path) -> None:
+    """An event that the application logs by logging keeps its session where a handler holds it back."""
+    target = SessionFileHandler(tmp_path / "held")
+    memory = logging.handlers.MemoryHandler(10, flushLevel=logging.ERROR, target=target)
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()], logger_factory=by_stdlib
+    )
+    set_up(root)
+    logging.root.addHandler(memory)
+    with session("s1"):
+        try:
+            raise LookupError("gone")  # noqa: EM101, TRY301
+        except LookupError:
+            structlog.get_logger("a").info("one", x=1, exc_info=True)
+    memory.flush()
+    target.close()
+    logging.root.removeHandler(memory)
+    (row,) = map(json.loads, (tmp_path / "held" / "s1.logs.jsonl").read_text().splitlines())
+    assert ("one", 1, "gone") == (row["message"], row["x"], row["exception"]["message"])
+
+
+def test_output_logger_of_ones_own(root: Path, lines: Lines) -> None:
+    """It gets what it got before, processors see it, and the line is there, under its name."""
+    out = Out()
+
+    def tenant(logger: Any, _: str, event: Any) -> Any:
+        return {**event, "tenant": logger.tenant}
+
+    structlog.configure(
+        processors=[tenant, structlog.processors.JSONRenderer()],
+        logger_factory=lambda *_: out,
+        wrapper_class=structlog.BoundLogger,
+    )
+    set_up(root)
+    structlog.get_logger("shop").audit("paid", card=1)
+    assert ['{"card": 1, "event": "paid", "tenant": "acme"}'] == out.texts
+    (row,) = lines()
+    assert ("shop", "paid", "acme") == (row["logger"], row["message"], row["tenant"])
+
+
+def test_output_logger_that_logs(root: Path, lines: Lines) -> None:
+    """What it hands on to logging is no second line, on the console neither."""
+
+    class Forward(Out):
+        def info(self, text: str) -> None:
+            logging.getLogger("forward").info(text)
+
+    structlog.configure(
+        processors=[structlog.processors.JSONRenderer()],
+        logger_factory=Forward,
+        wrapper_class=structlog.BoundLogger,
+    )
+    configure(root, spans=False)
+    structlog.get_logger("shop").info("paid", card=1)
+    assert [("shop", "paid")] == [(row["logger"], row["message"]) for row in lines()]
+
+
+def test_output_to_a_file(root: Path, tmp_path: Path, lines: Lines) -> None:
+    """A file that the application writes its events to is written on."""
+    with (tmp_path / "app.log").open("w") as file:
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer()],
+            logger_factory=structlog.WriteLoggerFactory(file=file),
+        )
+        set_up(root)
+        structlog.get_logger("shop").info("paid")
+    assert '{"event": "paid"}\n' == (tmp_path / "app.log").read_text()
+    assert [("shop", "paid")] == [(row["logger"], row["message"]) for row in lines()]
+
+
+def test_wrapper_class_with_a_way_of_its_own(root: Path, lines: Lines) -> None:
+    """A class that runs the processors itself gets what they return, and nothing is raised."""
+
+    class Wrapper(structlog.BoundLoggerBase):
+        def info(self, event: str, **fields: Any) -> Any:
+            args, options = self._process_event("info", event, fields)
+            return self._logger.info(*args, **options)
+
+    structlog.configure(processors=[structlog.processors.JSONRenderer()], wrapper_class=Wrapper)
+    set_up(root)
+    structlog.get_logger("shop").info("paid", card=1)
+    assert [("paid", 1)] == [(row["message"], row["card"]) for row in lines()]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])  # noqa: S301
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_copies_of_bound_loggers(root: Path, lines: Lines, again: Any, is_configured: bool) -> None:  # noqa: FBT001
+    """A bound logger may be copied and pickled, as structlog's own may."""
+    if is_configured:
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer()],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+    set_up(root)
+    again(structlog.get_logger("shop").bind(x=1)).info("one")
+    assert [("shop", "one", 1)] == [(r["logger"], r["message"], r["x"]) for r in lines()]
+
+
+def test_values_that_cannot_be_compared(root: Path, lines: Lines) -> None:
+    """What an event's values do when they are compared is nobody's concern."""
+
+    class Foreign:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+    set_up(root)
+    for key in ("logger", "level", "timestamp", "stacklevel", "stack", "exception", "session_id"):
+        structlog.get_logger("shop").info("one", **{key: Foreign()})
+    assert 6 == len(lines())
+
+
+@pytest.mark.parametrize("to", ["message", "text"])
+def test_renamed_event(root: Path, lines: Lines, to: str) -> None:
+    """EventRenamer's text is the message, and what takes the place of the event a field."""
+    structlog.configure(
+        processors=[
+            structlog.processors.EventRenamer(to, replace_by="_event"),
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    set_up(root)
+    structlog.get_logger("shop").info("signed up", _event="user.signup")
+    (row,) = lines()
+    assert ("signed up", "user.signup") == (row["message"], row["event"])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [structlog.processors.JSONRenderer(), scrub],
+        [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=lambda *_: None)],
+        [lambda _, __, event: f"{event['event']}"],
+    ],
+    ids=["behind json", "console", "text"],
+)
+def test_exception_that_is_not_shown(root: Path, lines: Lines, end: Any) -> None:
+    """What an exception says is in no line where the end of the chain may mask it; its type is."""
+    structlog.configure(processors=end)
+    set_up(root)
+    structlog.get_logger("shop").error("failed", exc_info=ValueError(CARD))
+    (row,) = lines()
+    assert CARD not in str(row)
+    assert ("failed", "ValueError") == (row["message"], row["exception"]["type"])
+
+
 # --- bridges --------------------------------------------------------------------------------------
 
 
@@ -466,6 +747,43 @@ def test_bridge_behind_a_queue(root: Path, lines: Lines, prefix: str) -> None:
         listener.handle(queue.get())
     assert queue.empty()
     assert 1 + bool(prefix) == len(lines())
+
+
+@pytest.mark.parametrize("name", ["same", "app"])
+def test_bridge_of_a_logger_that_does_not_propagate(root: Path, lines: Lines, name: str) -> None:
+    """What only a bridge hears is a line, once."""
+
+    class Once(Bridge):
+        def emit(self, record: logging.LogRecord) -> None:
+            structlog.get_logger(name).info(record.getMessage(), source=record.name)
+
+    log, bridge = logging.getLogger("same"), Once()
+    log.addHandler(bridge)
+    log.setLevel("INFO")
+    log.propagate = False
+    try:
+        set_up(root)
+        log.info("started")
+    finally:
+        log.removeHandler(bridge)
+        log.propagate = True
+    assert [(name, "started", "same")] == [
+        (row["logger"], row["message"], row["source"]) for row in lines()
+    ]
+
+
+def test_bridge_beside_structlog_through_logging(root: Path, lines: Lines) -> None:
+    """A bridge on the root logger of an application whose events are records goes round no more."""
+    structlog.configure(
+        processors=[structlog.processors.JSONRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    set_up(root)
+    logging.root.addHandler(Bridge())
+    logging.getLogger("lib").info("from stdlib")
+    structlog.get_logger("app").info("from structlog", x=1)
+    assert ["from stdlib", "from structlog"] == [row["message"] for row in lines()]
 
 
 def test_handler_that_tells_of_itself(root: Path, lines: Lines) -> None:
