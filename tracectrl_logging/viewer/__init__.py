@@ -18,10 +18,11 @@ from tracectrl.errors import MissingExtraError
 if TYPE_CHECKING:
     from tracectrl_logging.viewer.application import app
     from tracectrl_logging.viewer.events import session_events
+    from tracectrl_logging.viewer.export import write_html
 
-__all__ = ["app", "session_events"]
+__all__ = ["app", "session_events", "write_html"]
 
-_MODULE_OF = {"app": "application", "session_events": "events"}
+_MODULE_OF = {"app": "application", "session_events": "events", "write_html": "export"}
 _NEEDED = ("anyio", "starlette", "jinja2")
 
 

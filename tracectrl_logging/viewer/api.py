@@ -159,24 +159,28 @@ class Api:
     async def export(self, request: Request) -> Any:
         """Return one session as a file."""
         sid = _id_of(request)
-        form = params_of(request.scope).get("format") or "jsonl"
-        formats = {"jsonl": _write_lines, "otlp": _write_otlp}
-        if form not in formats:
-            msg = f"format must be one of {', '.join(formats)}, got {form!r}"
+        params = params_of(request.scope)
+        form = params.get("format") or "jsonl"
+        if form not in _FORMATS:
+            msg = f"format must be one of {', '.join(_FORMATS)}, got {form!r}"
+            raise questions.UnclearError(msg)
+        write, ending, media_type = _FORMATS[form]
+        redact = params.getlist("redact")
+        if redact and form != "html":
+            msg = f"redact needs format=html, got format={form}"
             raise questions.UnclearError(msg)
         store = self._opened(unheard)
         if await self._streams.run(lambda: next(store.ids(sid, limit=1), None)) != sid:
             return _unknown(sid)
         file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when sent
         try:
-            await self._streams.run(lambda: formats[form](store, sid, file))
+            await self._streams.run(lambda: write(store, sid, file, redact))
         except BaseException:
             file.close()
             raise
         file.seek(0)
-        ending = {"jsonl": ".jsonl", "otlp": ".otlp.jsonl"}[form]
         headers = {"Content-Disposition": f'attachment; filename="{stem_of(sid)}{ending}"'}
-        return StreamingResponse(_blocks(file), headers=headers, media_type="application/x-ndjson")
+        return StreamingResponse(_blocks(file), headers=headers, media_type=media_type)
 
 
 def _id_of(request: Request) -> str:
@@ -252,14 +256,29 @@ def _unknown(sid: str) -> Response:
     return refusal(404, f"there is no session {sid!r}")
 
 
-def _write_lines(store: Store, sid: str, file: IO[bytes]) -> None:
+def _write_lines(store: Store, sid: str, file: IO[bytes], redact: list[str]) -> None:
+    del redact
     file.writelines(typed(line) + b"\n" for line in store.read(sid))
 
 
-def _write_otlp(store: Store, sid: str, file: IO[bytes]) -> None:
+def _write_otlp(store: Store, sid: str, file: IO[bytes], redact: list[str]) -> None:
     from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - one of several ways
 
+    del redact
     write_otlp(store.read(sid), sid, file)
+
+
+def _write_html(store: Store, sid: str, file: IO[bytes], redact: list[str]) -> None:
+    from tracectrl_logging.viewer.export import write_html  # noqa: PLC0415 - as above
+
+    write_html(file, store, sid, redact=redact)
+
+
+_FORMATS: Final = {
+    "jsonl": (_write_lines, ".jsonl", "application/x-ndjson"),
+    "otlp": (_write_otlp, ".otlp.jsonl", "application/x-ndjson"),
+    "html": (_write_html, ".html", "text/html"),
+}
 
 
 async def _blocks(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -40,6 +40,10 @@ _PARAMETERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "invert": ("The lines that do not match are meant.", {"type": "boolean"}),
     "session": ("The sessions; none for all.", {"type": "array", "items": {"type": "string"}}),
     "format": ("The format of the file.", {"type": "string", "enum": ["jsonl", "otlp", "html"]}),
+    "redact": (
+        "Keys whose values are left out, at any depth; for the format html.",
+        {"type": "array", "items": {"type": "string"}},
+    ),
 }
 _ON_SESSIONS: Final = ("since", "until", "errors", "service", "where", "sort", "limit")
 _ON_LINES: Final = ("since", "until", "level", "logger", "trace", "where")
@@ -92,7 +96,7 @@ def document(version: str) -> dict[str, Any]:
         "/api/sessions/{id}/export": {
             "get": {
                 "summary": "A session as a file",
-                "parameters": [_ID, _parameter("format")],
+                "parameters": [_ID, _parameter("format"), _parameter("redact")],
                 "responses": {
                     "200": {"description": "The file."},
                     **_errors({"404": "There is no such session."}),

@@ -226,3 +226,18 @@ def test_openapi_names_every_path(server: Server) -> None:
             *(f"/api/sessions/{{id}}/{it}" for it in expected),
         ]
     ) == sorted(paths)
+
+
+def test_export_as_html(server_of_module: Server) -> None:
+    """A session comes as one page, with the values of some keys left out where that is asked for."""
+    answer = server_of_module.get("/api/sessions/a/export", format="html", redact=["message"])
+    assert (200, 'attachment; filename="a.html"') == (
+        answer.status,
+        answer.headers["content-disposition"],
+    )
+    assert answer.body.startswith(b"<!doctype html>")
+    refused = server_of_module.get("/api/sessions/a/export", redact="message")
+    assert (400, "redact needs format=html, got format=jsonl") == (
+        refused.status,
+        refused.json()["message"],
+    )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader import Line
 
 _OWN = 0o600  # what is stored may be confidential
-_ENDS = {"zip": ".zip", "otlp": ".otlp.jsonl"}
+_ENDS = {"zip": ".zip", "otlp": ".otlp.jsonl", "html": ".html"}
 _HEAD = frozenset(
     {"timestamp", "level", "logger", "message", "session_id", "exception", "stack", OTLP_KEY}
 )
@@ -34,17 +34,32 @@ _SPAN_HEAD = frozenset({"name", "session_id", "start_time", "end_time", "duratio
     type=click.Choice(tuple(_ENDS)),
     default="zip",
     show_default=True,
-    help="All files in one, or OTLP/JSON lines for a Collector.",
+    help="All files in one, OTLP/JSON lines for a Collector, or a page that opens without a network.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help='Write to this file; "-" for stdout.  [default: SESSION.zip or SESSION.otlp.jsonl]',
+    help='Write to this file; "-" for stdout.  [default: SESSION.zip, .otlp.jsonl or .html]',
+)
+@click.option(
+    "--redact",
+    "redact",
+    metavar="KEY",
+    multiple=True,
+    help="Leave out the values of this key, at any depth; for --format html. May be given again.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @root_option
-def export(root: str | None, given: str, *, form: str, output: str | None, force: bool) -> None:
+def export(
+    root: str | None,
+    given: str,
+    *,
+    form: str,
+    output: str | None,
+    redact: tuple[str, ...],
+    force: bool,
+) -> None:
     """Write one SESSION into a file, to attach to a ticket; print the file's name.
 
     SESSION is an ID, the beginning of one if no other session begins so, or the path of a file.
@@ -53,17 +68,22 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
     the compressed ones unpacked, timeline.txt for people, timeline.jsonl with the rows of "show
     --json", and manifest.json. The format otlp has its log lines and spans as OTLP/JSON lines, as
     the receiver otlpjsonfile of an OpenTelemetry Collector reads them; what was stored as OTLP/JSON
-    is in it with every field.
+    is in it with every field. The format html is the page of "view", with the session in it: one file
+    that opens in any browser, without a network; it needs the extra "viewer".
 
     \b
     Examples:
       tracectrl-logs export a1b2c3d4
       tracectrl-logs export a1b2c3d4 --format otlp -o - | gzip > session.jsonl.gz
+      tracectrl-logs export a1b2c3d4 --format html --redact authorization --redact email
 
     Exit status: 0 the file is written, 1 there is no such session or no line in it, 2 wrong use or
     unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     target = checked_target(output)
+    if redact and form != "html":
+        text = "--redact needs --format html; the others hold what is stored"
+        raise click.UsageError(text)
     problems = Problems()
     store = opened(root, problems)
     sid = session_meant(given, store)
@@ -73,6 +93,10 @@ def export(root: str | None, given: str, *, form: str, output: str | None, force
             from tracectrl_logging.reader.otlp.export import write_otlp  # noqa: PLC0415 - one of two ways
 
             return write_otlp(store.read(sid), sid, file)
+        if form == "html":
+            from tracectrl_logging.viewer import write_html  # noqa: PLC0415 - needs an extra
+
+            return write_html(file, store, sid, redact=redact)
         checked_terminal(file, form)
         from tracectrl_logging.reader.export.zip import write_zip  # noqa: PLC0415 - as above
         from tracectrl_logging.reader.json_rows import typed  # noqa: PLC0415 - one of two ways

@@ -3,8 +3,10 @@
 const MOST_BUSY = 256; // stretches that are kept apart
 const GAP_SHARE = 0.1; // of the whole time: a shorter gap stays to scale
 const GAPS_SHARE = 0.4; // of the whole time: gaps that take less together stay to scale
-const GAP_WIDTH = 0.05; // of the axis, that a gap gets which is not to scale
-const TICK_PX = 96;
+const MOST_GAPS = 12;
+const GAP_WIDTH = 0.05; // of the axis at most, that a gap gets which is not to scale
+const GAPS_WIDTH = 0.3; // of the axis, that all of them get at most
+const TICK_PX = 80;
 const SECOND_US = 1_000_000;
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 
@@ -45,16 +47,18 @@ export class Busy {
     const all = this.stretches;
     if (all.length < 2) return [];
     const whole = all[all.length - 1][1] - all[0][0];
-    /** @type {[number, number][]} */
+    const lengths = all.slice(1).map((stretch, at) => ({ at, length: stretch[0] - all[at][1] }));
+    lengths.sort((a, b) => b.length - a.length);
+    /** @type {number[]} */
     const found = [];
-    let together = 0;
-    for (let at = 1; at < all.length; at++) {
-      const length = all[at][0] - all[at - 1][1];
-      if (length < whole * GAP_SHARE) continue;
-      found.push([all[at - 1][1], all[at][0]]);
-      together += length;
+    let left = whole; // of the time, that stays to scale
+    for (const { at, length } of lengths) {
+      if (length < left * GAP_SHARE || found.length === MOST_GAPS) break;
+      left -= length;
+      found.push(at);
     }
-    return together < whole * GAPS_SHARE ? [] : found;
+    if (whole - left < whole * GAPS_SHARE) return [];
+    return found.sort((a, b) => a - b).map((at) => [all[at][1], all[at + 1][0]]);
   }
 
   #thin() {
@@ -83,15 +87,16 @@ export class Axis {
     /** @type {Piece[]} */
     this.pieces = [];
     const idle = gaps.reduce((sum, gap) => sum + gap[1] - gap[0], 0);
-    const scale = (1 - gaps.length * GAP_WIDTH) / Math.max(1, this.until - from - idle);
+    const gapWidth = Math.min(GAP_WIDTH, GAPS_WIDTH / Math.max(1, gaps.length));
+    const scale = (1 - gaps.length * gapWidth) / Math.max(1, this.until - from - idle);
     let at = 0;
     let time = from;
     for (const [start, end] of [...gaps, [this.until, this.until]]) {
       const width = Math.max(0, start - time) * scale;
       this.pieces.push({ from: time, until: start, at, to: at + width, isGap: false });
       at += width;
-      if (end > start) this.pieces.push({ from: start, until: end, at, to: at + GAP_WIDTH, isGap: true });
-      at += GAP_WIDTH;
+      if (end > start) this.pieces.push({ from: start, until: end, at, to: at + gapWidth, isGap: true });
+      at += gapWidth;
       time = end;
     }
     this.pieces[this.pieces.length - 1].to = 1;
@@ -121,10 +126,12 @@ export class Axis {
 
 /** What of an axis is seen, and how wide. */
 export class Lens {
-  /** @param {Axis} axis @param {number} width in pixels @param {number} left @param {number} right of the axis, 0 to 1 */
-  constructor(axis, width, left = 0, right = 1) {
+  /** @param {Axis} axis @param {number} width in pixels @param {number} left @param {number} right of the axis, 0 to 1
+   * @param {number} [room] pixels behind it, for texts */
+  constructor(axis, width, left = 0, right = 1, room = 0) {
     this.axis = axis;
     this.width = width;
+    this.edge = width + room;
     this.left = left;
     this.right = Math.max(right, left + 1e-9);
   }
@@ -183,7 +190,8 @@ export function tickText(time, step) {
   const two = (/** @type {number} */ number) => String(Math.floor(number)).padStart(2, "0");
   const rest = `${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}:${rest}`;
-  return `${Math.floor(seconds / 86_400)}d ${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}`;
+  const day = `${Math.floor(seconds / 86_400)}d ${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}`;
+  return step < 60 * SECOND_US ? `${day}:${two(seconds % 60)}` : day;
 }
 
 /** @param {number} number @param {number} digits */

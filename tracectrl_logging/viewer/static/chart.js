@@ -90,7 +90,7 @@ export function paintTicks(paper, lens, palette, height) {
   for (const tick of lens.ticks()) {
     const text = tickText(tick.time, tick.step);
     const width = paper.measureText(text).width;
-    const left = Math.min(Math.max(0, tick.x + 4), lens.width - width);
+    const left = Math.min(Math.max(0, tick.x + 4), lens.edge - width);
     if (left < free) continue;
     paper.fillRect(tick.x, height - 5, 1, 5);
     paper.fillText(text, left, height / 2);
@@ -254,7 +254,7 @@ function paintMarks(paper, lens, story, span, top, height, palette) {
 function paintLength(paper, lens, text, from, until, middle, palette) {
   const width = paper.measureText(text).width;
   paper.fillStyle = palette.text;
-  if (until + width + 8 < lens.width) paper.fillText(text, until + 6, middle);
+  if (until + width + 8 < lens.edge) paper.fillText(text, until + 6, middle);
   else if (from - width - 6 > 0) paper.fillText(text, from - width - 6, middle);
   else if (until - from > width + 12) {
     const left = until - width - 8;

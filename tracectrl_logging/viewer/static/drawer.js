@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 import { clockOf, countOf, durationOf, shown, timeOf, zone } from "./format.js";
 import { exactOf, jsonOf, memberOf, textOf } from "./exact.js";
-import { LOG, NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
+import { LEVEL_NAMES, LOG, NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
 
 /** @typedef {import("./model.js").Story} DrawerStory */
 /** @typedef {import("./exact.js").Exact} ExactValue */
@@ -13,7 +13,6 @@ const MOST_LINKS = 50;
 const MOST_DEPTH = 12;
 const LINK = /^https?:\/\/[^\s"'<>\\]+$/;
 const HEAD_KEYS = new Set(["type", "timestamp", "level", "message", "name", "exception", "stack"]);
-const LEVEL_NAMES = ["Log line", "Trace", "Debug", "Info", "Warning", "Error", "Critical"];
 
 /**
  * @typedef {object} DrawerActions
@@ -102,11 +101,12 @@ export class Drawer {
     }
     const kind = story.kind[node];
     const level = levelOf(story.severity[node]);
-    const what = kind === LOG ? LEVEL_NAMES[level] : kind === SPAN ? "Span" : "Open span";
+    const what = kind === LOG ? (level ? capital(LEVEL_NAMES[level]) : "Log line") : kind === SPAN ? "Span" : "Open span";
     this.title.replaceChildren(
-      make("span", { class: `drawer-kind at-${["none", "trace", "debug", "info", "warning", "error", "critical"][level]}` }, what),
+      make("span", { class: `drawer-kind at-${LEVEL_NAMES[level]}` }, what),
       make("span", { class: "drawer-name" }, shown(kind === OPEN ? story.spans.texts[story.span[node]] : story.names.texts[story.name[node]]) || " "),
     );
+    /** @type {HTMLElement[]} */
     const parts = [this.#when(node)];
     const message = memberOf(row, "message") ?? memberOf(row, "event") ?? memberOf(row, "msg") ?? memberOf(row, "status_message");
     if (message && textOf(message)) parts.push(make("div", { class: "drawer-message" }, this.#long(textOf(message))));
@@ -168,7 +168,7 @@ export class Drawer {
    * @param {number} node */
   #around(node) {
     const { story, actions } = this;
-    const box = make("nav", { class: "drawer-around", "aria-label": "Around this line" });
+    const box = make("div", { class: "drawer-around", role: "navigation", "aria-label": "Around this line" });
     const parent = story.above(node);
     if (parent) box.append(make("h3", {}, story.kind[node] === LOG ? "In the span" : "Parent"), this.#link(parent));
     if (story.first[node]) {
@@ -199,8 +199,8 @@ export class Drawer {
     const { story } = this;
     const start = story.start[node];
     const name = story.kind[node] === OPEN ? `span ${story.spans.texts[story.span[node]]}` : story.names.texts[story.name[node]];
-    const text = story.kind[node] === LOG ? messageOf(story.raw[node]) : start === NO_TIME ? "" : durationOf(story.end[node] - start);
-    const level = ["none", "trace", "debug", "info", "warning", "error", "critical"][levelOf(story.severity[node])];
+    const text = story.kind[node] === LOG ? gistOf(story.raw[node]) : start === NO_TIME ? "" : durationOf(story.end[node] - start);
+    const level = LEVEL_NAMES[levelOf(story.severity[node])];
     return make(
       "button",
       { type: "button", class: `link drawer-link at-${level}`, onclick: () => this.actions.go(node) },
@@ -214,7 +214,8 @@ export class Drawer {
   #fields(members, depth) {
     const list = make("dl", { class: "fields" });
     for (const [key, value] of members) {
-      list.append(make("dt", {}, shown(key) || '""'), make("dd", {}, this.#value(value, depth)));
+      const inner = this.#value(value, depth);
+      list.append(make("dt", {}, shown(key) || '""'), make("dd", { class: inner instanceof HTMLDListElement ? "nested" : null }, inner));
     }
     return list;
   }
@@ -357,7 +358,7 @@ export async function copyText(text) {
 
 /** What a line of JSON says as its message, as far as that is quick to tell.
  * @param {string | {bytes: number} | undefined} raw */
-function messageOf(raw) {
+function gistOf(raw) {
   if (typeof raw !== "string") return raw ? `${countOf(raw.bytes)} bytes` : "";
   const found = /"(?:message|event|msg)":("(?:[^"\\]|\\.){0,200})/.exec(raw);
   if (!found) return "";
@@ -372,6 +373,11 @@ function messageOf(raw) {
  * @param {string} text */
 function shownLines(text) {
   return text.split(/(\n|\t)/).map((part, at) => (at % 2 ? part : shown(part))).join("");
+}
+
+/** @param {string} word */
+function capital(word) {
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 /** @param {string} title @param {...Node} content */

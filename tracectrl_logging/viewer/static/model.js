@@ -26,6 +26,9 @@ export const OPEN = 2;
 export const ERROR_SEVERITY = 17;
 export const NO_TIME = -Infinity;
 
+/** The names of levels, see `levelOf`. */
+export const LEVEL_NAMES = ["none", "trace", "debug", "info", "warning", "error", "critical"];
+
 const FIRST_CAPACITY = 4096;
 const MOST_STEPS = 64; // that a new row is moved up among its siblings before all of them are sorted
 const KEY_BASE = 2 ** 26;
@@ -86,6 +89,7 @@ export class Story {
     this.holds = new Uint8Array(room); // something below it is
     this.start = new Float64Array(room);
     this.end = new Float64Array(room);
+    this.came = new Int32Array(room); // the number of its line, in the order they came
     this.span = new Int32Array(room);
     this.parentSpan = new Int32Array(room);
     this.trace = new Int32Array(room);
@@ -120,6 +124,7 @@ export class Story {
     this.version = 0; // another number whenever anything has changed
     this.from = Infinity; // the time of the first row
     this.until = -Infinity; // that of the last, ends of spans included
+    this.lines = 0;
     this.logs = 0;
     this.spanLines = 0;
     this.errors = 0;
@@ -292,10 +297,20 @@ export class Story {
     return `t${Number.isFinite(this.start[node]) ? this.start[node] : ""}.${digest}`;
   }
 
-  /** Return the node of that name, 0 where there is none; a time alone means the first of that time.
+  /** Return the node of that name, 0 where there is none. A span and a time, `SPAN@TIME`, is the first of
+   * that time in that span; a time alone is the first of that time.
    * @param {string} name */
   nodeOf(name) {
     const rest = name.slice(1);
+    const at = name.lastIndexOf("@");
+    if (at >= 0) {
+      const span = this.spans.numbers.get(name.slice(0, at));
+      const start = name.length > at + 1 ? Number(name.slice(at + 1)) : NO_TIME;
+      for (let node = 1; node < this.size; node++) {
+        if (this.start[node] === start && this.span[node] === span && this.kind[node] !== OPEN) return node;
+      }
+      return 0;
+    }
     if (name[0] === "s") {
       const span = this.spans.numbers.get(rest);
       if (span === undefined) return 0;
@@ -312,6 +327,18 @@ export class Story {
       }
     }
     return 0;
+  }
+
+  /** Return the node that is shown whose time is nearest to that of another, which is not.
+   * @param {number} node */
+  nearest(node) {
+    let best = 0;
+    let least = Infinity;
+    for (let index = 0; index < this.count; index++) {
+      const distance = Math.abs(this.start[this.order[index]] - this.start[node]);
+      if (distance < least) [best, least] = [this.order[index], distance];
+    }
+    return best;
   }
 
   /** Return the first node, in the order of what is shown, that starts at a time or later.
@@ -353,11 +380,29 @@ export class Story {
     }
     this.spanLines++;
     this.#count(node);
-    let parent = row[5] ? this.#named(this.trace[node], this.parentSpan[node], node) : 0;
-    for (let above = parent; above; above = this.parent[above]) {
-      if (above === node) parent = 0; // spans that are each other's parents
+    const parent = row[5] ? this.#named(this.trace[node], this.parentSpan[node], node) : 0;
+    this.#attach(node, this.#isAbove(node, parent) ? this.#cut(node, parent) : parent);
+  }
+
+  /** @param {number} node @param {number} other */
+  #isAbove(node, other) {
+    let above = other;
+    while (above && above !== node) above = this.parent[above];
+    return above !== 0;
+  }
+
+  /** Of spans that are each other's parents, make the first one an outermost; return the parent of *node*.
+   * @param {number} node one that is not attached @param {number} parent its own, which it is above */
+  #cut(node, parent) {
+    let first = node;
+    for (let above = parent; above !== node; above = this.parent[above]) {
+      if (this.#isBefore(above, first)) first = above;
     }
-    this.#attach(node, parent);
+    if (first === node) return 0;
+    this.#unlink(first);
+    this.parent[first] = 0;
+    this.#link(first, 0);
+    return parent;
   }
 
   /** @param {number} node */
@@ -379,6 +424,7 @@ export class Story {
     if (node === undefined) {
       node = this.#room();
       this.kind[node] = OPEN;
+      this.came[node] = this.lines;
       this.start[node] = this.start[child];
       this.end[node] = this.start[child];
       this.span[node] = span;
@@ -402,6 +448,7 @@ export class Story {
   #fill(node, kind, row) {
     const start = row[1] ?? NO_TIME;
     this.kind[node] = kind;
+    this.came[node] = ++this.lines;
     this.start[node] = start;
     this.end[node] = Math.max(row[2] ?? start, start);
     this.severity[node] = row[3];
@@ -533,7 +580,7 @@ export class Story {
     if (this.start[a] !== this.start[b]) return this.start[a] < this.start[b];
     const isSpan = this.kind[a] !== LOG;
     if (isSpan !== (this.kind[b] !== LOG)) return isSpan;
-    return a < b;
+    return this.came[a] < this.came[b];
   }
 
   /** @param {number} node @param {number} parent */

@@ -5,10 +5,10 @@
 
 import { fragment } from "./source.js";
 import { make } from "./elements.js";
-import { clockOf, countOf, durationOf } from "./format.js";
+import { clockOf, countOf, durationOf, shown } from "./format.js";
 import { paintGround, paintRow, paintTicks, paperOf } from "./chart.js";
 import { markText } from "./find.js";
-import { NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
+import { LEVEL_NAMES, NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
 
 /** @typedef {import("./chart.js").Palette} RowPalette */
 /** @typedef {import("./axis.js").Lens} RowLens */
@@ -17,7 +17,6 @@ import { NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
 const MOST_HEIGHT = 8_000_000; // of an element, in pixels, that all browsers can scroll
 const MOST_INDENT = 16;
 const PAUSE_SHARE = 0.02; // of the whole time: a longer one between two rows is told
-const LEVELS = ["none", "trace", "debug", "info", "warning", "error", "critical"];
 
 /**
  * @typedef {object} RowActions
@@ -43,7 +42,7 @@ export class Rows {
     this.isNarrow = false;
     this.revision = 0; // another where the contents of all rows are to be made anew
     /** @type {Map<number, {element: HTMLElement, revision: number, state: string}>} */
-    this.shown = new Map();
+    this.seen = new Map();
     /** @type {HTMLElement[]} */
     this.spare = [];
 
@@ -57,7 +56,7 @@ export class Rows {
         "div",
         { class: "row-cells", role: "row" },
         make("span", { class: "cell-time", role: "columnheader" }, "Time"),
-        make("span", { class: "cell-text", role: "columnheader" }, "What"),
+        (this.path = make("span", { class: "cell-text path", role: "columnheader" })),
         make("span", { class: "cell-bar", role: "columnheader" }, make("span", { class: "unseen" }, "When, and how long"), this.ticks),
       ),
     );
@@ -65,7 +64,7 @@ export class Rows {
     this.space = make("div", { class: "rows-space", role: "presentation" }, this.window);
     this.element = make(
       "div",
-      { class: "rows", role: "treegrid", tabindex: 0, id: "rows", "aria-label": "Log lines and spans", "aria-readonly": "true" },
+      { class: "story-rows", role: "treegrid", tabindex: 0, id: "rows", "aria-label": "Log lines and spans", "aria-readonly": "true" },
       this.space,
     );
     this.element.addEventListener("pointerdown", () => this.element.focus({ preventScroll: true }));
@@ -79,7 +78,7 @@ export class Rows {
   /** Measure what is there; to be called when its size may have changed. */
   measure() {
     const style = getComputedStyle(this.element);
-    this.rowHeight = parseFloat(style.getPropertyValue("--row")) || 22;
+    this.rowHeight = parseFloat(style.getPropertyValue("--row-px")) || 22;
     this.headHeight = this.head.offsetHeight;
     this.height = Math.max(0, this.element.clientHeight - this.headHeight);
     const cell = /** @type {HTMLElement} */ (this.head.querySelector(".cell-bar"));
@@ -150,9 +149,8 @@ export class Rows {
 
   /** @param {{node: number, offset: number}} anchor */
   keep({ node, offset }) {
-    const place = this.story.place[node];
-    if (node && place >= 0) this.scrollTo(place * this.rowHeight - offset);
-    else this.scrollTo(this.top);
+    const place = this.story.place[node && this.story.place[node] < 0 ? this.story.nearest(node) : node];
+    this.scrollTo(node && place >= 0 ? place * this.rowHeight - offset : this.top);
   }
 
   /** Show the rows in sight, and their bars.
@@ -164,6 +162,7 @@ export class Rows {
     const behind = Math.min(story.count, Math.ceil((this.top + this.height) / rowHeight) + 1);
     this.element.setAttribute("aria-rowcount", String(story.count + 1));
     this.#fill(first, behind);
+    this.#tellPath(story.order[first] ?? 0);
     this.layer.style.transform = `translateY(${first * rowHeight - this.top}px)`;
 
     const head = paperOf(this.ticks, this.chartWidth, this.headHeight);
@@ -176,20 +175,31 @@ export class Rows {
     }
   }
 
+  /** Say which spans the first row in sight is in. @param {number} node */
+  #tellPath(node) {
+    const { story } = this;
+    const names = [];
+    for (let above = node && story.count ? story.above(node) : 0; above; above = story.above(above)) {
+      if (names.length < 8) names.unshift(shown(story.names.texts[story.name[above]]) || "open span");
+    }
+    const text = names.join(" › ") || "What";
+    if (this.path.textContent !== text) this.path.textContent = text;
+  }
+
   /** The element of a node where it is in sight.
    * @param {number} node */
   elementOf(node) {
-    return this.shown.get(node)?.element;
+    return this.seen.get(node)?.element;
   }
 
   /** @param {number} first @param {number} behind */
   #fill(first, behind) {
-    const { story, shown } = this;
+    const { story, seen } = this;
     let changed = false;
-    for (const [node, { element }] of shown) {
+    for (const [node, { element }] of seen) {
       const place = story.place[node];
       if (place >= first && place < behind && story.order[place] === node) continue;
-      shown.delete(node);
+      seen.delete(node);
       this.spare.push(element);
       changed = true;
     }
@@ -197,11 +207,11 @@ export class Rows {
     let here = this.layer.firstChild;
     for (let index = first; index < behind; index++) {
       const node = story.order[index];
-      let row = shown.get(node);
+      let row = seen.get(node);
       if (!row) {
         const element = this.spare.pop() ?? make("div", { role: "row", class: "row-cells" });
         row = { element, revision: -1, state: "" };
-        shown.set(node, row);
+        seen.set(node, row);
         changed = true;
       }
       const { element } = row;
@@ -217,14 +227,14 @@ export class Rows {
       else this.layer.insertBefore(element, here);
     }
     for (const element of this.spare) element.remove();
-    if (this.selected && shown.has(this.selected)) this.element.setAttribute("aria-activedescendant", `row-${this.selected}`);
+    if (this.selected && seen.has(this.selected)) this.element.setAttribute("aria-activedescendant", `row-${this.selected}`);
     else this.element.removeAttribute("aria-activedescendant");
     if (changed) this.mark();
   }
 
   /** Mark the text that is looked for in what is seen. */
   mark() {
-    markText(this.text ? Array.from(this.shown.values(), ({ element }) => element.children[1]) : [], this.text);
+    markText(this.text ? Array.from(this.seen.values(), ({ element }) => element.children[1]) : [], this.text);
   }
 
   /** Write what a row says.
@@ -251,7 +261,7 @@ export class Rows {
     }
     const bar = make("span", { class: "cell-bar", role: "gridcell" });
     if (story.kind[node] === SPAN) bar.append(make("span", { class: "unseen" }, durationOf(story.end[node] - start)));
-    text.append(make("span", { class: "below" }));
+    text.append(make("span", { class: "inside" }));
     element.replaceChildren(time, text, bar);
     element.id = `row-${node}`;
     element.dataset["node"] = String(node);
@@ -279,7 +289,7 @@ export class Rows {
     const level = levelOf(story.severity[node]);
     const kinds = ["log", "span", "open"];
     element.className = [
-      "row-cells", "row", `is-${kinds[story.kind[node]]}`, `at-${LEVELS[level]}`, `of-${(story.service[node] + 7) % 8}`,
+      "row-cells", "row", `is-${kinds[story.kind[node]]}`, `at-${LEVEL_NAMES[level]}`, `of-${(story.service[node] + 7) % 8}`,
       node === this.selected ? "is-selected" : "", story.fits[node] ? "" : "is-context", story.hit[node] ? "is-hit" : "",
       isLate ? "is-late" : "", this.isManyServices && story.service[above] !== story.service[node] ? "names-service" : "", closed ? "is-closed" : "", has ? "has-more" : "",
     ].filter(Boolean).join(" ");
@@ -293,15 +303,14 @@ export class Rows {
     else element.removeAttribute("aria-expanded");
     const note = element.querySelector(".open-note");
     if (note) note.textContent = this.live ? "still open" : "its own line never came";
-    const below = /** @type {HTMLElement} */ (element.children[1].lastChild);
+    const inside = /** @type {HTMLElement} */ (element.children[1].lastChild);
     if (closed) {
       const { rows, errors } = story.below(node);
-      below.replaceChildren(`${countOf(rows)} inside`);
-      if (errors) below.append(" ", make("b", {}, `${countOf(errors)} ${errors === 1 ? "error" : "errors"}`));
-    } else below.replaceChildren();
-    const time = /** @type {HTMLElement} */ (element.firstChild);
-    if (isLate) time.dataset["pause"] = `+${durationOf(pause)}`;
-    else delete time.dataset["pause"];
+      inside.replaceChildren(`${countOf(rows)} inside`);
+      if (errors) inside.append(" ", make("b", {}, `${countOf(errors)} ${errors === 1 ? "error" : "errors"}`));
+    } else inside.replaceChildren();
+    if (isLate) element.dataset["pause"] = `${durationOf(pause)} later`;
+    else delete element.dataset["pause"];
   }
 
   /** @param {Event} event @returns {number} */

@@ -15,7 +15,7 @@ export class SaveDialog {
     this.ui = ui;
     this.keys = make("input", { type: "text", id: "redact", placeholder: "password, token, user.email", autocomplete: "off", spellcheck: "false" });
     this.problem = make("p", { class: "save-problem", role: "alert", hidden: true });
-    this.button = make("button", { type: "submit", class: "primary" }, "Save");
+    this.button = make("button", { type: "submit", class: "main" }, "Save");
     this.dialog = make(
       "dialog",
       { class: "save", "aria-labelledby": "save-title" },

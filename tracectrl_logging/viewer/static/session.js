@@ -1,7 +1,7 @@
 // One session as one story: its rows, their bars on one axis, and what picks, finds and explains them.
 
 import { addressOf } from "./address.js";
-import { countOf, durationOf, onZone, shown } from "./format.js";
+import { countOf, durationOf, onZone } from "./format.js";
 import { Axis, Busy, Lens } from "./axis.js";
 import { paletteOf } from "./chart.js";
 import { Drawer, commandsFor, copyText } from "./drawer.js";
@@ -203,9 +203,9 @@ class SessionPage {
     this.finder.look(text);
     this.rows.text = text;
     if (JSON.stringify(plain(picked)) !== JSON.stringify(plain(this.story.picked))) {
-      const anchor = this.rows.anchor();
+      const anchor = this.#anchor();
       this.story.pick(picked);
-      this.#arrange(this.selected && this.rows.elementOf(this.selected) ? null : anchor);
+      this.#arrange(anchor);
     }
     const range = /^(\d+)-(\d+)$/.exec(params.get("time") ?? "");
     this.zoom = range && Number(range[2]) > Number(range[1]) ? [Number(range[1]), Number(range[2])] : null;
@@ -252,12 +252,19 @@ class SessionPage {
     if ("logger" in changes) picked.loggers = texts("logger");
     if ("only" in changes) picked.hits = changes["only"] === "1" && this.finder.text !== "";
     this.layout.only.checked = picked.hits;
-    const anchor = this.rows.anchor();
+    const anchor = this.#anchor();
     this.story.pick(picked);
     this.#arrange(anchor);
     this.facets.update();
     this.#announceCount();
     this.wake();
+  }
+
+  /** What is to stay where it is: the row that is selected where it is seen, else the first one that is. */
+  #anchor() {
+    const { rows, selected } = this;
+    if (!selected || !rows.elementOf(selected)) return rows.anchor();
+    return { node: selected, offset: this.story.place[selected] * rows.rowHeight - rows.top };
   }
 
   #announceCount() {
@@ -317,9 +324,14 @@ class SessionPage {
     return Date.now() * 1000 + Math.max(0, this.clockAhead);
   }
 
+  /** Whether lines may still come. */
+  get isLive() {
+    return this.source.live && this.connected && this.now - this.story.until < SILENT_US;
+  }
+
   /** Whether spans are open and may go on. */
   get isGrowing() {
-    return this.source.live && this.connected && this.story.openSpans > 0 && this.now - this.story.until < SILENT_US;
+    return this.story.openSpans > 0 && this.isLive;
   }
 
   /** Bring the order up to date; what was seen stays in its place.
@@ -345,9 +357,9 @@ class SessionPage {
     const from = Number.isFinite(story.from) ? story.from : 0;
     const until = this.isGrowing ? Math.max(story.until, this.now) : Math.max(story.until, from + 1);
     this.axis = new Axis(from, until, this.busy.gaps().filter(() => !this.isGrowing));
-    const room = rows.isNarrow ? 0 : Math.min(64, rows.chartWidth / 5); // so that the length of the last bar has a place
+    const room = rows.isNarrow ? 0 : Math.min(64, rows.chartWidth / 4); // so that the length of the last bar has a place
     const [left, right] = this.zoom ? [this.axis.at(from + this.zoom[0]), this.axis.at(from + this.zoom[1])] : [0, 1];
-    return new Lens(this.axis, Math.max(1, rows.chartWidth - room), left, right);
+    return new Lens(this.axis, Math.max(1, rows.chartWidth - room), left, right, room);
   }
 
   #paint() {
@@ -355,7 +367,7 @@ class SessionPage {
     this.lens = this.#lens();
     this.rows.paint(this.lens, this.palette, live ? this.now : -Infinity);
     this.map.frame(this.axis, this.zoom && [this.lens.left, this.lens.right], this.#seen());
-    this.layout.end.hidden = !this.source.live || this.rows.isAtEnd || !this.connected;
+    this.layout.end.hidden = !this.isLive || this.rows.isAtEnd;
   }
 
   /** From and until when the rows in sight are, as parts of the axis. */

@@ -2,6 +2,7 @@
 
 import { Params, addressOf } from "./address.js";
 import { ServerEventError, Refusal } from "./problems.js";
+import { EmbeddedSource, isEmbedded } from "./embedded.js";
 import { Token } from "./token.js";
 import { eventsOf } from "./events.js";
 import { pageShown, streamSlot, sleep } from "./turns.js";
@@ -64,7 +65,7 @@ export function fragment(html) {
 
 /** @returns {Source} the data of this page */
 export function openSource() {
-  return new LiveSource(new URL(".", document.baseURI).href);
+  return isEmbedded() ? new EmbeddedSource() : new LiveSource(new URL(".", document.baseURI).href);
 }
 
 /** The server that the page comes from. @implements {Source} */

@@ -9,6 +9,8 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tracectrl.session import session
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
     from click.testing import Result
 
     Command = Callable[..., Result]
@@ -129,3 +130,18 @@ def test_stdout_that_is_closed(write: Write, root: Path) -> None:
         ["sh", "-c", source, sys.executable, root], capture_output=True, check=False
     )
     assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_html(command: Command, write: Write, tmp_path: Path) -> None:
+    """The format html is one page with the session in it, less what is redacted; no other format redacts."""
+    pytest.importorskip("jinja2")
+    pytest.importorskip("starlette")
+    write("s.logs.jsonl", b'{"message":"m","level":"INFO","logger":"l","token":"abc"}')
+    target = tmp_path / "s.html"
+    result = command("export", "s", "--format", "html", "-o", str(target), "--redact", "Token")
+    assert (0, f"{target}\n", "") == (result.exit_code, result.stdout, result.stderr)
+    assert target.read_bytes().startswith(b"<!doctype html>")
+    assert 2 == command("export", "s", "--format", "html", "-o", str(target)).exit_code
+    result = command("export", "s", "--redact", "token", "-o", "-")
+    assert (2, b"") == (result.exit_code, result.stdout_bytes)
+    assert "--redact needs --format html" in result.stderr
