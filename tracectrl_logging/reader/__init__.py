@@ -348,6 +348,7 @@ def query(
     *,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = 100,
+    timeout_s: float | None = None,
     on_damage: Report | None = None,
 ) -> Rows:
     """Run *sql* over the lines of all sessions, by DuckDB; return the rows, which are streamed.
@@ -362,6 +363,7 @@ def query(
             ``$name``. Values that come from elsewhere belong here and not into the text.
         root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         memory_mb: what DuckDB may use, in MB; what needs more waits on disk, where it can.
+        timeout_s: how many seconds it may take, the reading of the rows included; ``None`` for any.
         on_damage: called for each line or file that cannot be read, by the end of the rows.
 
     Raises:
@@ -370,7 +372,8 @@ def query(
         MissingExtraError: DuckDB is not installed.
         OSError: the root does not exist, is no directory or may not be listed.
     """
-    return open_store(root, on_damage=on_damage).query(sql, params=params, memory_mb=memory_mb)
+    store = open_store(root, on_damage=on_damage)
+    return store.query(sql, params=params, memory_mb=memory_mb, timeout_s=timeout_s)
 
 
 def _meant(selection: Selection | None) -> Selection:

@@ -142,12 +142,24 @@ class FileStore:
             complete=complete,
         )
 
-    def query(self, sql: str, *, params: Params = None, memory_mb: int = 100) -> Rows:
+    def query(
+        self,
+        sql: str,
+        *,
+        params: Params = None,
+        memory_mb: int = 100,
+        timeout_s: float | None = None,
+    ) -> Rows:
         """Return the rows as :meth:`Store.query` says, by DuckDB."""
         from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
 
         return database.query(
-            sql, self.directory, params=params, memory_mb=memory_mb, on_damage=self._report
+            sql,
+            self.directory,
+            params=params,
+            memory_mb=memory_mb,
+            timeout_s=timeout_s,
+            on_damage=self._report,
         )
 
     def query_to_parquet(

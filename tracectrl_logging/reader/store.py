@@ -107,13 +107,21 @@ class Store(Protocol):
             OSError: the store cannot be read.
         """
 
-    def query(self, sql: str, *, params: Params = None, memory_mb: int = ...) -> Rows:
+    def query(
+        self,
+        sql: str,
+        *,
+        params: Params = None,
+        memory_mb: int = ...,
+        timeout_s: float | None = None,
+    ) -> Rows:
         """Run *sql* over the views ``logs``, ``spans`` and ``sessions``; return the rows, streamed.
 
-        *params* are the values of its parameters.
+        *params* are the values of its parameters; *timeout_s* is how many seconds it may take, the
+        reading of its rows included.
 
         Raises:
-            QueryError: the SQL is wrong, or needs more memory.
+            QueryError: the SQL is wrong, or needs more memory or time.
             OSError: the store cannot be read.
         """
 

@@ -8,7 +8,6 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import orjson
 from starlette.responses import Response, StreamingResponse
 
@@ -19,7 +18,7 @@ from tracectrl_logging.reader.model import InvalidCursorError, UnknownSessionErr
 from tracectrl_logging.viewer import questions
 from tracectrl_logging.viewer.answers import answer, json_bytes, params_of, refusal
 from tracectrl_logging.viewer.openapi import document
-from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, event, followed
+from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, Gone, followed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -28,24 +27,17 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from tracectrl_logging.reader.filters.sessions import SessionQuery
-    from tracectrl_logging.reader.model import Damage, Line, Report, SessionSummary
+    from tracectrl_logging.reader.model import Damage, Line
     from tracectrl_logging.reader.store import Store, Tail
-    from tracectrl_logging.viewer.streams import Pauses, Streams
-
-    Opened = Callable[[Report], Store]
+    from tracectrl_logging.viewer.lists import Lists
+    from tracectrl_logging.viewer.streams import Opened, Pauses, Streams
 
 SID: Final = "tracectrl_logging.viewer.session_id"
 """The key of a scope under which the session's ID is that a path names."""
 
-SESSIONS: Final = 200
-"""How many sessions are given where nobody says."""
-
 _LINES: Final = 1000
 _HITS: Final = 100
 _MOST_PROBLEMS: Final = 10
-_LEAST_PAUSE_S: Final = 0.5
-_PAUSE_PER_COST: Final = 5
 _BLOCK_BYTES: Final = 256 * 1024
 _IN_MEMORY: Final = 8 * 1024 * 1024
 
@@ -53,9 +45,10 @@ _IN_MEMORY: Final = 8 * 1024 * 1024
 class Api:
     """The answers under ``api/``."""
 
-    def __init__(self, opened: Opened, streams: Streams) -> None:
+    def __init__(self, opened: Opened, streams: Streams, lists: Lists) -> None:
         self._opened = opened
         self._streams = streams
+        self._lists = lists
 
     def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Any]]]]:
         """Return the paths and what answers them. An ID may hold slashes: the last part decides."""
@@ -76,14 +69,10 @@ class Api:
 
     async def sessions(self, request: Request) -> Any:
         """Return the sessions that are meant."""
-        query = questions.session_query(params_of(request.scope), SESSIONS)
-        problems: list[Damage] = []
-
-        def read() -> list[dict[str, Any]]:
-            return list(map(summary_row, self._opened(problems.append).sessions(query)))
-
-        rows = await self._streams.run(read)
-        return answer({"sessions": rows, "problems": _texts(problems)})
+        params = params_of(request.scope)
+        found = await self._lists.read(params)
+        rows = list(map(summary_row, found.summaries))
+        return answer({"sessions": rows, "problems": _texts(found.problems)})
 
     async def lines(self, request: Request) -> Any:
         """Return the lines of a session behind a cursor, and the cursor behind them."""
@@ -130,12 +119,7 @@ class Api:
 
     async def list_stream(self, request: Request) -> Any:
         """Return the list of sessions, and then those that have changed."""
-        query = questions.session_query(params_of(request.scope), SESSIONS)
-
-        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
-            return listed(self._streams, pauses, self._opened, query, summary_row)
-
-        return self._streams.stream(events)
+        return self._lists.stream(params_of(request.scope), summary_row)
 
     async def search(self, request: Request) -> Any:
         """Return the log lines that match a pattern."""
@@ -146,7 +130,7 @@ class Api:
 
         def read() -> Response:
             try:
-                found = self._opened(problems.append).search(wanted, sids)
+                found = self._opened(problems.append, gone).search(wanted, sids)
                 hits = [hit for hit in itertools.islice(found, limit + 1) if isinstance(hit, Hit)]
             except UnknownSessionError as error:
                 return _unknown(str(error.args[0]))
@@ -154,7 +138,8 @@ class Api:
             said = json_bytes({"more": len(hits) > limit, "problems": _texts(problems)})
             return Response(b'{"lines":[%s],%s' % (rows, said[1:]), media_type="application/json")
 
-        return await self._streams.run(read)
+        gone = Gone()
+        return await self._streams.run_while_asked(request, read, gone)
 
     async def export(self, request: Request) -> Any:
         """Return one session as a file."""
@@ -195,42 +180,6 @@ def cursor_of(request: Request, params: QueryParams) -> str:
 def encode_lines(lines: list[Line]) -> orjson.Fragment:
     """Return *lines* as the data of an event, an array of rows."""
     return orjson.Fragment(b"[%s]" % b",".join(map(typed, lines)))
-
-
-async def listed(
-    streams: Streams,
-    pauses: Pauses,
-    opened: Opened,
-    query: SessionQuery,
-    encode: Callable[[Any], dict[str, Any]],
-) -> AsyncGenerator[bytes, None]:
-    """Yield the list of sessions as the event ``list``, and each that is new or has changed as ``session``.
-
-    Each stream begins with the list as it is, so that whoever comes back misses nothing. Where
-    sessions have left it, or have become fewer by removal, there is a list again.
-    """
-    store = opened(unheard)  # one that is asked again reads only what has changed
-
-    def read() -> list[SessionSummary]:
-        return list(store.sessions(query))
-
-    known: dict[str, SessionSummary] = {}
-    is_first = True
-    while True:
-        started = anyio.current_time()
-        found = await streams.run(read)
-        cost_s = anyio.current_time() - started
-        new = {summary.session_id: summary for summary in found}
-        changed = [it for sid, it in new.items() if known.get(sid) != it]
-        if is_first or not known.keys() <= new.keys():
-            yield event("list", {"rows": list(map(encode, found))})
-        else:
-            for summary in reversed(changed):  # the latest last, so that it comes to stand first
-                yield event("session", encode(summary))
-        yield pauses.comment(spoken=bool(changed))
-        known, is_first = new, False
-        if not await pauses.wait(max(_LEAST_PAUSE_S, cost_s * _PAUSE_PER_COST)):
-            return
 
 
 def _page(tail: Tail, limit: int) -> tuple[list[Line], str, bool]:

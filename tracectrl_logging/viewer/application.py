@@ -16,6 +16,7 @@ from tracectrl_logging.reader import open_store
 from tracectrl_logging.viewer.answers import refusal
 from tracectrl_logging.viewer.api import SID, Api
 from tracectrl_logging.viewer.guard import Guard, Token
+from tracectrl_logging.viewer.lists import Lists
 from tracectrl_logging.viewer.page import Page
 from tracectrl_logging.viewer.questions import UnclearError
 from tracectrl_logging.viewer.streams import Streams
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import Store
+    from tracectrl_logging.reader.store import OnProgress, Store
     from tracectrl_logging.viewer.guard import Auth
 
 _TYPES: Final = {
@@ -75,11 +76,12 @@ def app(
         raise TypeError(msg)
     open_store(root)  # raises where it is no root
 
-    def opened(report: Report) -> Store:
-        return open_store(root, on_damage=report)
+    def opened(report: Report, on_progress: OnProgress | None = None) -> Store:
+        return open_store(root, on_damage=report, on_progress=on_progress)
 
     streams = Streams(max_streams)
-    api, page = Api(opened, streams), Page(opened, streams)
+    lists = Lists(opened, streams)
+    api, page = Api(opened, streams, lists), Page(opened, streams, lists)
     routes = [
         Route("/", _shell),
         Route("/static/{name}", _static),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import Store
+    from tracectrl_logging.reader.store import OnProgress, Store
     from tracectrl_logging.viewer.guard import Auth
     from tracectrl_logging.viewer.streams import Pauses
 
@@ -54,8 +54,8 @@ def session_events(
     open_store(root)  # raises where it is no root
     streams = Streams(max_streams)
 
-    def opened(report: Report) -> Store:
-        return open_store(root, on_damage=report)
+    def opened(report: Report, on_progress: OnProgress | None = None) -> Store:
+        return open_store(root, on_damage=report, on_progress=on_progress)
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

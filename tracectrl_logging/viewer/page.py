@@ -14,8 +14,8 @@ from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import UnknownSessionError, unheard
 from tracectrl_logging.viewer import fragments, questions
 from tracectrl_logging.viewer.answers import answer, params_of, refusal
-from tracectrl_logging.viewer.api import SESSIONS, cursor_of, listed
-from tracectrl_logging.viewer.streams import event, followed
+from tracectrl_logging.viewer.api import cursor_of
+from tracectrl_logging.viewer.streams import Gone, event, followed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tracectrl_logging.viewer.api import Opened
-    from tracectrl_logging.viewer.streams import Pauses, Streams
+    from tracectrl_logging.viewer.lists import Lists
+    from tracectrl_logging.viewer.streams import Opened, Pauses, Streams
 
 _IDS: Final = 50
 _HITS: Final = 500
 _HITS_AT_ONCE: Final = 50
 _ROWS: Final = 1000
+_QUERY_S: Final = 30
 _BUCKETS: Final = 24
 _SPARK_LINES: Final = 20_000
 _MOST_TEXT: Final = 10_000
@@ -39,9 +40,10 @@ _EXACT: Final = 2**53
 class Page:
     """The answers under ``page/``."""
 
-    def __init__(self, opened: Opened, streams: Streams) -> None:
+    def __init__(self, opened: Opened, streams: Streams, lists: Lists) -> None:
         self._opened = opened
         self._streams = streams
+        self._lists = lists
 
     def routes(self) -> list[tuple[str, Callable[[Request], Awaitable[Any]]]]:
         """Return the paths and what answers them."""
@@ -57,12 +59,7 @@ class Page:
 
     async def sessions(self, request: Request) -> Any:
         """Return the list of sessions as a stream."""
-        query = questions.session_query(params_of(request.scope), SESSIONS)
-
-        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
-            return listed(self._streams, pauses, self._opened, query, fragments.session_row)
-
-        return self._streams.stream(events)
+        return self._lists.stream(params_of(request.scope), fragments.session_row)
 
     async def session(self, request: Request) -> Any:
         """Return the rows of one session as a stream."""
@@ -107,7 +104,10 @@ class Page:
         wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
 
         async def events(_: Pauses) -> AsyncGenerator[bytes, None]:
-            found = (hit for hit in self._opened(unheard).search(wanted) if isinstance(hit, Hit))
+            gone = Gone()
+            found = (
+                hit for hit in self._opened(unheard, gone).search(wanted) if isinstance(hit, Hit)
+            )
             count = 0
 
             def next_rows() -> list[dict[str, Any]]:
@@ -115,13 +115,13 @@ class Page:
 
             while count < limit:
                 most = min(_HITS_AT_ONCE, limit - count)
-                rows = await self._streams.run(next_rows)
+                rows = await self._streams.run_while_wanted(next_rows, gone)
                 count += len(rows)
                 if rows:
                     yield event("hits", {"rows": rows})
                 if len(rows) < most:
                     break
-            more = count >= limit and await self._streams.run(lambda: next(found, None)) is not None
+            more = bool(count >= limit and await self._streams.run_while_wanted(next_rows, gone))
             yield event("end", {"more": more})
 
         return self._streams.stream(events)
@@ -136,7 +136,7 @@ class Page:
 
         def read() -> Response:
             try:
-                with self._opened(unheard).query(sql) as rows:
+                with self._opened(unheard).query(sql, timeout_s=_QUERY_S) as rows:
                     columns = list(rows.columns)
                     found = [list(map(_cell, row)) for row in itertools.islice(rows, _ROWS + 1)]
             except ImportError as error:

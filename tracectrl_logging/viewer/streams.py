@@ -7,24 +7,26 @@ but 200 as final, so that what goes wrong is an event, too.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 from anyio import to_thread
 
 from tracectrl_logging.reader.model import InvalidCursorError
-from tracectrl_logging.viewer.answers import json_bytes
+from tracectrl_logging.viewer.answers import json_bytes, refusal
 from tracectrl_logging.viewer.listening import Listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
     from typing import Final, TypeVar
 
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from tracectrl_logging.reader.filters.selection import Selection
     from tracectrl_logging.reader.model import Damage, Line, Report
-    from tracectrl_logging.reader.store import Store, Tail
+    from tracectrl_logging.reader.store import OnProgress, Store, Tail
 
     T = TypeVar("T")
 
@@ -64,13 +66,43 @@ class Streams:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Return what *function* returns, which reads and is called in a thread."""
-        if self._limiter is None:  # it belongs to an event loop
-            self._limiter = anyio.CapacityLimiter(self._most_threads)
-        return await to_thread.run_sync(function, limiter=self._limiter)
+        return await to_thread.run_sync(function, limiter=self._limits())
+
+    async def run_while_wanted(self, function: Callable[[], T], gone: Gone) -> T:
+        """Return what *function* returns; where nobody waits any more, *gone* ends what it does."""
+        try:
+            return await to_thread.run_sync(
+                function, limiter=self._limits(), abandon_on_cancel=True
+            )
+        except anyio.get_cancelled_exc_class():
+            gone.is_set = True
+            raise
+
+    async def run_while_asked(
+        self, request: Request, function: Callable[[], Response], gone: Gone
+    ) -> Response:
+        """Return what *function* returns; *gone* ends what it does where the client has gone."""
+        answer = refusal(400, "the client has gone")
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(watch)
+            answer = await self.run_while_wanted(function, gone)
+            group.cancel_scope.cancel()
+        return answer
 
     def stream(self, events: Callable[[Pauses], AsyncGenerator[bytes, None]]) -> EventStream:
         """Return an answer that sends what *events* yields."""
         return EventStream(self, events)
+
+    def _limits(self) -> anyio.CapacityLimiter:
+        if self._limiter is None:  # it belongs to an event loop
+            self._limiter = anyio.CapacityLimiter(self._most_threads)
+        return self._limiter
 
     def enter(self, scope: Scope) -> Pauses | None:
         """Count one more stream and return its pauses; ``None`` where there are too many."""
@@ -87,6 +119,33 @@ class Streams:
     def leave(self) -> None:
         """Count one stream less."""
         self._open -= 1
+
+
+class Opened(Protocol):
+    """Opens the store of an application."""
+
+    def __call__(self, report: Report, on_progress: OnProgress | None = None) -> Store:
+        """Return the store; the arguments are those of :func:`tracectrl_logging.reader.open_store`."""
+
+
+class GoneError(Exception):
+    """Nobody waits any more for what is being read."""
+
+
+class Gone:
+    """What a store tells of its progress to, which ends it where nobody waits any more."""
+
+    is_set = False
+
+    def __call__(self, steps: int, total: int | None) -> None:
+        """Raise where nobody waits.
+
+        Raises:
+            GoneError: so it is.
+        """
+        del steps, total
+        if self.is_set:
+            raise GoneError
 
 
 class Pauses:
@@ -173,7 +232,7 @@ class EventStream:
 async def followed(
     streams: Streams,
     pauses: Pauses,
-    opened: Callable[[Report], Store],
+    opened: Opened,
     sids: Collection[str],
     encode: Callable[[list[Line]], Any],
     *,

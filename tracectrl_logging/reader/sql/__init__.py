@@ -30,10 +30,13 @@ def query(
     *,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = DEFAULT_MEMORY_MB,
+    timeout_s: float | None = None,
     on_damage: Report,
 ) -> Rows:
     """Run *sql*; see :func:`tracectrl_logging.reader.query`."""
     process = _started(sql, root, params=params, memory_mb=memory_mb, report=on_damage)
+    if timeout_s is not None:
+        process.end_after(timeout_s)
     try:
         columns = process.receive("columns")
     except BaseException:

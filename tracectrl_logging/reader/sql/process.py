@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl_logging.reader.sql.rows import QueryError
@@ -58,6 +59,8 @@ class QueryProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._memory_mb = memory_mb
         self._spill: str | None = None
+        self._timer: threading.Timer | None = None
+        self._timeout_s: float | None = None
         try:
             with contextlib.suppress(OSError):  # no directory can be written to
                 self._spill = tempfile.mkdtemp(prefix="tracectrl-logs-")
@@ -99,8 +102,23 @@ class QueryProcess:
             elif name == "end":
                 return None
 
+    def end_after(self, seconds: float) -> None:
+        """End the process where it is still there after so many seconds."""
+
+        def end() -> None:
+            process = self._process
+            if process is not None:
+                self._timeout_s = seconds
+                process.kill()
+
+        self._timer = threading.Timer(seconds, end)
+        self._timer.daemon = True
+        self._timer.start()
+
     def close(self) -> None:
         """End the process, whatever it is doing."""
+        if self._timer is not None:
+            self._timer.cancel()
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -119,6 +137,9 @@ class QueryProcess:
         try:
             message: tuple[str, Any] = pickle.load(self._process.stdout)  # type: ignore[arg-type] # noqa: S301 - from a process that this one has started
         except (EOFError, pickle.UnpicklingError) as error:
+            if self._timeout_s is not None:
+                msg = f"the query takes longer than {self._timeout_s:g} s"
+                raise QueryError(msg) from error
             msg = (
                 f"the query's process has ended (status {self._process.wait()}), "
                 f"most likely because {self._memory_mb} MB are too little memory for it"

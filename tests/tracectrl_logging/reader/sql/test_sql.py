@@ -786,3 +786,20 @@ def test_exceptions_that_are_no_texts(ask: Any, write: Write) -> None:
         "SELECT exception.type, exception.message, exception.stacktrace FROM logs ORDER BY message"
     )
     assert [("E", number, f'[1,{{"a":{number}}}]'), (None, None, "text")] == ask(sql)
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT sum(range % 7) FROM range(1000000000000)",
+        "SELECT range FROM range(1000000000000)",
+    ],
+)
+def test_time_is_bounded(root: Path, sql: str) -> None:
+    """A query that takes longer than it may ends, before its first row or between two."""
+    root.mkdir(exist_ok=True)
+    with pytest.raises(reader.QueryError, match=r"the query takes longer than 0\.5 s"):  # noqa: PT012, SIM117
+        with reader.query(sql, root, timeout_s=0.5) as rows:
+            for _ in rows:
+                pass

@@ -1,0 +1,96 @@
+"""What is read for somebody ends when nobody waits for it; streams have a bound."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from tests.tracectrl_logging.viewer.conftest import served
+from tracectrl_logging.viewer import app
+from tracectrl_logging.viewer.streams import Gone, GoneError, Streams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.types import Message
+
+pytestmark = pytest.mark.one_python
+
+
+def test_reading_ends_when_nobody_waits() -> None:
+    """A search whose client has gone ends at the next session."""
+    has_begun, has_ended = threading.Event(), threading.Event()
+    gone = Gone()
+
+    def read() -> None:
+        try:
+            while True:
+                gone(1, None)
+                has_begun.set()
+        except GoneError:
+            has_ended.set()
+
+    async def ask() -> None:
+        streams = Streams()
+        async with anyio.create_task_group() as group:
+            group.start_soon(streams.run_while_wanted, read, gone)
+            await anyio.to_thread.run_sync(has_begun.wait)
+            group.cancel_scope.cancel()
+
+    anyio.run(ask)
+    assert has_ended.wait(30)
+
+
+def test_too_many_streams_are_told_to_wait(root: Path) -> None:
+    """One stream more than there may be is answered with 200 and ``busy``, and ends; then there is room again."""
+    application = app(root, auth=None, hosts=["x"], max_streams=1)
+
+    async def ask() -> list[bytes]:
+        sent: list[bytes] = []
+        is_open = anyio.Event()
+
+        async def open_one() -> None:
+            async def send(message: Message) -> None:
+                if b"caught-up" in message.get("body", b""):
+                    is_open.set()
+
+            await application(scope, never, send)
+
+        async def never() -> Message:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        async def note(message: Message) -> None:
+            sent.append(message.get("body", b"") or str(message["status"]).encode())
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/api/sessions/a/stream",
+            "query_string": b"",
+            "headers": [(b"host", b"x")],
+        }
+        async with anyio.create_task_group() as group:
+            group.start_soon(open_one)
+            await is_open.wait()
+            await application(scope, never, note)
+            group.cancel_scope.cancel()
+        return sent
+
+    status, body = anyio.run(ask)
+    assert (b"200", True) == (status, body.startswith(b"event: busy\n"))
+
+
+def test_one_reading_serves_all_who_ask_for_the_same(root: Path) -> None:
+    """Ten clients that watch the list see the same change."""
+    with served(root) as server:
+        streams = [server.events("/api/stream") for _ in range(10)]
+        opened = [stream.__enter__() for stream in streams]
+        assert 10 == sum(next(events).name == "list" for events in opened)
+        (root / "z.logs.jsonl").write_text('{"message":"m","timestamp":"2026-11-30T12:00:00Z"}\n')
+        assert ["z"] * 10 == [next(events).data["session_id"] for events in opened]
+        for stream in streams:
+            stream.__exit__(None, None, None)
