@@ -10,7 +10,14 @@ from tracectrl.files import listing
 from tracectrl.files.listing import StoredSession
 from tracectrl.files.names import OVERFLOW_STEM, root_dir, stem_of
 from tracectrl_logging.reader.files.lines import session_lines
-from tracectrl_logging.reader.files.root import Listing, id_of, session_named, tell_unread
+from tracectrl_logging.reader.files.root import (
+    Listing,
+    id_of,
+    session_named,
+    sessions_named,
+    stems_for,
+    tell_unread,
+)
 from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError, unheard
 from tracectrl_logging.reader.store import DEFAULT_COUNT, KINDS
@@ -30,9 +37,6 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.sql import Rows
     from tracectrl_logging.reader.store import OnProgress, Params
 
-_STEMS = frozenset({OVERFLOW_STEM, stem_of(OVERFLOW_STEM)})
-"""The file of many sessions, and the session that has its name for an ID."""
-
 _KINDS: tuple[Kind, ...] = ("span", "log")  # at equal times in this order
 
 
@@ -41,9 +45,9 @@ class FileStore:
 
     The arguments are those of :func:`tracectrl_logging.reader.open_store`.
 
-    New sessions past a limit have their lines in one file together. It counts as one session, named
-    :data:`~tracectrl.files.names.OVERFLOW_STEM`; a session's own lines among them are found where
-    that session is asked for.
+    New sessions past a limit have their lines in one file together. A session's own lines among them
+    are found where that session is asked for, and count to it where it has files, too. The others
+    count as one session, named :data:`~tracectrl.files.names.OVERFLOW_STEM`.
     """
 
     def __init__(
@@ -90,7 +94,8 @@ class FileStore:
         from tracectrl_logging.reader.timeline.order import in_time_order, merge  # noqa: PLC0415
 
         several = self.files_of(sid)
-        own = sid if several[0].stem == OVERFLOW_STEM else self._id_of(several[0], sid)
+        is_own = several[0].stem in (OVERFLOW_STEM, stem_of(sid))
+        own = sid if is_own else id_of(several[0], self._report)
 
         def of_kind(kind: Kind) -> Iterator[Line]:
             test = selection.predicate(kind)
@@ -179,14 +184,12 @@ class FileStore:
             UnknownSessionError: there are none.
             OSError: the directory does not exist, is none or may not be listed.
         """
-        stems = [sid] if _is_stem(sid) else []
-        stems += [stem_of(sid)] if sid else []
-        shared = self._named(OVERFLOW_STEM)
-        for stem in stems:
-            own = self._named(stem)
-            if own is not None:
-                has_more = shared is not None and stem != OVERFLOW_STEM
-                return (own, shared) if has_more and shared is not None else (own,)
+        stems = stems_for(sid)
+        found = sessions_named(self.directory, [*stems, OVERFLOW_STEM], self._report_once)
+        shared = found.get(OVERFLOW_STEM)
+        own = next((found[stem] for stem in stems if stem in found), None)
+        if own is not None:
+            return (own,) if shared is None or own is shared else (own, shared)
         if shared is not None and self._is_in(shared, sid):
             return (shared,)
         raise UnknownSessionError(sid)
@@ -200,24 +203,21 @@ class FileStore:
     def _tell_unread(self, sids: Collection[str]) -> None:
         """Report the files that nobody reads, of the sessions *sids* or of all."""
         with contextlib.suppress(OSError):  # there may be no directory yet
-            for sid in sids:
-                self._named(stem_of(sid))
-            if not sids:
+            if sids:
+                sessions_named(self.directory, map(stem_of, sids), self._report_once)
+            else:
                 unread: list[str] = []
                 listing.scan_names(self.directory, unread=unread)
                 tell_unread(self.directory, unread, self._report_once)
 
     def _named(self, stem: str) -> StoredSession | None:
-        return session_named(self.directory, stem, self._report_once)
+        return session_named(self.directory, stem)
 
     def _is_in(self, shared: StoredSession, sid: str) -> bool:
         """Tell whether a line of the session *sid* is in the file of many sessions."""
         return any(
             next(session_lines((shared,), kind, sid, unheard), None) is not None for kind in _KINDS
         )
-
-    def _id_of(self, found: StoredSession, sid: str) -> str:
-        return id_of(found, self._report) if _is_stem(sid) else sid
 
     def _ids(self, prefix: str) -> Iterator[str]:
         seen: set[str] = set()
@@ -239,7 +239,7 @@ class FileStore:
     def _ids_in_shared(self, prefix: str, seen: set[str]) -> Iterator[str]:
         shared = self._named(OVERFLOW_STEM)
         for kind in _KINDS if shared is not None else ():
-            for line in session_lines((shared,), kind, OVERFLOW_STEM, unheard):  # type: ignore[arg-type]
+            for line in session_lines((shared,), kind, None, unheard):  # type: ignore[arg-type]
                 sid = line.session_id
                 if sid.startswith(prefix) and sid not in seen:
                     seen.add(sid)
@@ -254,11 +254,6 @@ class FileStore:
         if on_progress is None:
             return None
         return lambda steps: on_progress(steps, total)
-
-
-def _is_stem(sid: str) -> bool:
-    """Tell whether *sid* is a stem that stands for an ID which is not to be had."""
-    return sid in _STEMS or sid.startswith("%~")
 
 
 def _warn(damage: Damage) -> None:

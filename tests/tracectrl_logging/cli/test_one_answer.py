@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,8 @@ spans = st.lists(
     ),
     max_size=6,
 )
+# Lines in the file of many sessions, each of one that has files of its own, or has none.
+shared = st.tuples(*(st.lists(st.sampled_from("stuvw"), max_size=12),) * 2, logs, spans)
 packings = st.sampled_from(["", ".1", ".1.gz", "cut"])
 
 
@@ -151,6 +154,15 @@ def stored(root: Path, name: str, lines: list[bytes], packing: str) -> None:
     data = b"".join(line + b"\n" for line in last)
     if last or not first:
         (root / name).write_bytes(data[:-1] if packing == "cut" else data)
+
+
+def of_others(lines: list[bytes], sids: list[str]) -> list[bytes]:
+    """Return those of *lines* that have a partner among *sids*, whose sessions they are."""
+    form = b'"session_id":"%b"'
+    return [
+        line.replace(form % b"s", form % sid.encode())
+        for line, sid in zip(lines, sids, strict=False)
+    ]
 
 
 def asked(root: str, *args: str) -> list[dict[str, Any]]:
@@ -169,22 +181,35 @@ def counted(rows: Iterable[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
 # Processes take seconds: what fails is not made shorter.
 @pytest.mark.one_python
 @settings(max_examples=10, phases=[Phase.generate])
-@given(st.dictionaries(st.sampled_from("stu"), st.tuples(logs, spans, packings), min_size=1))
-def test_one_answer(sessions: dict[str, tuple[list[bytes], list[bytes], str]]) -> None:
-    """All commands count the same lines, errors and times, whoever wrote them in which state."""
+@given(
+    st.dictionaries(st.sampled_from("stu"), st.tuples(logs, spans, packings), min_size=1), shared
+)
+def test_one_answer(
+    sessions: dict[str, tuple[list[bytes], list[bytes], str]],
+    shared: tuple[list[str], list[str], list[bytes], list[bytes]],
+) -> None:
+    """All commands count the same lines, errors and times, whoever wrote them in which state.
+
+    A line in the file of many sessions counts to its own session where that has files, else to the rest.
+    """
     with tempfile.TemporaryDirectory() as directory:
         for sid, (log_lines, span_lines, packing) in sessions.items():
             stored(Path(directory), f"{sid}.logs.jsonl", log_lines, packing)
             stored(Path(directory), f"{sid}.spans.jsonl", span_lines, packing)
+        log_sids, span_sids, log_lines, span_lines = shared
+        stored(Path(directory), "%overflow.logs.jsonl", of_others(log_lines, log_sids), "")
+        stored(Path(directory), "%overflow.spans.jsonl", of_others(span_lines, span_sids), "")
         expected = counted(asked(directory, "sessions", "--json"))
         with_lines = {sid: row for sid, row in expected.items() if row[0] or row[1]}
         assert with_lines == counted(asked(directory, "query", "FROM sessions", "--json"))
         sql = "SELECT (SELECT count(*) FROM logs) AS logs, (SELECT count(*) FROM spans) AS spans"
         totals = {key: sum(row[at] for row in expected.values()) for at, key in enumerate(TABLES)}
         assert [totals] == asked(directory, "query", sql, "--json")
-        assert {sid: row[0] for sid, row in expected.items() if row[0]} == {
-            row["session_id"]: row["count"] for row in asked(directory, "grep", "-c", "", "--json")
-        }
+        counts: Counter[str] = Counter()
+        for row in asked(directory, "grep", "-c", "", "--json"):
+            sid = row["session_id"]
+            counts[sid if sid in sessions else "%overflow"] += row["count"]
+        assert {sid: row[0] for sid, row in expected.items() if row[0]} == counts
         for sid, (log_count, span_count, *_) in with_lines.items():
             shown = asked(directory, "show", sid, "--json")
             kinds = ["span" if "start_time" in row else "log" for row in shown]

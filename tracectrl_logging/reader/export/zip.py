@@ -30,7 +30,7 @@ _CHUNK_BYTES = 256 * 1024
 _FIRST_YEAR, _LAST_YEAR = 1980, 2107  # what ZIP can say
 _PACKED = (".gz", ".zst")
 _FORM = 1
-_FACTS = ("first_time", "last_time", "logs", "spans", "errors", "services")
+_FACTS = ("first_time", "last_time", "logs", "spans", "errors", "error_spans", "services")
 
 
 def write_zip(
@@ -145,12 +145,13 @@ def _stored(store: FileStore, sid: str, report: Report) -> Iterator[tuple[str, I
     """Yield the session's files, the oldest first: what each is called, and what it holds."""
     for kind, suffix in SUFFIX_OF.items():
         for found in store.files_of(sid):
-            if found.stem == OVERFLOW_STEM and sid != OVERFLOW_STEM:
+            if found.stem == OVERFLOW_STEM:
                 shared = session_lines((found,), kind, sid, report)
                 lines = (line.raw + b"\n" for line in shared)
                 first = next(lines, None)
                 if first is not None:  # its own lines among those of others
-                    yield f"files/{stem_of(sid)}.overflow{suffix}", itertools.chain([first], lines)
+                    stem = sid if sid == OVERFLOW_STEM else f"{stem_of(sid)}.overflow"
+                    yield f"files/{stem}{suffix}", itertools.chain([first], lines)
                 continue
             files = open_chain(found, kind, report)
             try:

@@ -12,9 +12,11 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from tracectrl._time import time_of
+from tracectrl.files.listing import scan_names
 from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.schema import OTLP_SIGNS, TIME_KEY, UNKNOWN, as_own
 from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_chain
+from tracectrl_logging.reader.files.root import session_in_list
 from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import parse
 
@@ -161,7 +163,7 @@ def session_of(row: dict[str, Any], sid: str) -> str:
 def session_lines(
     several: Sequence[StoredSession],
     kind: Kind,
-    sid: str,
+    sid: str | None,
     report: Report,
     wanted: Wanted | None = None,
 ) -> Iterator[Line]:
@@ -172,16 +174,18 @@ def session_lines(
             its own are meant.
         kind: log lines or spans.
         sid: the session; a line that names none is its own, but ``unknown``'s in the shared file.
+            The shared file's name means the sessions in it that have no files, ``None`` all.
         report: called for each line or file that cannot be read.
         wanted: picks lines by their bytes and by what they say.
     """
     for found in several:
         if found.stem != OVERFLOW_STEM:
-            yield from lines(found, kind, sid, report, wanted=wanted)
+            yield from lines(found, kind, sid or UNKNOWN, report, wanted=wanted)
             continue
-        is_all = sid == OVERFLOW_STEM
+        stems = scan_names(found.root) if sid == OVERFLOW_STEM else None
         for line in lines(found, kind, UNKNOWN, report, wanted=wanted):
-            if is_all or line.session_id == sid:
+            own = line.session_id
+            if sid is None or sid == (own if stems is None else session_in_list(own, stems)):
                 yield line
 
 

@@ -14,9 +14,11 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._json import timestamp_ns
-from tracectrl_logging.reader.files.lines import flat_rows
+from tracectrl.files.names import OVERFLOW_STEM, stem_of
+from tracectrl.schema import UNKNOWN
+from tracectrl_logging.reader.files.lines import flat_rows, session_of
 from tracectrl_logging.reader.files.opening import close_all, open_chain
-from tracectrl_logging.reader.files.root import id_of
+from tracectrl_logging.reader.files.root import id_of, session_in_list
 from tracectrl_logging.reader.files.whole import latest_time, whole_rows
 from tracectrl_logging.reader.files.workers import spread
 from tracectrl_logging.reader.model import Damage, SessionSummary, unheard
@@ -24,8 +26,8 @@ from tracectrl_logging.reader.store import KINDS
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from typing import Final
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from typing import Final, TypeAlias
 
     from tracectrl.files.listing import StoredSession
     from tracectrl.schema import Kind
@@ -89,11 +91,13 @@ def overview(
             again.
     """
     sessions = listing.sessions
-    sessions.sort(key=lambda session: session.last_write_ns, reverse=True)
+    # Whose lines are in the file of many, too, is read at once: that file's time is not its own.
+    shared = _in_shared(sessions, query, report)
+    sessions.sort(key=lambda it: (it.stem in shared, it.last_write_ns), reverse=True)
     is_small = len(sessions) <= _SMALL_SESSIONS and listing.size_bytes() <= _SMALL_BYTES
-    latest = _Latest(query)
+    latest = _Latest(query, shared)
     are_left_out = latest.is_asked and not is_small
-    read = _reader_of(query, known, with_times=are_left_out)
+    read = _reader_of(query, known, shared, with_times=are_left_out)
     workers = listing.workers() if parallel else 1
 
     def told(
@@ -121,7 +125,7 @@ def overview(
     rest = sessions[_HEAD:]
     bounds: Iterable[str] = map(latest.bound, rest[1:])
     if are_left_out and latest.are_times_wrong:
-        found = spread(_bound_in_lines, rest, workers=workers, batch=_BATCH)
+        found = spread(_bound_in_lines(shared), rest, workers=workers, batch=_BATCH)
         ranked = sorted(zip(found, rest, strict=True), key=lambda item: item[0], reverse=True)
         rest = [session for _, session in ranked]
         bounds = [bound for bound, _ in ranked[1:]]
@@ -131,7 +135,8 @@ def overview(
 class _Latest:
     """Tells when no session that is still to be read can be meant, where the latest ones are."""
 
-    def __init__(self, query: SessionQuery) -> None:
+    def __init__(self, query: SessionQuery, shared: _Shared) -> None:
+        self._shared = shared
         self._allowed_ns = _TICK_NS
         self._since = query.since or ""
         self._limit = query.limit if query.sort == "last" else None
@@ -161,7 +166,7 @@ class _Latest:
 
     def bound(self, session: StoredSession) -> str:
         """Return a time that no line of *session* is later than, by its files' times."""
-        if self._is_late:
+        if self._is_late or session.stem in self._shared:
             return _ANY_TIME
         return timestamp_ns(session.last_write_ns + self._allowed_ns)
 
@@ -176,27 +181,32 @@ class _Latest:
 def last_time(session: StoredSession) -> str | None:
     """Return the latest time in the lines of *session*, ``None`` or ``""`` where none has one."""
     found = latest_time(session)
-    return tallied(session, unheard)[0].last_time if found is None else found
+    return tallied(session, unheard, _Counted())[0].last_time if found is None else found
 
 
-def _bound_in_lines(session: StoredSession) -> Iterator[str]:
-    yield latest_time(session) or _ANY_TIME
+def _bound_in_lines(shared: _Shared) -> Callable[[StoredSession], Iterator[str]]:
+    def bound(session: StoredSession) -> Iterator[str]:
+        yield _ANY_TIME if session.stem in shared else latest_time(session) or _ANY_TIME
+
+    return bound
 
 
 def _reader_of(
-    query: SessionQuery, known: Known | None, *, with_times: bool
+    query: SessionQuery, known: Known | None, shared: _Shared, *, with_times: bool
 ) -> Callable[[StoredSession], Iterator[_Read | Damage]]:
     """Return what yields what comes of reading a session, the damage first."""
     on_lines = query.on_lines()
 
     def read(session: StoredSession) -> Iterator[_Read | Damage]:
         state = session.last_write_ns, session.size_bytes, frozenset(session.suffixes)
-        came = None if known is None else known.get((session.stem, on_lines))
+        kept = None if session.stem in shared else known
+        came = None if kept is None else kept.get((session.stem, on_lines))
         if came is None or came[0] != state:
             damages: list[Damage] = []
-            came = state, damages, *tallied(session, damages.append, on_lines)
-            if known is not None:
-                known[session.stem, on_lines] = came
+            counted = shared.get(session.stem) or _Counted(on_lines)
+            came = state, damages, *tallied(session, damages.append, counted)
+            if kept is not None:
+                kept[session.stem, on_lines] = came
         _, told, summary, is_met = came
         yield from told
         is_there = summary.logs or summary.spans or not session.is_gone()
@@ -216,23 +226,51 @@ def _off_ns(session: StoredSession, last: str | None) -> int:
     return -_ROUNDED_NS if last < timestamp_ns(written_ns - _ROUNDED_NS) else 0
 
 
-def tallied(
-    found: StoredSession, report: Report, conditions: Sequence[Condition] = ()
-) -> tuple[SessionSummary, bool]:
-    """Count the lines of the session whose files are *found*.
+class _Counted:
+    """What has been counted of one session so far, and what no line of it has met."""
+
+    def __init__(self, conditions: Iterable[Condition] = ()) -> None:
+        self.tally = Tally()
+        self.unmet = list(conditions)
+
+    def add(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
+        """Count lines of one *kind*."""
+        self.tally.add(kind, _tested(rows, self.unmet) if self.unmet else rows)
+
+
+_Shared: TypeAlias = "dict[str, _Counted]"
+"""What is counted of the lines in the file of many sessions, by the stems of those listed."""
+
+
+def _in_shared(sessions: Iterable[StoredSession], query: SessionQuery, report: Report) -> _Shared:
+    """Count the lines in the file of many sessions, if it is among *sessions*, for each of these."""
+    found = next((session for session in sessions if session.stem == OVERFLOW_STEM), None)
+    if found is None:
+        return {}
+    stems = {session.stem for session in sessions}
+    shared = {OVERFLOW_STEM: _Counted(query.on_lines())}
+    for kind in KINDS:
+        for row in _rows(found, kind, UNKNOWN, report, with_rest=bool(query.on_lines())):
+            sid = session_in_list(session_of(row, UNKNOWN), stems)
+            stem = sid if sid == OVERFLOW_STEM else stem_of(sid)
+            shared.setdefault(stem, _Counted(query.on_lines())).add(kind, (row,))
+    return shared
+
+
+def tallied(found: StoredSession, report: Report, counted: _Counted) -> tuple[SessionSummary, bool]:
+    """Count the lines of the session whose files are *found*, to what is *counted* of it already.
 
     Returns:
-        The session in numbers, and whether each of *conditions* is met by a line, log or span.
+        The session in numbers, and whether all conditions are met by a line, log or span.
     """
     sid = id_of(found, report)
-    tally = Tally()
-    unmet = list(conditions)
-    for kind in KINDS:
+    unmet = counted.unmet
+    for kind in KINDS if found.stem != OVERFLOW_STEM else ():
         rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind)
         if rows is None:
             rows = _rows(found, kind, sid, report, with_rest=bool(unmet))
-        tally.add(kind, _tested(rows, unmet) if unmet else rows)
-    return tally.summary(sid), not unmet
+        counted.add(kind, rows)
+    return counted.tally.summary(sid), not unmet
 
 
 def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[dict[str, Any]]:

@@ -23,13 +23,21 @@ from tracectrl.files.listing import (
     scan_names,
     why_unread,
 )
-from tracectrl.files.names import LIVE_SUFFIXES, parsed_suffix, root_dir
+from tracectrl.files.names import (
+    LIVE_SUFFIXES,
+    OVERFLOW_STEM,
+    parsed_suffix,
+    root_dir,
+    stem_of,
+)
 from tracectrl_logging.reader.model import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from tracectrl_logging.reader.model import Report
+
+_STEMS = frozenset({OVERFLOW_STEM, stem_of(OVERFLOW_STEM)})
 
 LISTINGS = 3
 """How often a root is listed that changes all the time."""
@@ -127,17 +135,29 @@ class Listing:
                 at += 1
 
 
-def session_named(root: str, stem: str, report: Report | None = None) -> StoredSession | None:
+def sessions_named(
+    root: str, stems: Iterable[str], report: Report | None = None
+) -> dict[str, StoredSession]:
+    """Return the sessions whose files' stems are among *stems*, by one listing of *root*.
+
+    *report* hears of files that begin as theirs and end otherwise.
+
+    Raises:
+        OSError: the root does not exist, is no directory or may not be listed.
+    """
+    starts = tuple(stem + live for stem in stems for live in LIVE_SUFFIXES)
+    found, _, unread = _names(root, starts)
+    if report is not None:
+        tell_unread(root, unread, report)
+    return {stem: StoredSession(root, stem, suffixes) for stem, suffixes in found.items()}
+
+
+def session_named(root: str, stem: str) -> StoredSession | None:
     """Return the session whose files' stem is *stem*, ``None`` where there is none.
 
-    Under a root with many names each name that the session can have is asked for; in a small root
-    a listing is as quick, and finds a backup past any gap in the numbers, too. Where other programs
-    name backups, by dates for one, a large root is listed as well.
-
-    Args:
-        root: the directory.
-        stem: the session's.
-        report: hears of files that begin as the session's and end otherwise.
+    For those who go through many. Under a root with many names each name that the session can have is
+    asked for; in a small root a listing is as quick. Where other programs name backups, by dates for
+    one, a large root is listed as well, as far as some thousand of its names show that.
 
     Raises:
         OSError: the root does not exist, is no directory or may not be listed.
@@ -147,12 +167,27 @@ def session_named(root: str, stem: str, report: Report | None = None) -> StoredS
     if status.st_size > _SMALL_BYTES and not _is_by_others(root, status.st_mtime_ns):
         suffixes = probed(root, stem)
     if not suffixes:
-        starts = tuple(stem + live for live in LIVE_SUFFIXES)
-        found, _, unread = _names(root, starts)
-        suffixes = found.get(stem, ())
-        if report is not None:
-            tell_unread(root, unread, report)
-    return StoredSession(root, stem, suffixes) if suffixes else None
+        return sessions_named(root, [stem]).get(stem)
+    return StoredSession(root, stem, suffixes)
+
+
+def stems_for(sid: str) -> list[str]:
+    """Return the stems that the files of the session *sid* may have; the first that is there is its own.
+
+    An ID stands for a stem, too, where it is that of the file of many sessions, of the session that
+    has this one's name for its ID, or of files that do not tell their ID.
+    """
+    is_stem = sid in _STEMS or sid.startswith("%~")
+    return [sid, stem_of(sid)] if is_stem else [stem_of(sid)] if sid else []
+
+
+def session_in_list(sid: str, stems: Container[str]) -> str:
+    """Return the listed session to which a line of *sid* in the file of many counts.
+
+    That is *sid* where it has files of its own, which are among *stems*, and else the rest, named
+    :data:`~tracectrl.files.names.OVERFLOW_STEM`.
+    """
+    return sid if sid != OVERFLOW_STEM and stem_of(sid) in stems else OVERFLOW_STEM
 
 
 def tell_unread(root: str, names: Iterable[str], report: Report) -> None:

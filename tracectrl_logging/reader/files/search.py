@@ -61,7 +61,8 @@ def search_all(
         if sieve is None or sieve.lets_through(session):
             damages: list[Damage] = []
             sid = id_of(session, damages.append)
-            for result in search_session(search, (session,), sid, damages.append):
+            whose = None if sid == OVERFLOW_STEM else sid
+            for result in search_session(search, (session,), whose, damages.append):
                 yield from damages
                 damages.clear()
                 yield _bare(result) if workers > 1 and isinstance(result, Hit) else result
@@ -96,15 +97,19 @@ def _added_up(in_shared: Iterable[R], in_own: Iterable[R]) -> Iterator[R | Count
 
 
 def search_session(
-    search: Search, several: Sequence[StoredSession], sid: str, report: Report
+    search: Search, several: Sequence[StoredSession], sid: str | None, report: Report
 ) -> Iterator[Hit | Count]:
-    """Yield what *search* finds in the session *sid*, whose lines are in the files of *several*."""
+    """Yield what *search* finds in the session *sid*, whose lines are in the files of *several*.
+
+    ``None`` is for whatever is in the file of many sessions.
+    """
 
     def lines_of(wanted: Wanted | None) -> Iterator[Line]:
         return session_lines(several, "log", sid, report, wanted)
 
-    if sid == OVERFLOW_STEM:
-        found = _by_line(hits(dataclasses.replace(search, most=None), sid, lines_of), search.most)
+    if sid is None or sid == OVERFLOW_STEM:
+        every = dataclasses.replace(search, most=None)
+        found = _by_line(hits(every, OVERFLOW_STEM, lines_of), search.most)
     else:
         found = hits(search, sid, lines_of)
     if not search.counting:

@@ -18,13 +18,18 @@ from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, Limits, flat_rows
 from tracectrl_logging.reader.files.opening import SUFFIX_OF, OpenFile, close_all, open_chain
-from tracectrl_logging.reader.files.root import id_of, session_named, tell_unread
+from tracectrl_logging.reader.files.root import (
+    id_of,
+    session_in_list,
+    session_named,
+    tell_unread,
+)
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.fields import FIRST, SEPARATOR, takers
 from tracectrl_logging.reader.sql.views import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from typing import Final
 
     from tracectrl.schema import Kind
@@ -77,6 +82,7 @@ class Feed:
         self._size = 0
         self._names: Sequence[str] = ()
         self._with_rest = False
+        self._stems: Container[str] = ()
         self.fd, self._target = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):  # more than this user may have
@@ -137,7 +143,7 @@ class Feed:
     def _pass_all(self) -> None:
         live = SUFFIX_OF[self._kind]
         unread: list[str] = []
-        found = scan_names(self._root, unread=unread)
+        self._stems = found = scan_names(self._root, unread=unread)
         tell_unread(self._root, (name for name in unread if live in name), self._report)
         for stem in sorted(found):
             suffixes = [suffix for suffix in found[stem] if suffix.startswith(live)]
@@ -179,6 +185,10 @@ class Feed:
         finally:
             close_all(files)
 
+    def _listed(self, sid: str) -> str:
+        """Return the session of the list to which a line of *sid* in the file of many counts."""
+        return session_in_list(sid, self._stems)
+
     def _pass_lines(self, file: OpenFile, sid: str | None) -> None:
         """Pass on the lines of *file*, of the session *sid*, or of many where that is ``None``."""
         path, kind, most = file.path, self._kind, _sent_bytes(self._limits)
@@ -187,7 +197,7 @@ class Feed:
             COLUMNS[kind],
             self._names,
             of_line=line_sid,
-            of_file=OVERFLOW_STEM if sid is None else sid,
+            listed=self._listed if sid is None else None,
             file=os.path.basename(path),
         )
         rows = flat_rows(

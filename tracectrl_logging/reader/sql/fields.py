@@ -17,6 +17,7 @@ import orjson
 from tracectrl._json import well_formed
 from tracectrl._time import time_of
 from tracectrl.schema import LOG_KEYS, severity
+from tracectrl_logging.reader.files.lines import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +42,12 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 def takers(
-    forms: dict[str, str], names: Sequence[str], *, of_line: str, of_file: str, file: str
+    forms: dict[str, str],
+    names: Sequence[str],
+    *,
+    of_line: str,
+    listed: Callable[[str], str] | None,
+    file: str,
 ) -> list[Take]:
     """Return the functions that take the columns *names* from a line.
 
@@ -52,15 +58,14 @@ def takers(
         forms: the columns that there are and their types.
         names: some of them.
         of_line: the session of a line that names none.
-        of_file: the session that the file is listed for.
+        listed: returns the session that a line of an ID is listed under; ``None`` where that is *of_line*.
         file: the name of the file that the lines are in.
     """
-    constants = {"session": field(of_file), "file": field(file)}
     sid = field(of_line)
-    return [
-        _constant(constants[name]) if name in constants else _taker(name, forms[name], sid)
-        for name in names
-    ]
+    known = {"session": _constant(sid), "file": _constant(field(file))}
+    if listed is not None:
+        known["session"] = lambda row, _: field(listed(session_of(row, of_line)))
+    return [known.get(name) or _taker(name, forms[name], sid) for name in names]
 
 
 def field(value: object, raw: bytes = b"", name: str = "") -> str:

@@ -10,6 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import trace
 
 from tracectrl.files import log_path
 from tracectrl.files.retention.compress import compress
@@ -19,8 +20,6 @@ from tracectrl_logging.reader.export.zip import write_zip
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from opentelemetry import trace
 
 
 def exported(sid: str, root: Path, damages: list[str] | None = None) -> bytes:
@@ -46,16 +45,16 @@ def content(data: bytes) -> dict[str, bytes]:
 def test_content(logger: logging.Logger, file_tracer: trace.Tracer, root: Path) -> None:
     """The files are there as they are, the timeline in two forms, and a manifest that is right."""
     for sid in ("s", "other"):
-        with session(sid), file_tracer.start_as_current_span("span"):
+        with session(sid), file_tracer.start_as_current_span("span") as span:
             logger.error("broken in %s", sid)
+            span.set_status(trace.StatusCode.ERROR)
     files = content(exported("s", root))
     assert not any(b"other" in data for data in files.values())
     assert log_path("s", root).read_bytes() == files["files/s.logs.jsonl"]
     assert 2 == files["timeline.txt"].count(b"\n") == files["timeline.jsonl"].count(b"\n")
     manifest = json.loads(files["manifest.json"])
-    assert ("s", 1, 1, 1, ["api"], []) == tuple(
-        manifest[key] for key in ("session_id", "logs", "spans", "errors", "services", "damage")
-    )
+    keys = ("session_id", "logs", "spans", "errors", "error_spans", "services", "damage")
+    assert ("s", 1, 1, 1, 1, ["api"], []) == tuple(manifest[key] for key in keys)
     assert {"files/s.logs.jsonl", "files/s.spans.jsonl"} == {
         file["name"] for file in manifest["files"]
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -77,12 +78,49 @@ def test_merged_with_its_own_files(write: Write, root: Path) -> None:
     write("%overflow.logs.jsonl", line("t", 3), line("s", 3), line("s", 5, service="b"))
     assert ([1, 2, 3, 4, 5], [2, 3]) == (numbers(root, "s"), numbers(root, "t"))
     both = {it.session_id: it for it in sessions(root)}
-    assert (2, 1, ("a",)) == (both["s"].logs, both["s"].errors, both["s"].services)
-    assert (5, ("b",), {"s", "%overflow"}) == (
+    assert (5, 1, ("a", "b")) == (both["s"].logs, both["s"].errors, both["s"].services)
+    assert (2, (), {"s", "%overflow"}) == (
         both["%overflow"].logs,
         both["%overflow"].services,
         set(both),
     )
+    assert [2, 3] == numbers(root, "%overflow")
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_the_latest_is_in_both(
+    is_copied: bool,  # noqa: FBT001 - a parameter
+    write: Write,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among many a session is the latest by its line in the shared file, and meets conditions there."""
+    monkeypatch.setattr("tracectrl_logging.reader.files.overview._SMALL_SESSIONS", 0)
+    monkeypatch.setattr("tracectrl_logging.reader.files.overview._HEAD", 2)
+    for number in range(9):
+        path = write(f"s{number}.logs.jsonl", line(f"s{number}", number))
+        second = datetime(2025, 1, 1, 0, 0, number, tzinfo=timezone.utc).timestamp()
+        os.utime(path, (second + 1000 * is_copied,) * 2)
+    write("%overflow.logs.jsonl", line("s3", 40, x=1), line("other", 41))
+    latest = [it.session_id for it in sessions(root, limit=3)]
+    assert ["%overflow", "s3", "s8"] == latest
+    assert ["s3"] == [it.session_id for it in sessions(root, where=["x=1"], limit=1)]
+
+
+def test_tail_of_its_name(write: Write, root: Path) -> None:
+    """The name means the shared file where that is there; another one means the session named so."""
+    stranger = write("%25overflow.logs.jsonl", line("%overflow", 1))
+    write("%overflow.logs.jsonl", line("s", 2), line("%overflow", 3))
+
+    def tailed(sid: str) -> list[int]:
+        with open_store(root).tail([sid]) as following:
+            return [it.row["n"] for it in following.last()]
+
+    assert ([2, 3], [1, 3]) == (tailed("%overflow"), tailed("%25overflow"))
+    os.remove(root / "%overflow.logs.jsonl")
+    assert [1] == tailed("%overflow")
+    os.remove(stranger)
+    assert [] == tailed("%overflow")
 
 
 def test_lines_without_a_session(write: Write, root: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
 from tracectrl._time import ns_of, time_of
-from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM, stem_of
+from tracectrl.files.names import LOG_SUFFIX, OVERFLOW_STEM
 from tracectrl.schema import TIME_KEY, UNKNOWN
 from tracectrl_logging.reader.files.following.content import ALL, Content, Stored
 from tracectrl_logging.reader.files.following.contents import Contents
@@ -33,6 +33,7 @@ from tracectrl_logging.reader.files.following.last_lines import (
     sid_of,
 )
 from tracectrl_logging.reader.files.lines import flat, session_of
+from tracectrl_logging.reader.files.root import sessions_named, stems_for
 from tracectrl_logging.reader.model import Closing, Damage, InvalidCursorError, Line, unheard
 from tracectrl_logging.reader.parsing import row_of
 
@@ -102,7 +103,7 @@ class FileTail(Closing):
         self._directory = os.path.abspath(directory)
         self._kinds = kinds
         predicates = {kind: selection.predicate(kind) for kind in kinds}
-        self._wanted = Wanted(predicates, _stems(sids) if sids else None)
+        self._wanted = Wanted(predicates, _stems(directory, sids) if sids else None)
         self._report = report
         self._damaged: Counter[str] = Counter()
         self._pending: list[Stored] = []
@@ -450,7 +451,14 @@ def _with_first(first: Line | None, lines: Iterator[Line]) -> Iterator[Line]:
         yield from lines
 
 
-def _stems(sids: Iterable[str]) -> frozenset[str]:
-    """Return the stems of the files of *sids*; a stem may also stand for an ID that is not to be had."""
-    own = {sid for sid in sids if sid == OVERFLOW_STEM or sid.startswith("%~")}
-    return frozenset({stem_of(sid) for sid in sids} | own)
+def _stems(root: str, sids: Iterable[str]) -> frozenset[str]:
+    """Return the stems of the files of *sids* under *root*; of what is not there yet, all it may have."""
+    stems: set[str] = set()
+    for sid in sids:
+        may_be = stems_for(sid)
+        there: Collection[str] = ()
+        if len(may_be) > 1:
+            with contextlib.suppress(OSError):  # there may be no directory yet
+                there = sessions_named(root, may_be)
+        stems.update([stem for stem in may_be if stem in there][:1] or may_be)
+    return frozenset(stems)
