@@ -35,9 +35,18 @@ def of_kind(code: Any, wrapper: F) -> F:
     return cast("F", types.coroutine(wrapper)) if code.__code__.co_flags & _AWAITABLE else wrapper
 
 
-def driven(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
-    """Run each step of *steps*, a generator or a coroutine, in *context*."""
-    step = functools.partial(steps.send, None)
+def driven(
+    context: contextvars.Context, steps: Any, *, is_given: bool = False
+) -> Generator[Any, Any, Any]:
+    """Run each step of *steps*, a generator or a coroutine, in *context*.
+
+    Args:
+        context: where the code of *steps* runs.
+        steps: closed at the end.
+        is_given: whether somebody else may hold *steps*, and go on with them: then they stay open.
+    """
+    step: Any = functools.partial(steps.send, None)
+    alone, is_shared = object(), False
     try:
         while True:
             try:
@@ -47,11 +56,14 @@ def driven(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]
             try:
                 step = functools.partial(steps.send, (yield item))
             except GeneratorExit:
+                step = None
+                is_shared = is_given and sys.getrefcount(steps) > sys.getrefcount(alone)
                 raise
             except BaseException as error:  # noqa: BLE001 - what the caller threw in
                 step = functools.partial(steps.throw, error)
     finally:
-        context.run(steps.close)
+        if not is_shared:
+            context.run(steps.close)
 
 
 _awaited = types.coroutine(driven)
@@ -63,9 +75,12 @@ async def result_of(context: contextvars.Context, coroutine: Any) -> Any:
 
 
 def items_of(
-    begun: Callable[..., tuple[contextvars.Context, Any]],
+    begun: Callable[..., tuple[contextvars.Context, Any]], *, is_given: bool = False
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return the async generator function that runs in a context what *begun* returns with it."""
+    """Return the async generator function that runs in a context what *begun* returns with it.
+
+    Where that *is_given*, somebody else may hold it, as :func:`driven` says.
+    """
 
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         context, generator = begun(*args, **kwargs)
@@ -74,9 +89,10 @@ def items_of(
             # An event loop that is shut down closes each generator that it knows of, all at once. This
             # one is to be closed below, and by nobody besides.
             sys.set_asyncgen_hooks(None, None)
-            step = generator.asend(None)
+            step: Any = generator.asend(None)
         finally:
             sys.set_asyncgen_hooks(*hooks)
+        alone, is_shared = object(), False
         try:
             while True:
                 try:
@@ -86,11 +102,14 @@ def items_of(
                 try:
                     step = generator.asend((yield item))
                 except GeneratorExit:
+                    step = None
+                    is_shared = is_given and sys.getrefcount(generator) > sys.getrefcount(alone)
                     raise
                 except BaseException as error:  # noqa: BLE001 - what the caller threw in
                     step = generator.athrow(error)
         finally:
-            await _awaited(context, generator.aclose())
+            if not is_shared:
+                await _awaited(context, generator.aclose())
 
     return items
 
@@ -99,9 +118,11 @@ def kept(context: contextvars.Context, made: R) -> R:
     """Return what a call has *made*, its steps run in *context* where it is to run by steps."""
     steps: Any = made
     if isinstance(made, types.GeneratorType):
-        steps = (_awaited if made.gi_code.co_flags & _AWAITABLE else driven)(context, made)
+        drive = _awaited if made.gi_code.co_flags & _AWAITABLE else driven
+        steps = drive(context, made, is_given=True)
     elif isinstance(made, types.CoroutineType):
         steps = result_of(context, made)
     elif isinstance(made, types.AsyncGeneratorType):
-        steps = items_of(lambda: (context, made))()
+        given = [made]
+        steps = items_of(lambda: (context, given.pop()), is_given=True)()
     return cast("R", steps)

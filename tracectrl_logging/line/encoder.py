@@ -170,7 +170,7 @@ class Encoder:
     def event(self, logger: object, method: str, event: dict[str, Any]) -> tuple[str, bytes]:
         """Return whose line a structlog *event* makes, and the line; *event* is used up."""
         message = event.get("event")
-        if type(message) is str:
+        if type(message) is str and message[:1] != "{":
             ids = stamp()
             extras = {}
             for key, value in event.items():

@@ -110,7 +110,9 @@ def kept_names(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unfolded(text: str, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-    """Return the message in *text*, and the exception that a queue has folded into it, if any.
+    """Return the message in *text*, and the exception that came along, if a queue has folded it into that.
+
+    It stands, too, where the record's text of its exception is what it says.
 
     An exception that a filter took off the record is not in the text, and stays away.
     """
@@ -119,7 +121,9 @@ def unfolded(text: str, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any] 
     if not isinstance(exception, dict) or not isinstance(exception.get("stacktrace"), str):
         return text, None
     message, found, _ = text.partition("\n" + exception["stacktrace"])
-    return (message, exception) if found else (text, None)
+    if found or fields.get("exc_text") == exception["stacktrace"]:
+        return message, exception
+    return text, None
 
 
 def attributes(

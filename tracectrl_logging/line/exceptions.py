@@ -71,21 +71,36 @@ def of_structlog(rendered: object) -> dict[str, Any] | None:
         return None
     if not all(isinstance(it, dict) and isinstance(it.get("frames", []), list) for it in rendered):
         return None
-    rows = []
-    for entry in reversed(rendered):
-        rows.append(_TRACEBACK)
-        rows += [
-            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
-            for frame in entry.get("frames", [])
-            if isinstance(frame, dict)
-        ]
-        rows.append(f"{entry.get('exc_type')}: {entry.get('exc_value')}")
     first = rendered[0]
     return {
         "type": str(first.get("exc_type", "")),
         "message": str(first.get("exc_value", "")),
-        "stacktrace": "\n".join(rows),
+        "stacktrace": "\n".join(_rows_of_dicts(rendered)),
     }
+
+
+def _rows_of_dicts(chain: list[Any]) -> list[str]:
+    """Return the traceback of ``dict_tracebacks``, with the notes and the members of groups."""
+    rows = []
+    for entry in reversed(chain):
+        if not isinstance(entry, dict):
+            continue
+        frames, notes, members = (
+            value if isinstance(value, list) else []
+            for value in map(entry.get, ("frames", "exc_notes", "exceptions"))
+        )
+        rows.append(_TRACEBACK)
+        rows += [
+            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
+            for frame in frames
+            if isinstance(frame, dict)
+        ]
+        rows.append(f"{entry.get('exc_type')}: {entry.get('exc_value')}")
+        rows += map(str, notes)
+        for number, member in enumerate(members, 1):
+            rows.append(f"  +---------------- {number} ----------------")
+            rows += [f"  | {row}" for row in _rows_of_dicts(member if type(member) is list else [])]
+    return rows
 
 
 def stacktrace(error: BaseException) -> str:

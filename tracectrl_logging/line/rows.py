@@ -55,6 +55,9 @@ TEXT_KEYS = ("event", "message", "msg")
 SPECIAL_KEYS = _KEYS | {TEXT, ABSENT, "exc_info", "stack_info", "_record", "_from_structlog"}
 """What an event may hold that does not go into the line as it is, beside its text."""
 
+_NEAR = 2
+"""Within how many seconds the time that a processor put on an event is that of the call."""
+
 _LEVELS = frozenset({*LEVELS, "NOTSET"})
 _LEVEL_NAMES = ("level", "levelname", "severity", "log.level")
 _SAID_BY_ROW = (
@@ -111,7 +114,7 @@ class Rows:
             text, exception = unfolded(text, fields)
         row = self._row(record, text)
         said = self._said(row)
-        if record.exc_info or record.exc_text:
+        if record.exc_info or (record.exc_text and exception is None):
             _add_exception(row, record.exc_info, record.exc_text)
         self._finish(row, exception, record.stack_info, said)
         self._add_record_extras(row, record, said)
@@ -172,9 +175,9 @@ class Rows:
             **ids,
             **self.service,
         }
-        if strange:
-            event.update(strange)
-        self.add_extras(row, event)
+        said = self._said(row)
+        self._finish(row, None, None, said)
+        self.add_extras(row, {**said, **event, **(strange or {})})
         return row
 
     def cleaned(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +245,10 @@ class Rows:
         else:
             if self.redact is not None and (clean := self.redact(said)) != said:
                 row["message"] = encode_line(clean)[:-1].decode()
-        event_time(said)
+        given = said.get("timestamp")
+        time_text = event_time(said)
+        if time_text is not None and not is_near(time_text, seconds_of(row["timestamp"])):
+            said["timestamp"] = given
         for key in _LEVEL_NAMES:
             if isinstance(said.get(key), str) and level_of(said[key].lower()) == row["level"]:
                 del said[key]
@@ -295,7 +301,7 @@ class Rows:
     ) -> dict[str, Any]:
         is_records = isinstance(event.get("_record"), logging.LogRecord)  # or somebody's own key
         record: logging.LogRecord | None = event.pop("_record") if is_records else None
-        event.pop("_from_structlog", None)
+        is_foreign = event.pop("_from_structlog", None) is False
         own.update((key, event.pop(key)) for key in (*STAMP_KEYS, ABSENT) if key in event)
         exc_info, exc_text, folded = event.pop("exc_info", None), None, None
         extras: dict[str, Any] = {}
@@ -311,7 +317,9 @@ class Rows:
         time_text = event_time(event)
         level, name = rank_of(_event_level(event, method)), _event_logger(event, logger)
         if record is not None:  # it knows better
-            time_text, name = timestamp(record.created), record.name
+            if is_foreign or time_text is None or is_near(time_text, record.created):
+                time_text = timestamp(record.created)
+            name = record.name
             level = level_and_rank(record.levelno, record.levelname)
         elif time_text is None:
             time_text = timestamp(time.time())
@@ -330,7 +338,7 @@ class Rows:
             del event["exception"]
             row["exception"] = rendered
         _add_exception(row, exc_info, exc_text)
-        said = {} if record is None else self._said(row)
+        said = self._said(row)
         stack = event.pop("stack_info", None)
         if isinstance(event.get("stack"), str):
             stack = event.pop("stack")
@@ -404,6 +412,16 @@ def event_time(event: dict[str, Any]) -> str | None:
     if text is not None:
         del event["timestamp"]
     return text
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds since 1970 of a line's time."""
+    return datetime.fromisoformat(text[:-1] + "+00:00").timestamp()
+
+
+def is_near(time_text: str, seconds: float) -> bool:
+    """Tell whether *time_text*, in a line's form, is the time of the call that was *seconds* after 1970."""
+    return abs(seconds_of(time_text) - seconds) < _NEAR
 
 
 def _event_level(event: dict[str, Any], method: str) -> str:

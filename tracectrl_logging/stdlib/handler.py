@@ -12,10 +12,11 @@ from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.write.background import Background
 from tracectrl.files.write.sink import ONE
 from tracectrl.schema import UNKNOWN
+from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.encoder import Encoder, made_anew
 from tracectrl_logging.line.event_record import RecordedError, restored
 from tracectrl_logging.line.fields import stamp_of
-from tracectrl_logging.line.rendered import as_line
+from tracectrl_logging.line.rendered import as_line, json_object
 from tracectrl_logging.stamp import ABSENT
 from tracectrl_logging.stderr import is_echo, report
 from tracectrl_logging.stderr import threads as echoing
@@ -223,12 +224,25 @@ class SessionFileHandler(logging.Handler):
         fields = record.__dict__
         rows = self._encoder.rows
         line, sid = as_line(rendered, None if rows.redact is None else rows.cleaned)
+        if line is None and (record.exc_info or record.exc_text or record.stack_info):
+            line, sid = self._unfolded(rendered)
         own = stamp_of(fields)[0].get("session_id", UNKNOWN)
         if sid is None or sid == fields.get(ABSENT):
             sid = own
         elif sid != own and rendered == restored(record).getMessage():
             return self._encoder.record(record)  # no formatter's JSON: anybody's text may be one
         return sid, encode_line(rows.of_text(rendered, record)) if line is None else line
+
+    def _unfolded(self, rendered: str) -> tuple[bytes | None, str | None]:
+        """Return the line that *rendered* is, if it is JSON with a traceback behind, and its session."""
+        head, _, folded = rendered.partition("\n")
+        row = json_object(head)
+        if not row or not folded:
+            return None, None
+        if "exception" not in row and not folded.startswith("Stack "):
+            row["exception"] = exceptions.of_text(folded)
+        rows = self._encoder.rows
+        return as_line(encode_line(row), None if rows.redact is None else rows.cleaned)
 
     @property
     def lost(self) -> int:

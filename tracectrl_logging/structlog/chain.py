@@ -30,8 +30,10 @@ from tracectrl_logging.line.rows import (
     TEXT_KEYS,
     Rows,
     event_time,
+    is_near,
     level_of,
     number_of,
+    seconds_of,
 )
 from tracectrl_logging.stamp import stamp
 from tracectrl_logging.structlog.bridges import (
@@ -61,6 +63,9 @@ if TYPE_CHECKING:
 
 _ECHO = "_session_echo"
 """The record attribute of an event that a handler logged while it was handling another record."""
+
+_NO_KEYS = RECORD_ATTRIBUTES | {"color_message"}
+"""Which attributes of a record no key of an event may become: handlers take them for something else."""
 
 _LOG = logging.Logger._log  # noqa: SLF001
 
@@ -184,8 +189,8 @@ class RecordMaker:
             return  # a handler has made an event of a record: that is on its way already
         stack = _stack(event, frame)
         exc_info, exception = _exception(event)
-        _leave_out_what_the_record_says(event, number, logger.name)
-        fields, names = attributes(event, RECORD_ATTRIBUTES)
+        created = _leave_out_what_the_record_says(event, number, logger.name)
+        fields, names = attributes(event, _NO_KEYS)
         kept: dict[str, Any] = {}
         if names:
             kept["names"] = names
@@ -219,6 +224,9 @@ class RecordMaker:
             )
             if exception is not None and exc_info is None:
                 record.exc_text = exception["stacktrace"]
+            if created is not None and not is_near(created, record.created):
+                record.created = seconds_of(created)
+                record.msecs = int(record.created % 1 * 1000) + 0.0
             # Where it is an echo, the logger's own handlers have seen what it is one of.
             (logging.root if is_echo else logger).handle(record)
         finally:
@@ -250,15 +258,16 @@ def _is_dropped(frame: Any) -> bool:
     return frame.f_code is structlog.BoundLoggerBase._proxy_to_logger.__code__  # noqa: SLF001
 
 
-def _leave_out_what_the_record_says(event: dict[Any, Any], number: int, name: str) -> None:
-    """Take from *event* what processors such as ``add_log_level`` and ``TimeStamper`` put there."""
-    event_time(event)
+def _leave_out_what_the_record_says(event: dict[Any, Any], number: int, name: str) -> str | None:
+    """Take from *event* what processors such as ``add_log_level`` put there; return TimeStamper's."""
+    created = event_time(event)
     level = event.get("level")
     if isinstance(level, str) and number_of(level_of(level.lower())) == number:
         del event["level"]
     if isinstance(event.get("logger"), str) and str(event["logger"]) == name:
         del event["logger"]
     event.pop("_from_structlog", None)
+    return created
 
 
 def _exception(event: dict[Any, Any]) -> tuple[Any, dict[str, Any] | None]:
@@ -281,10 +290,10 @@ def _stack(event: dict[Any, Any], frame: FrameType) -> str | None:
     if isinstance(event.get("stack"), str):
         stack: str = event.pop("stack")
         return stack
-    if not wanted:
-        return None
-    if isinstance(wanted, str):
+    if isinstance(wanted, str) and wanted:
         return wanted
+    if wanted is not True:
+        return None
     text = StringIO()
     traceback.print_stack(frame, file=text)
     return "Stack (most recent call last):\n" + text.getvalue().rstrip("\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line
-from tracectrl.files.names import LOG_SUFFIX
+from tracectrl.files.names import LOG_SUFFIX, root_path
 from tracectrl.files.write.sink import ONE
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging import stderr
@@ -16,8 +17,6 @@ from tracectrl_logging.stamp import stamp
 from tracectrl_logging.writer import open_writer
 
 if TYPE_CHECKING:
-    import os
-
     from tracectrl.files.write.background import Background, Overflow
     from tracectrl.files.write.sink import Sink
     from tracectrl.redaction import Redact
@@ -34,18 +33,31 @@ class SessionFileLogger:
     else to the current one.
     """
 
-    __slots__ = ("_cleaned", "_missed", "_writer", "name")
+    __slots__ = ("_cleaned", "_missed", "_options", "_writer", "name")
 
     disabled = False
     """As a logger of the standard library says it, for structlog's ``filter_by_level``."""
 
     def __init__(
-        self, writer: Sink | Background, name: str, cleaned: Cleaned | None = None
+        self,
+        writer: Sink | Background,
+        name: str,
+        cleaned: Cleaned | None = None,
+        options: dict[str, Any] | None = None,
     ) -> None:
         self._writer = writer
+        self._options = options or {}
         self._missed = writer.missed
         self._cleaned = cleaned
         self.name = name
+
+    def __deepcopy__(self, memo: object) -> SessionFileLogger:
+        """Return the very logger: copies of a bound logger share its writer."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process a logger of a factory with the same options takes its place."""
+        return _made_again, (self._options, self.name)
 
     def _append(self, method: str, line: str | bytes, session_id: str | None) -> None:
         try:
@@ -130,6 +142,17 @@ class SessionFileLoggerFactory:
         redact: Redact | None = None,
     ) -> None:
         self._cleaned = None if redact is None else Rows(redact=redact).cleaned
+        self._options = {
+            "root": os.path.abspath(root_path(root)),
+            "max_bytes": max_bytes,
+            "backup_count": backup_count,
+            "max_open_files": max_open_files,
+            "max_sessions_per_minute": max_sessions_per_minute,
+            "background": background,
+            "queue_size": queue_size,
+            "overflow": overflow,
+            "redact": redact,
+        }
         self._writer = open_writer(
             root,
             LOG_SUFFIX,
@@ -145,7 +168,8 @@ class SessionFileLoggerFactory:
 
     def __call__(self, *args: object) -> SessionFileLogger:
         """Return a logger, named by the first of *args*."""
-        return SessionFileLogger(self._writer, str(args[0]) if args else "root", self._cleaned)
+        name = str(args[0]) if args else "root"
+        return SessionFileLogger(self._writer, name, self._cleaned, self._options)
 
     @property
     def lost(self) -> int:
@@ -159,6 +183,17 @@ class SessionFileLoggerFactory:
     def close(self) -> None:
         """Flush and close the files; a line that comes later opens its file again."""
         self._writer.close()
+
+
+_factories: dict[str, SessionFileLoggerFactory] = {}
+"""By their options: the factories of loggers that came from other processes."""
+
+
+def _made_again(options: dict[str, Any], name: str) -> SessionFileLogger:
+    key = f"{os.getpid()} {options!r}"
+    if key not in _factories:
+        _factories[key] = SessionFileLoggerFactory(**options)
+    return _factories[key](name)
 
 
 def report() -> None:

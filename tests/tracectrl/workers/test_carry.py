@@ -213,3 +213,58 @@ class TestKinds:
             generator = pool.submit(self.steps).result()
         assert "s" == next(generator)
         generator.close()
+
+
+@pytest.mark.parametrize("kind", ["carry", "pool"])
+def test_generator_that_others_go_on_with(kind: str) -> None:
+    """A cursor that a function hands out to several tasks is not closed by one that lets go of it."""
+    rows = numbers(3)
+    stream = carry(lambda: rows) if kind == "carry" else on_a_pool(lambda: rows)
+    assert 0 == next(stream())
+    assert [1, 2] == list(rows)
+
+
+async def test_async_generator_that_others_go_on_with() -> None:
+    """So is an asynchronous one."""
+
+    async def items() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+
+    rows = items()
+    mine = carry(lambda: rows)()
+    assert 0 == await anext(mine)
+    await mine.aclose()
+    assert [1, 2] == [row async for row in rows]
+
+
+def test_generator_that_nobody_else_has() -> None:
+    """It is closed with the one that stands for it, in the session that was carried."""
+    ended = []
+
+    def items(count: int) -> Generator[int, None, None]:
+        try:
+            yield count
+        finally:
+            ended.append(current_session_id())
+
+    with session("s"):
+        made = carry(lambda: items(1))()
+    next(made)
+    made.close()
+    assert ["s"] == ended
+
+
+def numbers(count: int) -> Generator[int, None, None]:
+    """Yield the numbers below *count*."""
+    yield from range(count)
+
+
+def on_a_pool(fn: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the function that calls *fn* on a pool."""
+
+    def call() -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(fn).result()
+
+    return call

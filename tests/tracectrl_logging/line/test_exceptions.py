@@ -125,3 +125,20 @@ def test_structlog_dicts() -> None:
     assert "ValueError: outer" == rows[-1]
     assert any(row.startswith("KeyError") for row in rows)
     assert any(row.endswith("in raised") for row in rows)
+
+
+def test_dict_tracebacks_of_a_group() -> None:
+    """The members of a group are in the stack trace, and so are notes."""
+    inner = {"exc_type": "ValueError", "exc_value": "reason", "exc_notes": ["note"], "frames": []}
+    group = {"exc_type": "ExceptionGroup", "exc_value": "many", "frames": [], "is_group": True}
+    exception = exceptions.of_structlog([{**group, "exceptions": [[inner], "strange"]}])
+    assert exception is not None
+    assert ("ExceptionGroup", "many") == (exception["type"], exception["message"])
+    assert exception["stacktrace"].endswith(
+        "ExceptionGroup: many\n"
+        "  +---------------- 1 ----------------\n"
+        "  | Traceback (most recent call last):\n"
+        "  | ValueError: reason\n"
+        "  | note\n"
+        "  +---------------- 2 ----------------"
+    )

@@ -515,7 +515,12 @@ def test_dict_message_with_exc_info(
         ('{"event": "e", "level": "info", "logger": "app"}', "e", {}),
         ('{"event": "e", "level": "gold"}', "e", {"extra_level": "gold"}),
         ('{"message": "m", "levelname": "INFO", "name": "app"}', "m", {}),
-        ('{"event": "e", "timestamp": "2026-01-01T00:00:00.000000Z"}', "e", {}),
+        (
+            '{"event": "e", "timestamp": "2026-01-01T00:00:00.000000Z"}',
+            "e",
+            {"extra_timestamp": "2026-01-01T00:00:00.000000Z"},
+        ),
+        ('{"event": "e", "timestamp": 1700000000}', "e", {"extra_timestamp": 1700000000}),
         ('{"event": "e", "session_id": "other"}', "e", {"extra_session_id": "other"}),
         ("{}", "{}", {}),
         ("{not json}", "{not json}", {}),
@@ -553,6 +558,22 @@ def test_json_message_with_exception(
     assert [[], [], ["extra_exception"]] == [
         [key for key in row if key.startswith("extra_")] for row in lines()
     ]
+
+
+@pytest.mark.parametrize("form", ["iso", None])
+def test_time_of_the_call_in_a_json_message(
+    logger: logging.Logger, lines: Callable[..., list[Row]], form: str | None
+) -> None:
+    """The time that TimeStamper put there is that of the line, and no second one."""
+    event = structlog.processors.TimeStamper(fmt=form)(None, "info", {"event": "e"})
+    logger.info(orjson.dumps(event).decode())
+    assert [("e", [])] == [(row["message"], list(row)[5:]) for row in lines()]
+
+
+def test_json_as_the_text_of_an_event(world: World) -> None:
+    """It becomes the same line from logging and from structlog."""
+    row = world('{"event": "packed", "parcels": 3}', by="me")
+    assert ("packed", 3, "me") == (row["message"], row["parcels"], row["by"])
 
 
 def test_structlog_rendered_within(logger: logging.Logger, lines: Callable[..., list[Row]]) -> None:

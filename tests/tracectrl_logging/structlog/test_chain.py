@@ -684,6 +684,44 @@ def test_exception_that_is_not_shown(root: Path, lines: Lines, end: Any) -> None
     assert ("failed", "ValueError") == (row["message"], row["exception"]["type"])
 
 
+def test_group_by_dict_tracebacks(root: Path, lines: Lines) -> None:
+    """The exception of the line is the group, its members are in the stack trace."""
+    structlog.configure(
+        processors=[structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    set_up(root)
+    group = {"exc_type": "G", "exc_value": "many", "frames": []}
+    inner = {"exc_type": "ValueError", "exc_value": "reason", "frames": []}
+    structlog.get_logger("a").error("failed", exception=[{**group, "exceptions": [[inner]]}])
+    (row,) = lines()
+    assert ("G", "many") == (row["exception"]["type"], row["exception"]["message"])
+    assert "  | ValueError: reason" in row["exception"]["stacktrace"]
+
+
+@pytest.mark.parametrize("end", [[], [structlog.processors.JSONRenderer()]])
+@pytest.mark.parametrize("factory", [structlog.PrintLoggerFactory(), by_stdlib])
+def test_time_of_an_event(root: Path, lines: Lines, seen: Seen, end: Any, factory: Any) -> None:
+    """A time that the event brings is the line's, as it is straight to the files."""
+    if end:
+        structlog.configure(processors=end, logger_factory=factory)
+    set_up(root)
+    structlog.get_logger("a").info("measured", timestamp=1700000000)
+    (row,) = lines()
+    assert ("measured", "2023-11-14T22:13:20.000000Z") == (row["message"], row["timestamp"])
+    assert ["session_id"] == list(row)[4:]
+    assert 1 == len(seen.records)
+
+
+def test_keys_that_are_told_apart(root: Path, lines: Lines) -> None:
+    """What only looks like a flag or another tool's attribute is a key."""
+    set_up(root)
+    structlog.get_logger("a").info("one", stacklevel="high", color_message="red", stack_info=[1])
+    (row,) = lines()
+    assert {"stacklevel": "high", "color_message": "red"} == {
+        key: row[key] for key in list(row)[5:]
+    }
+
+
 # --- bridges --------------------------------------------------------------------------------------
 
 
@@ -954,6 +992,27 @@ def test_masking_filter_of_a_handler(root: Path, lines: Lines) -> None:
     structlog.get_logger("a").error("paid", card=CARD, exc_info=ValueError(CARD))
     assert CARD not in (root / "unknown.logs.jsonl").read_text()
     assert ["masked"] == [row["message"] for row in lines()]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_exception_behind_the_json_of_a_formatter(root: Path, lines: Lines, keeps: bool) -> None:  # noqa: FBT001
+    """Where a formatter puts the traceback behind the JSON, the line is what the JSON says, and that."""
+    structlog.configure(
+        processors=[ProcessorFormatter.wrap_for_formatter], logger_factory=by_stdlib
+    )
+    handler = SessionFileHandler(root)
+    renderer: Any = SessionJSONRenderer() if keeps else structlog.processors.JSONRenderer()
+    meta = [] if keeps else [ProcessorFormatter.remove_processors_meta]
+    handler.setFormatter(ProcessorFormatter(keep_exc_info=True, processors=[*meta, renderer]))
+    logging.root.addHandler(handler)
+    try:
+        raise LookupError("gone")  # noqa: EM101, TRY301
+    except LookupError:
+        logging.getLogger("lib").exception("failed")
+    handler.close()
+    (row,) = lines()
+    assert "failed" == row["message" if keeps else "event"]
+    assert ("LookupError", "gone") == (row["exception"]["type"], row["exception"]["message"])
 
 
 @pytest.mark.parametrize("renders", [True, False], ids=["ProcessorFormatter", "plain handler"])

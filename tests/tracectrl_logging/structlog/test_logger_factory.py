@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -232,3 +234,16 @@ def test_default_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACECTRL_TRACE_DIR", str(tmp_path / "env"))
     SessionFileLoggerFactory()().info("hello")
     assert ["unknown.logs.jsonl"] == os.listdir(tmp_path / "env")
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])  # noqa: S301
+def test_copies_of_bound_loggers(root: Path, again: Any) -> None:
+    """A bound logger may be copied, and pickled for another process: it writes the same files."""
+    structlog.configure(
+        processors=[SessionJSONRenderer()], logger_factory=SessionFileLoggerFactory(root)
+    )
+    log = structlog.get_logger("shop").bind(x=1)
+    for _ in range(2):
+        again(log).info("one")
+    rows = [json.loads(line) for line in (root / "unknown.logs.jsonl").read_text().splitlines()]
+    assert [("shop", "one", 1)] * 2 == [(row["logger"], row["message"], row["x"]) for row in rows]
