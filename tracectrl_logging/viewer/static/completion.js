@@ -123,7 +123,7 @@ export class Completion {
   }
 }
 
-const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+const WRITTEN_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const AGES = ["-15m", "-1h", "-3h", "-1d", "-7d"];
 
 /** @type {[text: string, about: string][]} */
@@ -148,7 +148,7 @@ export function conditionOffers(text, { services, more = [], values = {} }) {
   const found = /^\s*([^=!<>~\s]+?)\s*(==|!=|>=|<=|!~|=|>|<|~)(.*)$/s.exec(text);
   if (found) {
     const [, key, sign, begun] = found;
-    const named = key === "level" ? LEVELS : key === "service" ? [...services] : key === "since" || key === "until" ? AGES : (values[key] ?? []);
+    const named = key === "level" ? WRITTEN_LEVELS : key === "service" ? [...services] : key === "since" || key === "until" ? AGES : (values[key] ?? []);
     return named
       .filter((value) => value.toLowerCase().startsWith(begun.toLowerCase()) && value !== begun)
       .map((value) => ({ text: `${key}${sign}${value}`, isWhole: true }));

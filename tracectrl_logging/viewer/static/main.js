@@ -162,7 +162,10 @@ class Page {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.closest("dialog")) return;
     if (target.matches("input, textarea, select, [contenteditable]")) {
-      if (event.key === "Escape") target.blur();
+      if (event.key === "Escape") {
+        event.preventDefault(); // which would empty a field of the type search
+        target.blur();
+      }
       return;
     }
     const all = { ...this.keys, ...this.view?.keys };

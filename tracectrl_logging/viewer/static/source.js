@@ -246,7 +246,7 @@ class LiveSource {
         this.token.prove(token);
         return response;
       }
-      const message = await messageOf(response, given);
+      const message = await reasonOf(response, given);
       if (response.status !== 401) throw new Refusal(response.status, message);
       if (attempt > 1 || !(await this.token.refuse(token))) throw new Refusal(401, message);
     }
@@ -258,7 +258,7 @@ class LiveSource {
  * @param {string} type
  * @returns {Promise<string>}
  */
-async function messageOf(response, type) {
+async function reasonOf(response, type) {
   if (type.startsWith("application/json")) {
     const { message } = await response.json();
     if (typeof message === "string") return message;

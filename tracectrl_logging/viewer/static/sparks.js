@@ -97,7 +97,7 @@ function sparkOf(buckets, errors) {
   return draw(
     "svg",
     { viewBox: `0 0 ${buckets.length * STEP} ${HEIGHT}`, width: buckets.length * STEP, height: HEIGHT, "aria-hidden": "true" },
-    draw("path", { class: "lines", d: bars(buckets) }),
-    draw("path", { class: "errors", d: bars(errors) }),
+    draw("path", { class: "spark-lines", d: bars(buckets) }),
+    draw("path", { class: "spark-errors", d: bars(errors) }),
   );
 }
