@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOGGINGS = vars(logging)
 _HANDLE = logging.Logger.handle.__code__
+_FILTERS_REPLACE = sys.version_info >= (3, 12)
 _LOGGINGS_FILE = os.path.normcase(logging.addLevelName.__code__.co_filename)
 
 
@@ -69,6 +70,7 @@ def tap(capture: Capture, held: Held, patches: Patches) -> None:
         return enabled
 
     patches.replace(logging.Logger, "isEnabledFor", tapped_is_enabled_for)
+    patches.replace(logging.Logger, "handle", _Handle(reader, logging.Logger.handle))
     patches.replace(logging.Logger, "callHandlers", _CallHandlers(reader, call_handlers))
 
 
@@ -99,6 +101,33 @@ class _CallHandlers:
         with contextlib.suppress(Exception):
             self._read(frame.f_locals["record"])
         return MethodType(self._given, logger)
+
+
+class _Handle:
+    """The attribute ``handle`` of loggers: for a Logger class with a ``callHandlers`` of its own.
+
+    Its records are read in between. Any other logger gets logging's own method.
+    """
+
+    def __init__(self, reader: _Reader, given: Callable[..., None]) -> None:
+        def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
+            passed: Any = not logger.disabled and logger.filter(record)
+            if not passed:
+                return
+            if _FILTERS_REPLACE and isinstance(passed, logging.LogRecord):
+                record = passed
+            with contextlib.suppress(Exception):
+                reader.read(record)
+            logger.callHandlers(record)
+
+        self._given = given
+        self._handle = handle
+
+    def __get__(self, logger: logging.Logger | None, owner: type[Any]) -> Any:
+        if logger is None:
+            return self._given
+        is_own = owner.callHandlers is not logging.Logger.callHandlers
+        return MethodType(self._handle if is_own else self._given, logger)
 
 
 class _Reader:
@@ -228,9 +257,14 @@ def _made(
 
 
 def _was_written(record: logging.LogRecord) -> bool:
-    """Tell whether *record* came, through a queue, from a worker process: that is captured too."""
-    return (
-        isinstance(record.process, int)
-        and record.process != os.getpid()
-        and record.processName != "MainProcess"
-    )
+    """Tell whether *record* came, through a queue, from a worker process: that is captured too.
+
+    One that another program's worker made, on another machine perhaps, is not.
+    """
+    pid = record.process
+    if not isinstance(pid, int) or pid == os.getpid() or record.processName == "MainProcess":
+        return False
+    with contextlib.suppress(OSError, OverflowError, AttributeError):  # gone, no PID, no POSIX
+        return os.getsid(pid) == os.getsid(0)
+    counter = getattr(sys.modules.get("multiprocessing.process"), "_process_counter", None)
+    return counter is not None and repr(counter) != "count(1)"  # it has started some

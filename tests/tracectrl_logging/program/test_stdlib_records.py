@@ -309,3 +309,43 @@ def test_queue_between_processes_writes_a_record_once(twins: Twins) -> None:
     done = twins.same(source)
     assert "once\n" == done.stderr
     assert [("WARNING", "pool", "once")] == twins.messages()
+
+
+@pytest.mark.parametrize("calls_super", [True, False])
+def test_logger_class_that_calls_handlers_itself(twins: Twins, calls_super: bool) -> None:  # noqa: FBT001
+    """Its records are lines, once, as its filters leave them."""
+    source = f"""
+        import logging
+        class Own(logging.Logger):
+            def callHandlers(self, record):
+                if {calls_super}: return super().callHandlers(record)
+                for handler in logging.getLogger().handlers: handler.handle(record)
+        def masks(record):
+            record.msg = record.msg.replace("4111", "****")
+            return "drop" not in record.msg
+        logging.basicConfig(level="INFO")
+        logging.setLoggerClass(Own)
+        log = logging.getLogger("own")
+        log.addFilter(masks)
+        log.info("paid 4111")
+        log.info("drop")
+        logging.getLogger("other").disabled = True
+        logging.getLogger("other").info("disabled")
+        print(logging.Logger.handle.__name__, log.handle == log.handle)
+    """
+    twins.same(source)
+    assert [("INFO", "own", "paid ****")] == twins.messages()
+
+
+def test_record_of_another_host(twins: Twins) -> None:
+    """What a log server hands on is a line, whatever the process was called that it comes from."""
+    source = """
+        import logging
+        logging.basicConfig(level="INFO")
+        for pid in (4194304, 2**31, 2**70, -1):
+            record = logging.makeLogRecord({"name": "remote", "levelno": 30, "msg": "from b",
+                "levelname": "WARNING", "process": pid, "processName": "Process-1"})
+            logging.getLogger(record.name).handle(record)
+    """
+    twins.same(source)
+    assert [("WARNING", "remote", "from b")] * 4 == twins.messages()
