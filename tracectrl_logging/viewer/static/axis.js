@@ -1,7 +1,7 @@
 // Time on an axis: where a moment lies, where the session was idle, and which moments get a tick.
 
 const MOST_BUSY = 256; // stretches that are kept apart
-const GAP_SHARE = 0.1; // of the whole time: a shorter gap stays to scale
+const GAP_SHARE = 0.25; // of the time that is left to scale: a shorter gap stays to scale
 const GAPS_SHARE = 0.4; // of the whole time: gaps that take less together stay to scale
 const MOST_GAPS = 12;
 const GAP_WIDTH = 0.05; // of the axis at most, that a gap gets which is not to scale
@@ -53,7 +53,7 @@ export class Busy {
     const found = [];
     let left = whole; // of the time, that stays to scale
     for (const { at, length } of lengths) {
-      if (length < left * GAP_SHARE || found.length === MOST_GAPS) break;
+      if (length < left * GAP_SHARE || length >= left || found.length === MOST_GAPS) break;
       left -= length;
       found.push(at);
     }

@@ -360,7 +360,7 @@ export async function copyText(text) {
  * @param {string | {bytes: number} | undefined} raw */
 function gistOf(raw) {
   if (typeof raw !== "string") return raw ? `${countOf(raw.bytes)} bytes` : "";
-  const found = /"(?:message|event|msg)":("(?:[^"\\]|\\.){0,200})/.exec(raw);
+  const found = /"(?:message|event|msg)"\s*:\s*("(?:[^"\\]|\\.){0,200})/.exec(raw);
   if (!found) return "";
   try {
     return JSON.parse(`${found[1]}"`);

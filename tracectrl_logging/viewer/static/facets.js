@@ -145,7 +145,7 @@ class FacetGroup {
     });
     const count = make("span", { class: "facet-count" });
     const swatch = hue === undefined ? null : make("span", { class: `swatch of-${hue}`, "aria-hidden": "true" });
-    const element = make("label", { title: label }, input, swatch, make("span", { class: "facet-label" }, label), count);
+    const element = make("label", { title: label }, input, swatch, make("span", { class: "facet-label" }, label), " ", count);
     this.choices.set(value, { element, input, count });
     return element;
   }

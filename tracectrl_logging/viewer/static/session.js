@@ -579,6 +579,7 @@ class SessionPage {
       event.preventDefault();
       this.jumpHit(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
+      event.preventDefault(); // which would empty the field
       this.rows.element.focus({ preventScroll: true });
     }
   }
