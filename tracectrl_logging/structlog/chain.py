@@ -11,6 +11,7 @@ event along.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -117,9 +118,9 @@ class RecordMaker:
             structlog.DropEvent: where nothing is left to be done.
         """
         is_stdlib = isinstance(logger, (logging.Logger, logging.LoggerAdapter))
-        is_done = not self._end or (
-            not is_stdlib and prints(logger) and _is_dropped(sys._getframe(1))  # noqa: SLF001
-        )
+        lacks = is_stdlib and not callable(getattr(logger, method_name, None))  # it would raise
+        is_mute = lacks or prints(logger)
+        is_done = not self._end or (is_mute and _is_dropped(sys._getframe(1)))  # noqa: SLF001
         result, said = self._rendered(logger, method_name, event, is_shown=not is_done)
         said = renamed(said, self._renamers)
         if is_stdlib and not is_done:
@@ -161,6 +162,11 @@ class RecordMaker:
 
     def _kept(self, event: dict[Any, Any]) -> dict[Any, Any]:
         """Return *event* with what can be told at the time of the call alone."""
+        if _has_arguments(event):
+            rest = dict(event)
+            text, args = self._message(rest)
+            with contextlib.suppress(Exception):  # they do not fit
+                event = {TEXT: text % args, **rest}
         if event.get("stack_info") is True:
             event["stack"] = _stack(event, call_site(self._ignored))
         exception = exceptions.of_exc_info(event.pop("exc_info", None))

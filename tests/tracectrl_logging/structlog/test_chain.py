@@ -459,6 +459,25 @@ def test_records_stay_what_they_were(
     assert ("stays", "paid", "****") == (row["logger"], row["message"], row["card"])
 
 
+def test_method_that_logging_does_not_have(root: Path, lines: Lines) -> None:
+    """A wrapper class may have methods that its logger lacks; arguments are in the message."""
+
+    class Wrapper(structlog.stdlib.BoundLogger):
+        def success(self, event: str, *args: Any, **fields: Any) -> Any:
+            return self._proxy_to_logger("success", event, *args, **fields)
+
+    structlog.configure(
+        processors=[structlog.processors.JSONRenderer()],
+        logger_factory=by_stdlib,
+        wrapper_class=Wrapper,
+    )
+    set_up(root)
+    structlog.get_logger("a").success("packed %d", 2, x=1)
+    structlog.get_logger("a").info("packed %d", 3, x=1)
+    assert ["packed 2", "packed 3"] == [row["message"] for row in lines()]
+    assert all(["x"] == list(row)[5:] for row in lines())
+
+
 def test_own_processor_formatter_beside_us(root: Path, lines: Lines, seen: Seen) -> None:
     """A ProcessorFormatter of the application's has the event that it always had."""
     structlog.configure(
