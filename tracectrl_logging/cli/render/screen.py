@@ -60,6 +60,11 @@ class Screen:
             reconfigure(errors="backslashreplace")
 
     @property
+    def is_styled(self) -> bool:
+        """Whether a line's styles are shown."""
+        return self._console is not None
+
+    @property
     def width(self) -> int | None:
         """How many columns a line may have; ``None`` for any number, in a pipe or a file."""
         return self._console.width if self._console is not None and self.is_terminal else None
@@ -129,9 +134,11 @@ class Screen:
                 start = others
 
     def _print_plain(self, body: Styled, first: Styled, rest: Styled) -> None:
-        before, others = _plain(first), _plain(rest)
-        lines = f"{before}{_plain(body)}".replace("\n", f"\n{others}").split("\n")
-        self._out.write("\n".join(map(str.rstrip, lines)) + "\n")
+        text = _plain(first) + _plain(body)
+        if "\n" in text:
+            lines = text.replace("\n", f"\n{_plain(rest)}").split("\n")
+            text = "\n".join(map(str.rstrip, lines))
+        self._out.write(text.rstrip() + "\n")
 
 
 def _raise() -> NoReturn:

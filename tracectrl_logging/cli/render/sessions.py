@@ -10,9 +10,10 @@ from tracectrl_logging.cli.render.line_text import count, duration
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.render.time_format import TimeFormat
 from tracectrl_logging.cli.text import shown
+from tracectrl_logging.reader.timeline.spill import SpillFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import tzinfo
 
     from tracectrl_logging.reader import SessionSummary
@@ -21,6 +22,10 @@ _WIDEST_ID = 48
 _WIDEST_SERVICES = 30
 _MOST_PER_COLUMN = 8
 """How many characters of a message are looked at for one column: accents take none of their own."""
+_TO_THE_LEFT = frozenset({0, 1, 6})
+_BETWEEN = "\x1f"
+_MOST_CHARACTERS = 1024 * 1024
+_BLOCK_BYTES = 256 * 1024
 _LEAST_MESSAGE = 12
 """A terminal that has less room for the first message gets a block of lines for each session."""
 
@@ -38,15 +43,19 @@ class _Cells(NamedTuple):
 
 
 def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
-    """Print *summaries*, which are gone through twice; times are of the zone *tz*, or UTC."""
+    """Print *summaries*, which may be gone through twice; times are of the zone *tz*, or UTC."""
     screen = Screen()
     times = TimeFormat(tz)
     titles = _Cells(
         "SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS", "SERVICES"
     )
     widths = [len(title) for title in titles]
+    most = None if screen.width is None else _MOST_PER_COLUMN * screen.width
+    rows = _Rows()
     for summary in summaries:
-        widths = list(map(max, widths, map(width_of, _cells(summary, times))))
+        cells = _cells(summary, times)
+        widths = list(map(max, widths, map(width_of, cells)))
+        rows.append((*cells, shown((summary.first_message or "")[:most])))
     widths[0] = min(widths[0], _WIDEST_ID)
     if screen.width is not None:
         widths[-1] = min(widths[-1], _WIDEST_SERVICES)
@@ -58,17 +67,54 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
                 _print_block(summary, times, screen)
             return
     screen.line([(GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
-    for summary in summaries:
-        cells = _aligned(_cells(summary, times), widths)
+    plain = GAP.join(
+        f"{{:{'<' if at in _TO_THE_LEFT else '>'}{it}}}" for at, it in enumerate(widths)
+    )
+    for *texts, message in rows:
+        if room is None and not screen.is_styled and all(map(str.isascii, texts)):
+            screen.line([(f"{plain.format(*texts)}{GAP}{message}", "")])
+            continue
+        cells = _aligned(_Cells(*texts), widths)
         screen.line(
             [
                 (cells.sid, "cyan"),
                 (GAP.join(("", cells.last, cells.took, cells.logs, cells.spans, "")), ""),
-                (cells.errors, "red" if summary.errors else "dim"),
+                (cells.errors, "dim" if texts[5] == "0" else "red"),
                 (GAP + cells.services, ""),
-                (GAP + _message(summary, room), "dim"),
+                (GAP + (message if room is None else cut(message, room)), "dim"),
             ]
         )
+
+
+class _Rows:
+    """Texts of rows, on disk where they are many."""
+
+    def __init__(self) -> None:
+        self._file = SpillFile()
+        self._waiting: list[str] = []
+        self._size = 0
+
+    def append(self, texts: Sequence[str]) -> None:
+        """Add a row of *texts*, which are shown: no newline is in them, and no other control character."""
+        text = _BETWEEN.join(texts)
+        self._waiting.append(text)
+        self._size += len(text)
+        if self._size > _MOST_CHARACTERS:
+            block = "".join(f"{text}\n" for text in self._waiting)
+            self._file.append(block.encode(errors="surrogatepass"))
+            self._waiting.clear()
+            self._size = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield the rows."""
+        rest, at = b"", 0
+        while block := self._file.read(at, _BLOCK_BYTES):
+            at += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="surrogatepass").split(_BETWEEN)
+        for text in self._waiting:
+            yield text.split(_BETWEEN)
 
 
 def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> None:
@@ -108,7 +154,7 @@ def _aligned(cells: _Cells, widths: list[int]) -> _Cells:
             padded(
                 cut(cell, width) if index == services else cell,
                 width,
-                to_the_right=0 < index < services and index != 1,
+                to_the_right=index not in _TO_THE_LEFT,
             )
             for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )

@@ -152,6 +152,17 @@ def test_nothing_is_cut_in_a_pipe(command: Command, write: Write) -> None:
     assert [sid, service, message] == [line.split()[index] for index in (0, -2, -1)]
 
 
+def test_many_rows(command: Command, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that wait on disk, whatever is in them, are printed as those that do not."""
+    for number, message in enumerate(["first", "l\\ud800ne", "字" * 9, "a\\nb", "\\u001f"]):
+        write(f"s{number}.logs.jsonl", b'{"message":"%s"}' % message.encode())
+    expected = command("sessions").stdout
+    monkeypatch.setattr("tracectrl_logging.cli.render.sessions._MOST_CHARACTERS", 60)
+    monkeypatch.setattr("tracectrl_logging.cli.render.sessions._BLOCK_BYTES", 7)
+    assert expected == command("sessions").stdout
+    assert 6 == expected.count("\n")
+
+
 def test_uuids_in_a_table(command: Command, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal of 120 columns has room for a table with UUIDs."""
     for number in range(3):
