@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -43,6 +44,8 @@ def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
     from tracectrl_logging.demo.runner import AgentError, run_sessions  # noqa: PLC0415
 
     page = _page(directory, no_browser=no_browser) if view else None
+    if page is not None:  # which ends with this, however it ends
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     click.echo(f"Two agents are serving {SESSIONS} sessions ...", err=True)
     try:
         ids = run_sessions(directory, SESSIONS)

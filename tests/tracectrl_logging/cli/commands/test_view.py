@@ -205,7 +205,8 @@ def test_browser_gets_the_token_by_a_file(traces: Path, tmp_path: Path) -> None:
     assert stat.S_ISREG(noted.stat().st_mode)
 
 
-def test_demo_on_the_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_demo_on_the_page(tmp_path: Path, sent: signal.Signals) -> None:
     """``demo --view`` serves the page while the demo runs, and afterwards."""
     pytest.importorskip("fastapi")
     pytest.importorskip("httpx")
@@ -214,7 +215,7 @@ def test_demo_on_the_page(tmp_path: Path) -> None:
         port, token, _ = parts(line)
         while len(ids(port, token)) < 20:
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         process.wait(timeout=30)
     with pytest.raises(ConnectionRefusedError):
         ids(port, token)
