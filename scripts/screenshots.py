@@ -2,7 +2,7 @@
 
     python scripts/screenshots.py [DIRECTORY]
 
-Needs the extra ``all``, Playwright's Python package, and a Chromium: ``chromium`` on the PATH.
+Needs the extra ``all``, the packages playwright and pillow, and a Chromium: ``chromium`` on the PATH.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def take_views(page: Page, images: Path, scheme: str) -> None:
 
     def take(name: str) -> None:
         page.wait_for_timeout(800)
-        page.screenshot(path=images / f"{name}-{scheme}.png")
+        path = images / f"{name}-{scheme}.png"
+        page.screenshot(path=path)
+        with Image.open(path) as picture:  # 256 colours take a third
+            picture.quantize().save(path, optimize=True)
 
     page.get_by_text("21 sessions").wait_for()
     page.wait_for_timeout(2000)
