@@ -86,6 +86,25 @@ def test_otlp_without_its_extra() -> None:
     assert "pip install 'tracectrl-logging[otlp]'" in done.stdout
 
 
+def test_page_without_its_extra() -> None:
+    """The page says which packages it needs, and how to install them."""
+    program = """
+from tracectrl_logging import viewer
+for name in ("app", "session_events", "write_html"):
+    try:
+        getattr(viewer, name)
+    except ImportError as error:
+        print(type(error).__name__, error)
+"""
+    done = python(program)
+
+    said = done.stdout.splitlines()
+    assert 3 == len(said), done.stdout
+    for line in said:
+        assert line.startswith("MissingExtraError tracectrl_logging.viewer needs the package ")
+        assert line.endswith("run: pip install 'tracectrl-logging[viewer]'")
+
+
 def test_configure_writes_logs_and_spans(tmp_path: Path) -> None:
     """stdlib records, structlog events and spans land in the session's two files."""
     source = (
