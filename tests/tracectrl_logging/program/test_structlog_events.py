@@ -324,8 +324,9 @@ EXCEPTION = """
         def encode(self, event):
             return super().encode(event).replace("4111", "****")
     columns = [Column("", KeyValueColumnFormatter("", "", "", value_repr=stars))]
-    console = ConsoleRenderer(
-        colors=False, exception_formatter=lambda out, _: out.write("ValueError: ****"))
+    def told(out, _):
+        out.write("ValueError: ****")
+    console = ConsoleRenderer(colors=False, exception_formatter=told)
     structlog.configure(processors=[{end}])
     try: raise ValueError("no 4111")
     except ValueError: structlog.get_logger("shop").{call}
@@ -342,7 +343,7 @@ EXCEPTION = """
         "KeyValueRenderer(), masked",
         "ConsoleRenderer(colors=False, exception_formatter=plain_traceback), masked",
         "JSONRenderer(cls=Encoder)",
-        "ConsoleRenderer(columns=columns, exception_formatter=console.exception_formatter)",
+        "ConsoleRenderer(columns=columns, exception_formatter=told)",
         "console, masked",
         "in_words",
     ],
