@@ -7,11 +7,13 @@ What a test may use:
 - ``open_page``: opens an address in a tab; the tabs of a test share what a browser shares.
 
 A test fails where one of its tabs logs an error, breaks the page's own policy of contents, or asks
-anything but its server. ``expected_errors`` holds what a test means to cause.
+anything but its server. ``expected_errors`` holds what a test means to cause; ``eventually`` waits for
+what a script finds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 """How long a server may take to start, and an element to appear, on a machine that has other things to do."""
+
+NPM_S = 60.0
+"""How long npm may take."""
 
 _FLAGS = (
     "--no-sandbox",
@@ -230,23 +235,47 @@ def open_page(browser: Any, watch: Watch) -> Iterator[Callable[..., Any]]:
         context.close()
 
 
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Return the function that waits until JavaScript gives a value: ``eventually(page, script, value)``.
+
+    The page's policy forbids what Playwright's own ``wait_for_function`` does with its script.
+    """
+
+    def wait(page: Any, script: str, wanted: Any) -> None:
+        end = time.monotonic() + START_S
+        while (found := page.evaluate(script)) != wanted and time.monotonic() < end:
+            page.wait_for_timeout(20)
+        assert wanted == found
+
+    return wait
+
+
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where the npm packages typescript and axe-core are, which nothing of the project ships."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is missing")
-    home = tmp_path_factory.mktemp("npm")
+    own = tmp_path_factory.getbasetemp()
+    home = (
+        own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    ) / "npm"  # once for all workers
+    home.mkdir(exist_ok=True)
     packages = ("axe-core@4", "typescript@>=5.5")
     options = ("--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--loglevel=error")
-    done = subprocess.run(
-        [npm, "install", "--prefix", str(home), *options, *packages],
-        cwd=home,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    if done.returncode:
-        pytest.skip(f"npm cannot install {' and '.join(packages)}: {done.stderr[-300:]}")
+    command = [npm, "install", "--prefix", str(home), *options, *packages]
+    said = home / "said"
+    with open(home / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            try:
+                done = subprocess.run(
+                    command, cwd=home, check=False, capture_output=True, text=True, timeout=NPM_S
+                )
+                said.write_text(done.stderr if done.returncode else "", "utf-8")
+            except subprocess.TimeoutExpired:
+                said.write_text(f"no answer within {NPM_S} s", "utf-8")
+    if problem := said.read_text("utf-8"):
+        pytest.skip(f"npm cannot install {' and '.join(packages)}: {problem[-300:]}")
     return home / "node_modules"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def ids(page: Page) -> list[str]:
     """Return the sessions in the order in which they stand."""
-    return page.locator(".entries .open").all_inner_texts()
+    found: list[str] = page.locator(".entries .open").all_inner_texts()
+    return found
 
 
 def test_a_row_says_what_there_is(

@@ -46,7 +46,7 @@ class Search {
     this.hits = make("div", { class: "hits" });
     this.said = make("p", { class: "count", role: "status" });
     this.more = make("button", { type: "button", hidden: true, onclick: () => this.showMore(), title: "More (m)" }, "Show more");
-    host.append(make("h1", { class: "unseen" }, "Search"), form, this.problem, this.hits, make("div", { class: "after" }, this.said, this.more));
+    host.append(make("h1", { class: "unseen" }, "Search"), form, this.problem, make("div", { class: "after" }, this.said), this.hits, make("div", { class: "after" }, this.more));
     this.completion = new Completion(this.condition, (text) => this.offers(text), (text) => this.enter(text));
     this.update(params);
     if (!params.get("q")) this.query.focus();
