@@ -30,7 +30,7 @@ export const NO_TIME = -Infinity;
 export const LEVEL_NAMES = ["none", "trace", "debug", "info", "warning", "error", "critical"];
 
 const FIRST_CAPACITY = 4096;
-const MOST_STEPS = 64; // that a new row is moved up among its siblings before all of them are sorted
+const MOST_STEPS = 64; // among siblings, or up the tree, that a new row is looked for its place
 const KEY_BASE = 2 ** 26;
 
 /** Texts by number: each is held once. */
@@ -128,7 +128,8 @@ export class Story {
     this.logs = 0;
     this.spanLines = 0;
     this.errors = 0;
-    this.openSpans = 0;
+    /** @type {Set<number>} spans whose line has not come */
+    this.openSpans = new Set();
     this.levels = new Int32Array(7);
     /** @type {number[]} how many lines a service has, by its number */
     this.linesOfService = [0];
@@ -370,7 +371,7 @@ export class Story {
     let node;
     if (there !== undefined && this.kind[there] === OPEN) {
       node = there;
-      this.openSpans--;
+      this.openSpans.delete(node);
       this.#unlink(node);
       this.#fill(node, SPAN, row);
       this.filled.push(node);
@@ -381,7 +382,9 @@ export class Story {
     this.spanLines++;
     this.#count(node);
     const parent = row[5] ? this.#named(this.trace[node], this.parentSpan[node], node) : 0;
-    this.#attach(node, this.#isAbove(node, parent) ? this.#cut(node, parent) : parent);
+    // Only what was named before can have something below it already.
+    const isCycle = parent === node || (there === node && this.#isAbove(node, parent));
+    this.#attach(node, isCycle ? this.#cut(node, parent) : parent);
   }
 
   /** @param {number} node @param {number} other */
@@ -431,7 +434,7 @@ export class Story {
       this.trace[node] = trace;
       this.service[node] = this.service[child];
       this.nodeOfSpan.set(key, node);
-      this.openSpans++;
+      this.openSpans.add(node);
       this.#attach(node, 0);
     }
     return node;
@@ -507,8 +510,9 @@ export class Story {
    * @param {number} node */
   #append(node) {
     let isLast = !this.first[node] && !this.unsorted.size;
+    let steps = 0;
     for (let at = node; at && isLast; at = this.parent[at]) {
-      if (this.next[at] || (at !== node && this.collapsed[at])) isLast = false;
+      if (++steps > MOST_STEPS || this.next[at] || (at !== node && this.collapsed[at])) isLast = false;
     }
     if (!isLast) {
       this.stale = true;

@@ -63,6 +63,8 @@ class SessionPage {
     this.frame = 0;
     this.timer = 0;
     this.settling = 0;
+    /** @type {Record<string, string | string[] | null>} changes of the address that wait */
+    this.unsaid = {};
     this.isMeasured = false;
 
     this.rows = new Rows(this.story, {
@@ -159,6 +161,8 @@ class SessionPage {
 
   /** Show what the address says now. @param {SessionParams} params */
   update(params) {
+    clearTimeout(this.settling);
+    this.unsaid = {};
     this.#read(params);
     this.wake();
   }
@@ -236,7 +240,17 @@ class SessionPage {
   /** @param {Record<string, string | string[] | null>} changes @param {boolean} [replace] */
   #say(changes, replace = false) {
     clearTimeout(this.settling);
-    this.ui.set(changes, { replace });
+    const all = { ...this.unsaid, ...changes };
+    this.unsaid = {};
+    this.ui.set(all, { replace });
+  }
+
+  /** Say it in the address when nothing more comes for a moment.
+   * @param {Record<string, string | string[] | null>} changes */
+  #sayLater(changes) {
+    clearTimeout(this.settling);
+    Object.assign(this.unsaid, changes);
+    this.settling = setTimeout(() => this.#say({}, true), SETTLE_MS);
   }
 
   /** Change what is picked, by what the address is to say of it.
@@ -331,7 +345,7 @@ class SessionPage {
 
   /** Whether spans are open and may go on. */
   get isGrowing() {
-    return this.story.openSpans > 0 && this.isLive;
+    return this.story.openSpans.size > 0 && this.isLive;
   }
 
   /** Bring the order up to date; what was seen stays in its place.
@@ -356,7 +370,9 @@ class SessionPage {
     const { story, rows } = this;
     const from = Number.isFinite(story.from) ? story.from : 0;
     const until = this.isGrowing ? Math.max(story.until, this.now) : Math.max(story.until, from + 1);
-    this.axis = new Axis(from, until, this.busy.gaps().filter(() => !this.isGrowing));
+    let open = Infinity; // from when on a span goes on
+    if (this.isGrowing) for (const node of story.openSpans) open = Math.min(open, story.start[node]);
+    this.axis = new Axis(from, until, this.busy.gaps().filter(([start]) => start < open));
     const room = rows.isNarrow ? 0 : Math.min(64, rows.chartWidth / 4); // so that the length of the last bar has a place
     const [left, right] = this.zoom ? [this.axis.at(from + this.zoom[0]), this.axis.at(from + this.zoom[1])] : [0, 1];
     return new Lens(this.axis, Math.max(1, rows.chartWidth - room), left, right, room);
@@ -454,8 +470,7 @@ class SessionPage {
     this.wanted = "";
     this.#show(node);
     if (this.drawer.isOpen) this.#drawer(node);
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.#say({ line: this.story.nameOf(node) }, true), SETTLE_MS);
+    this.#sayLater({ line: this.story.nameOf(node) });
   }
 
   /** Show the details of a row. @param {number} node */
@@ -563,13 +578,12 @@ class SessionPage {
   }
 
   #typed() {
-    clearTimeout(this.settling);
     const text = this.layout.search.value;
     this.finder.look(text);
     this.rows.text = text;
     if (!text && this.story.picked.hits) this.pick({ only: null });
     this.rows.mark();
-    this.settling = setTimeout(() => this.#say({ q: text || null }, true), SETTLE_MS);
+    this.#sayLater({ q: text || null });
     this.wake();
   }
 
@@ -625,8 +639,7 @@ class SessionPage {
       this.zoom = until - from < 1 || (from === 0 && until >= whole) ? null : [from, until];
     } else this.zoom = null;
     this.layout.whole.hidden = !this.zoom;
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.#say({ time: this.zoom ? this.zoom.join("-") : null }, true), SETTLE_MS);
+    this.#sayLater({ time: this.zoom ? this.zoom.join("-") : null });
     this.wake();
   }
 
