@@ -103,10 +103,6 @@ export class Params {
     this.pairs = this.pairs.filter(([key]) => key !== name);
   }
 
-  entries() {
-    return this.pairs.values();
-  }
-
   copy() {
     const copy = new Params();
     copy.pairs = this.pairs.map(([name, value]) => [name, value]);

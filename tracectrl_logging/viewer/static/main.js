@@ -35,7 +35,7 @@ const SEQUENCE_MS = 1500;
 /** @type {Record<string, MakeView>} */
 const VIEWS = { sessions: SessionsView, session: SessionView, search: SearchView, sql: SqlView };
 
-const format = { timeOf, clockOf, durationOf, countOf, shown, localise, zone };
+const format = { timeOf, clockOf, durationOf, countOf, shown, localise };
 
 /** The page around the views. */
 class Page {
