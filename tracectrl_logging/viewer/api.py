@@ -12,13 +12,13 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from tracectrl.files.names import stem_of
-from tracectrl_logging.reader.filters.search import Hit
 from tracectrl_logging.reader.json_rows import summary_row, typed
 from tracectrl_logging.reader.model import InvalidCursorError, UnknownSessionError, unheard
 from tracectrl_logging.viewer import questions
 from tracectrl_logging.viewer.answers import answer, json_bytes, params_of, refusal
 from tracectrl_logging.viewer.openapi import document
-from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, Gone, followed
+from tracectrl_logging.viewer.searching import Searching
+from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, followed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -37,6 +37,7 @@ SID: Final = "tracectrl_logging.viewer.session_id"
 
 _LINES: Final = 1000
 _HITS: Final = 100
+_SEARCH_S: Final = 60
 _MOST_PROBLEMS: Final = 10
 _BLOCK_BYTES: Final = 256 * 1024
 _IN_MEMORY: Final = 8 * 1024 * 1024
@@ -124,22 +125,35 @@ class Api:
     async def search(self, request: Request) -> Any:
         """Return the log lines that match a pattern."""
         params = params_of(request.scope)
-        wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
+        questions.search(params)
+        limit = questions.number(params, "limit", _HITS)
         sids = [sid for sid in params.getlist("session") if sid]
-        problems: list[Damage] = []
+        searching = await self._streams.run(
+            lambda: Searching(
+                self._opened(unheard).name,
+                request.scope["query_string"],
+                sids,
+                most=limit + 1,
+                timeout_s=_SEARCH_S,
+            )
+        )
 
         def read() -> Response:
             try:
-                found = self._opened(problems.append, gone).search(wanted, sids)
-                hits = [hit for hit in itertools.islice(found, limit + 1) if isinstance(hit, Hit)]
+                hits = list(itertools.chain.from_iterable(searching.batches()))
             except UnknownSessionError as error:
                 return _unknown(str(error.args[0]))
+            except TimeoutError as error:
+                return refusal(503, str(error))
             rows = b",".join(typed(hit.line) for hit in hits[:limit])
-            said = json_bytes({"more": len(hits) > limit, "problems": _texts(problems)})
+            problems = searching.problems[:_MOST_PROBLEMS]
+            said = json_bytes({"more": len(hits) > limit, "problems": problems})
             return Response(b'{"lines":[%s],%s' % (rows, said[1:]), media_type="application/json")
 
-        gone = Gone()
-        return await self._streams.run_while_asked(request, read, gone)
+        try:
+            return await self._streams.run_while_asked(request, read, searching.close)
+        finally:
+            searching.close()
 
     async def export(self, request: Request) -> Any:
         """Return one session as a file."""
@@ -187,7 +201,7 @@ def _page(tail: Tail, limit: int) -> tuple[list[Line], str, bool]:
     found: list[Line] = []
     caught_up = CaughtUp(tail)
     while True:
-        lines = tail.poll()
+        lines = caught_up.poll()
         room = limit - len(found)
         found += lines[:room]
         if len(found) == limit:

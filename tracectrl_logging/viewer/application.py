@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import OnProgress, Store
+    from tracectrl_logging.reader.store import Store
     from tracectrl_logging.viewer.guard import Auth
 
 _TYPES: Final = {
@@ -39,9 +39,8 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _SHELL: Final = "shell.html"
-_OF_SESSION: Final = re.compile(
-    rb".*?/api/sessions/(?P<id>.+)/(?P<what>lines|stream|export)", re.DOTALL
-)
+_OF_SESSION: Final = ("lines", "stream", "export")
+_STATIC: Final = re.compile(r"static/[\w-]+\.[a-z]+", re.ASCII)
 
 
 def app(
@@ -76,8 +75,8 @@ def app(
         raise TypeError(msg)
     open_store(root)  # raises where it is no root
 
-    def opened(report: Report, on_progress: OnProgress | None = None) -> Store:
-        return open_store(root, on_damage=report, on_progress=on_progress)
+    def opened(report: Report) -> Store:
+        return open_store(root, on_damage=report)
 
     streams = Streams(max_streams)
     lists = Lists(opened, streams)
@@ -105,24 +104,23 @@ def _by_id(inner: ASGIApp) -> ASGIApp:
     """Return *inner* with the ID in a path as it was sent: routes know none with a newline, or that is no UTF-8."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        raw = scope.get("raw_path")
-        match = _OF_SESSION.fullmatch(raw.partition(b"?")[0]) if raw else None
-        if match is not None:
+        mount = scope.get("root_path", "")
+        raw = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
+        parts = raw.split("/")[mount.count("/") + 1 :]
+        if parts[:2] == ["api", "sessions"] and len(parts) > 3 and parts[-1] in _OF_SESSION:  # noqa: PLR2004
             try:
-                sid = match["id"].decode("ascii")
-                sid = unquote(sid, errors="surrogatepass")
+                sid = unquote("/".join(parts[2:-1]), errors="surrogatepass")
             except UnicodeDecodeError:
                 await refusal(400, "the ID in the path must be UTF-8")(scope, receive, send)
                 return
-            path = f"{scope.get('root_path', '')}/api/sessions/-/{match['what'].decode()}"
-            scope = {**scope, "path": path, SID: sid}
+            scope = {**scope, "path": f"{mount}/api/sessions/-/{parts[-1]}", SID: sid}
         await inner(scope, receive, send)
 
     return application
 
 
 def _is_open(path: str) -> bool:
-    return path in ("", "static") or path.startswith("static/")
+    return not path or _STATIC.fullmatch(path) is not None
 
 
 async def _shell(request: Request) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from starlette.requests import Request
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import OnProgress, Store
+    from tracectrl_logging.reader.store import Store
     from tracectrl_logging.viewer.guard import Auth
     from tracectrl_logging.viewer.streams import Pauses
 
@@ -54,8 +53,8 @@ def session_events(
     open_store(root)  # raises where it is no root
     streams = Streams(max_streams)
 
-    def opened(report: Report, on_progress: OnProgress | None = None) -> Store:
-        return open_store(root, on_damage=report, on_progress=on_progress)
+    def opened(report: Report) -> Store:
+        return open_store(root, on_damage=report)
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,4 +96,4 @@ def _session_of(scope: Scope) -> str | None:
         return str(named)
     path: str = scope["path"]
     below = path.removeprefix(scope.get("root_path", "")).strip("/")
-    return unquote(below) if below else current_session_id()
+    return below or current_session_id()

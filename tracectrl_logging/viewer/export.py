@@ -201,14 +201,27 @@ def _redaction(redact: Collection[str]) -> Callable[[Line], Line]:
     number = re.compile(rf'"{re.escape(json.dumps(sign)[1:-1])}([^"]*)"')
 
     def redacted(line: Line) -> Line:
+        repeated = False
+
+        def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            nonlocal repeated
+            found = dict(pairs)
+            repeated = repeated or len(found) < len(pairs)
+            return found
+
         try:
             row: dict[str, Any] = json.loads(
-                line.raw, parse_int=sign.__add__, parse_float=sign.__add__
+                line.raw,
+                parse_int=sign.__add__,
+                parse_float=sign.__add__,
+                object_pairs_hook=unique,
             )
         except RecursionError:
             row = orjson.loads(line.raw)
         clean = redactor(row)
-        if clean == row:
+        if (
+            clean == row and not repeated
+        ):  # of a key that stands twice, the first value is hidden only here
             return line
         text = number.sub(r"\1", json.dumps(clean, separators=(",", ":")))
         raw = text.encode()

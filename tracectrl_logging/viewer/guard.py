@@ -180,8 +180,8 @@ def _below(scope: Scope) -> str:
 def _from_elsewhere(headers: Headers, hosts: Collection[str], *, is_open: bool) -> Response | None:
     """Return a refusal where this is no request of the page's own, nor a person's."""
     for origin in headers.getlist("origin"):
-        url = urlsplit(origin)
-        if url.scheme not in _DEFAULT_PORTS or url.netloc.lower() not in hosts:
+        scheme, _, host = origin.partition("://")
+        if scheme not in _DEFAULT_PORTS or host.lower() not in hosts:
             return refusal(403, f"the header Origin must be the page's own, got {origin!r}")
     site = headers.get("sec-fetch-site", "none")
     if site in _OWN_SITE:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from tracectrl_logging.reader.filters.search import Hit
 from tracectrl_logging.reader.filters.selection import Selection
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import UnknownSessionError, unheard
 from tracectrl_logging.viewer import fragments, questions
 from tracectrl_logging.viewer.answers import answer, params_of, refusal
 from tracectrl_logging.viewer.api import cursor_of
-from tracectrl_logging.viewer.streams import Gone, event, followed
+from tracectrl_logging.viewer.searching import Searching
+from tracectrl_logging.viewer.streams import event, followed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _IDS: Final = 50
 _HITS: Final = 500
-_HITS_AT_ONCE: Final = 50
+_SEARCH_S: Final = 300
 _ROWS: Final = 1000
 _QUERY_S: Final = 30
 _BUCKETS: Final = 24
@@ -101,28 +101,38 @@ class Page:
     async def search(self, request: Request) -> Any:
         """Return the hits of a search over all sessions as a stream."""
         params = params_of(request.scope)
-        wanted, limit = questions.search(params), questions.number(params, "limit", _HITS)
+        questions.search(params)
+        limit = questions.number(params, "limit", _HITS)
 
         async def events(_: Pauses) -> AsyncGenerator[bytes, None]:
-            gone = Gone()
-            found = (
-                hit for hit in self._opened(unheard, gone).search(wanted) if isinstance(hit, Hit)
+            searching = await self._streams.run(
+                lambda: Searching(
+                    self._opened(unheard).name,
+                    request.scope["query_string"],
+                    most=limit + 1,
+                    timeout_s=_SEARCH_S,
+                )
             )
+            batches = searching.batches()
+
+            def next_rows() -> list[dict[str, Any]] | None:
+                hits = next(batches, None)
+                return None if hits is None else list(map(fragments.hit_row, hits))
+
             count = 0
-
-            def next_rows() -> list[dict[str, Any]]:
-                return list(map(fragments.hit_row, itertools.islice(found, most)))
-
-            while count < limit:
-                most = min(_HITS_AT_ONCE, limit - count)
-                rows = await self._streams.run_while_wanted(next_rows, gone)
-                count += len(rows)
-                if rows:
-                    yield event("hits", {"rows": rows})
-                if len(rows) < most:
-                    break
-            more = bool(count >= limit and await self._streams.run_while_wanted(next_rows, gone))
-            yield event("end", {"more": more})
+            try:
+                while True:
+                    rows = await self._streams.run_while_wanted(next_rows, searching.close)
+                    if rows is None:
+                        break
+                    if count < limit:
+                        yield event("hits", {"rows": rows[: limit - count]})
+                    count += len(rows)
+                yield event("end", {"more": count > limit})
+            except TimeoutError as error:
+                yield event("error", {"message": str(error)})
+            finally:
+                searching.close()
 
         return self._streams.stream(events)
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _NO: Final = ("", "0", "false", "no")
 _MOST_LIMIT: Final = 10_000
 _MOST_PATTERN: Final = 1000
+_PATTERN: Final = re.compile(r"[^=!<>~]+!?~(.*)", re.DOTALL)
+_REPEATS: Final = re.compile(r"[*+{]")
+_NO_REPEATS: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)  # escapes, sets
 
 
 class UnclearError(ValueError):
@@ -89,7 +92,7 @@ def search(params: QueryParams) -> Search:
             ignore_case=flag(params, "ignore_case"),
             invert=flag(params, "invert"),
         )
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         msg = f"q must be a regular expression: {error}"
         raise UnclearError(msg) from error
     return Search(query=query, selection=selection(params))
@@ -127,8 +130,18 @@ def _moment(params: QueryParams, name: str) -> str | None:
 
 
 def _where(params: QueryParams) -> tuple[Condition, ...]:
+    given = list(filter(None, params.getlist("where")))
     try:
-        return conditions(list(filter(None, params.getlist("where"))))
+        found = conditions(given)
     except ValueError as error:
         msg = f"where: {error}"
         raise UnclearError(msg) from error
+    for text in given:
+        pattern = _PATTERN.match(text)
+        if pattern is not None and _REPEATS.search(_NO_REPEATS.sub("", pattern[1])):
+            msg = (
+                "where: a pattern must do without *, + and {}, which can take for ever on a stranger's"
+                f" line, got {text!r}; the search takes any"
+            )
+            raise UnclearError(msg)
+    return found

@@ -6,7 +6,9 @@ but 200 as final, so that what goes wrong is an event, too.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from tracectrl_logging.reader.filters.selection import Selection
     from tracectrl_logging.reader.model import Damage, Line, Report
-    from tracectrl_logging.reader.store import OnProgress, Store, Tail
+    from tracectrl_logging.reader.store import Store, Tail
 
     T = TypeVar("T")
 
@@ -68,21 +70,22 @@ class Streams:
         """Return what *function* returns, which reads and is called in a thread."""
         return await to_thread.run_sync(function, limiter=self._limits())
 
-    async def run_while_wanted(self, function: Callable[[], T], gone: Gone) -> T:
-        """Return what *function* returns; where nobody waits any more, *gone* ends what it does."""
+    async def run_while_wanted(self, function: Callable[[], T], end: Callable[[], object]) -> T:
+        """Return what *function* returns; where nobody waits any more, *end* ends what it does."""
         try:
             return await to_thread.run_sync(
                 function, limiter=self._limits(), abandon_on_cancel=True
             )
         except anyio.get_cancelled_exc_class():
-            gone.is_set = True
+            end()
             raise
 
     async def run_while_asked(
-        self, request: Request, function: Callable[[], Response], gone: Gone
+        self, request: Request, function: Callable[[], Response], end: Callable[[], object]
     ) -> Response:
-        """Return what *function* returns; *gone* ends what it does where the client has gone."""
+        """Return what *function* returns; *end* ends what it does where the client has gone."""
         answer = refusal(400, "the client has gone")
+        raised: Exception | None = None
         async with anyio.create_task_group() as group:
 
             async def watch() -> None:
@@ -91,8 +94,13 @@ class Streams:
                 group.cancel_scope.cancel()
 
             group.start_soon(watch)
-            answer = await self.run_while_wanted(function, gone)
+            try:
+                answer = await self.run_while_wanted(function, end)
+            except Exception as error:  # noqa: BLE001 - a group would wrap it
+                raised = error
             group.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
         return answer
 
     def stream(self, events: Callable[[Pauses], AsyncGenerator[bytes, None]]) -> EventStream:
@@ -124,28 +132,8 @@ class Streams:
 class Opened(Protocol):
     """Opens the store of an application."""
 
-    def __call__(self, report: Report, on_progress: OnProgress | None = None) -> Store:
-        """Return the store; the arguments are those of :func:`tracectrl_logging.reader.open_store`."""
-
-
-class GoneError(Exception):
-    """Nobody waits any more for what is being read."""
-
-
-class Gone:
-    """What a store tells of its progress to, which ends it where nobody waits any more."""
-
-    is_set = False
-
-    def __call__(self, steps: int, total: int | None) -> None:
-        """Raise where nobody waits.
-
-        Raises:
-            GoneError: so it is.
-        """
-        del steps, total
-        if self.is_set:
-            raise GoneError
+    def __call__(self, report: Report) -> Store:
+        """Return the store; *report* is called with what cannot be read."""
 
 
 class Pauses:
@@ -221,6 +209,10 @@ class EventStream:
                 async for body in events:
                     if body:
                         await send({"type": "http.response.body", "body": body, "more_body": True})
+            except (OSError, ValueError) as error:  # the store cannot be read, or the ID is none
+                body = event("problem", {"message": str(error)})
+                with contextlib.suppress(OSError):
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
             finally:
                 with anyio.CancelScope(shield=True):
                     await events.aclose()
@@ -266,15 +258,10 @@ async def followed(
         except InvalidCursorError as error:
             return store.tail(sids, selection, after=""), event("reset", {"message": str(error)})
 
-    def step() -> tuple[list[bytes], float]:
-        lines = tail.poll()
-        made = []
-        for start in range(0, len(lines), MOST_LINES):
-            batch = lines[start : start + MOST_LINES]
-            made.append(event(name, encode(batch), tail.cursor_after(start + len(batch))))
-        made += [event("problem", {"message": str(it)}) for it in problems[:_MOST_PROBLEMS]]
-        problems.clear()
-        return made, tail.pause_s(POLL_S)
+    def encoded(lines: list[Line], start: int) -> bytes:
+        batch = lines[start : start + MOST_LINES]
+        lines[start : start + MOST_LINES] = [None] * len(batch)  # type: ignore[list-item] # it may wait long
+        return event(name, encode(batch), tail.cursor_after(start + len(batch)))
 
     tail, said = await streams.run(begin)
     caught_up = CaughtUp(tail)
@@ -282,33 +269,45 @@ async def followed(
     try:
         yield said
         while True:
-            made, pause_s = await streams.run(step)
-            for body in made:
-                yield body
+            lines = await streams.run(caught_up.poll)
+            for start in range(
+                0, len(lines), MOST_LINES
+            ):  # each when the one before has been taken
+                yield await streams.run(partial(encoded, lines, start))
+            for damage in problems[:_MOST_PROBLEMS]:
+                yield event("problem", {"message": str(damage)})
+            problems.clear()
             if not is_told and caught_up():
                 is_told = True
                 yield event("caught-up", {})
             if is_told and not follow:
                 return
-            yield pauses.comment(spoken=bool(made))
-            if not await pauses.wait(pause_s):
+            yield pauses.comment(spoken=bool(lines))
+            if not await pauses.wait(tail.pause_s(POLL_S)):
                 return
     finally:
         tail.close()
 
 
 class CaughtUp:
-    """Whether a tail has given all that was there: asked after each :meth:`Tail.poll`."""
+    """Polls a tail, and tells whether it has given all that was there."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
+        self._polled_at = 0.0
         self._drained_at: float | None = None
+
+    def poll(self) -> list[Line]:
+        """Return what :meth:`Tail.poll` does."""
+        self._polled_at = time.monotonic()
+        lines = self._tail.poll()
+        if self._drained_at is None and not self._tail.is_behind:
+            self._drained_at = time.monotonic()
+        return lines
 
     def __call__(self) -> bool:
         """Return whether it has. Where lines come without end, what was there waits to be sorted no longer."""
-        if self._drained_at is None and not self._tail.is_behind:
-            self._drained_at = time.monotonic()
         if self._drained_at is None:
             return False
         is_empty = not self._tail.is_behind and self._tail.pause_s(1.0) == 1.0
-        return is_empty or time.monotonic() - self._drained_at > _WINDOW_S
+        return is_empty or self._polled_at - self._drained_at > _WINDOW_S

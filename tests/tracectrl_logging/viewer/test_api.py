@@ -60,6 +60,7 @@ def test_rows_are_those_of_the_command(server: Server) -> None:
         ({"errors": "1"}, ["a"]),
         ({"errors": "0"}, ["b/../c", "a"]),
         ({"where": "message=m3"}, ["b/../c"]),
+        ({"where": r"message~^m[3*+]\b|\*"}, ["b/../c"]),
         ({"where": ["message=m1", "level>=ERROR"]}, ["a"]),
         ({"since": "2026-11-30T10:00:03Z"}, ["b/../c"]),
         ({"limit": "1"}, ["b/../c"]),
@@ -89,6 +90,14 @@ def test_sessions_are_picked(server: Server, params: dict[str, Any], ids: list[s
         ("sessions/a/export", {"format": "exe"}, "format must be one of jsonl, "),
         ("search", {}, "q must be a pattern of 1 to 1000 characters, got 0"),
         ("search", {"q": "("}, "q must be a regular expression: "),
+        ("search", {"q": "a{99999999999999}"}, "q must be a regular expression: "),
+        ("search", {"q": "(" * 499 + ")" * 499}, "q must be a regular expression: "),
+        ("sessions", {"where": "message~(a+)+$"}, "where: a pattern must do without *, + and {}"),
+        (
+            "sessions/a/lines",
+            {"where": "message!~a{9}"},
+            "where: a pattern must do without *, + and {}",
+        ),
     ],
 )
 def test_unclear_questions(server: Server, path: str, params: dict[str, Any], said: str) -> None:
@@ -160,6 +169,16 @@ def test_cursor_that_is_not_valid(server: Server) -> None:
                 break
     assert ["reset", "lines", "caught-up"] == names
     assert 410 == server.get("/api/sessions/a/lines", after="1.nonsense").status
+
+
+def test_root_that_goes(server: Server) -> None:
+    """Whoever asks is told why there is no answer."""
+    server.root.rename(server.root.with_name("elsewhere"))
+    for path in ("/api/sessions", "/api/search?q=m", "/api/sessions/a/lines"):
+        answer = server.get(path)
+        assert (503, True) == (answer.status, "cannot be read" in answer.json()["message"]), path
+    with server.events("/api/stream") as events:
+        assert ["problem"] == [event.name for event in events]
 
 
 def test_list_changes(server: Server) -> None:

@@ -68,6 +68,20 @@ def test_token(server_of_module: Server, route: str, token: str | None) -> None:
     assert (401, "Bearer") == (answer.status, answer.headers["www-authenticate"])
 
 
+@pytest.mark.parametrize("what", ["lines", "stream", "export"])
+@pytest.mark.parametrize(
+    "start", ["/static", "/static/x", "//", "/x", "/static/main.js", "/./", "/api/x"]
+)
+def test_token_is_asked_for_wherever_data_is(
+    server_of_module: Server, start: str, what: str
+) -> None:
+    """No path in front of the API's leads around the token."""
+    answer = server_of_module.get(f"{start}/api/sessions/a/{what}", token=None)
+    assert answer.status in (401, 404)
+    assert b"m1" not in answer.body
+    assert 404 == server_of_module.get(f"{start}/api/sessions/a/{what}").status
+
+
 def test_token_is_taken_from_the_header_alone(server_of_module: Server) -> None:
     """Neither the address nor a cookie opens anything."""
     token = "the-token-of-these-tests-0123456789abcdef"  # noqa: S105 - of these tests
@@ -87,6 +101,7 @@ def test_token_is_taken_from_the_header_alone(server_of_module: Server) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracectrl.files import log_path
 from tracectrl_logging import viewer
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ async def is_operator(connection):
 app.mount("/_tracectrl", viewer.app(ROOT, auth=is_operator))
 app.mount("/events", SessionMiddleware(viewer.session_events(ROOT, auth=None)))
 events = viewer.session_events(ROOT, auth=lambda connection: connection.path_params["session_id"] != "secret")
+guarded = viewer.session_events(ROOT, auth=lambda connection: not connection.url.path.endswith("/secret"))
+app.mount("/guarded", guarded)
 app.router.routes.append(Route("/chats/{session_id}/events", events))
 """
 
@@ -57,6 +60,7 @@ class Mounted:
     def __init__(self, server: str, root: Path) -> None:
         pytest.importorskip(server)
         pytest.importorskip("fastapi")
+        self.root = root
         self._open: list[http.client.HTTPConnection | http.client.HTTPResponse] = []
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -138,6 +142,10 @@ def test_events_of_a_session(mounted: Mounted) -> None:
     assert ["m2"] == until_caught_up(mounted.get("/chats/a/events?level=ERROR"))
     assert 403 == mounted.get("/chats/secret/events").status
     assert 400 == mounted.get("/chats/a/events?level=LOUD").status
+    log_path("secret", mounted.root).write_text('{"message":"m"}\n')
+    assert 403 == mounted.get("/guarded/secret").status
+    for twice in ("/guarded/%2573ecret", "/guarded/s%2565cret"):
+        assert [] == until_caught_up(mounted.get(twice))
 
 
 def test_streams_do_not_hold_the_server_up(mounted: Mounted) -> None:

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from tests.tracectrl_logging.viewer.conftest import served
+from tests.tracectrl_logging.viewer.conftest import TOKEN, served
 from tracectrl_logging.viewer import app
-from tracectrl_logging.viewer.streams import Gone, GoneError, Streams
+from tracectrl_logging.viewer.streams import Streams
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.types import Message
 
 pytestmark = pytest.mark.one_python
 
 
 def test_reading_ends_when_nobody_waits() -> None:
-    """A search whose client has gone ends at the next session."""
-    has_begun, has_ended = threading.Event(), threading.Event()
-    gone = Gone()
+    """What is read in a thread is ended when the one who asked has gone."""
+    has_begun, is_ended = threading.Event(), threading.Event()
 
     def read() -> None:
-        try:
-            while True:
-                gone(1, None)
-                has_begun.set()
-        except GoneError:
-            has_ended.set()
+        has_begun.set()
+        is_ended.wait()
 
     async def ask() -> None:
         streams = Streams()
         async with anyio.create_task_group() as group:
-            group.start_soon(streams.run_while_wanted, read, gone)
+            group.start_soon(streams.run_while_wanted, read, is_ended.set)
             await anyio.to_thread.run_sync(has_begun.wait)
             group.cancel_scope.cancel()
 
     anyio.run(ask)
-    assert has_ended.wait(30)
+    assert is_ended.wait(30)
+
+
+@pytest.mark.parametrize("path", ["/page/search", "/api/search"])
+def test_pattern_that_takes_for_ever_holds_up_nobody(root: Path, path: str) -> None:
+    """While a search backtracks, others are answered, and it ends with its client."""
+    (root / "x.logs.jsonl").write_text('{"message":"%s!"}\n' % ("a" * 40))
+    with served(root) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request(
+            "GET", f"{path}?q=(a%2B)%2B%24", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        while not (children := children_of(server.process.pid)):
+            pass
+        assert 200 == server.get("/api/sessions").status
+        connection.close()
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert 200 == server.get("/api/sessions").status
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process."""
+    found = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for text in found for child in text.split()]
 
 
 def test_too_many_streams_are_told_to_wait(root: Path) -> None:

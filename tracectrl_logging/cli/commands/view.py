@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -127,7 +128,9 @@ def serve(
     token = _token()
     port = listener.getsockname()[1]
     names = [*_LOOPBACK, *([] if host in _LOOPBACK else [host, socket.gethostname()])]
-    hosts = [f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names]
+    hosts = [
+        f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}" for name in names
+    ]
     application = with_token(root, token, [*hosts, *public])
     shown_host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - it was asked for
     shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
@@ -147,7 +150,7 @@ def serve(
         lifespan="off",
         ws="none",
     )
-    with _browser_at(address) if opens else contextlib.nullcontext():
+    with _browser_at(address) if opens and _has_screen() else contextlib.nullcontext():
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -155,7 +158,6 @@ def serve(
 def _browser_at(address: str) -> Iterator[None]:
     """Open a browser at *address*, by a file of the user's own: other users see what a program is called with."""
     import tempfile  # noqa: PLC0415 - where a browser is opened
-    import webbrowser  # noqa: PLC0415 - as above
     from pathlib import Path  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory(
@@ -170,9 +172,22 @@ def _browser_at(address: str) -> Iterator[None]:
         signal.signal(
             signal.SIGTERM, lambda number, _: sys.exit(128 + number)
         )  # the file goes, too
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(file.as_uri())
+        opening = threading.Thread(target=_open, args=(file.as_uri(),), daemon=True)
+        opening.start()  # a browser may go on in the terminal until it is left
         yield
+
+
+def _open(address: str) -> None:
+    import webbrowser  # noqa: PLC0415 - where a browser is opened
+
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)
+
+
+def _has_screen() -> bool:
+    """Return whether a browser has a place to show itself but this terminal, or was named by the user."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)
 
 
 def _listener(host: str, port: int) -> socket.socket:
