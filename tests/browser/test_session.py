@@ -392,3 +392,32 @@ def test_hostile_lines(
     links = page.evaluate("[...document.querySelectorAll('.story a')].map((a) => [a.href, a.rel])")
     assert links in ([], [["https://example.com/", "noreferrer noopener"]])
     assert page.evaluate("window.hacked ?? null") is None
+
+
+def test_many_keys(
+    write: Callable[..., None], serve: Callable[..., Any], open_page: Callable[..., Page]
+) -> None:
+    """Of thousands of keys the first are shown, and more on demand."""
+    write("many", {"message": "m", "timestamp": at(0), **{f"k{it:04}": it for it in range(3000)}})
+    page = open_page(serve(), "/session/many")
+    page.locator(".layer .row").first.wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    drawer = page.locator(".drawer")
+    drawer.get_by_text("k0100", exact=True).first.wait_for()
+    expect(drawer.get_by_text("k0900", exact=True)).to_have_count(0)
+    more = drawer.get_by_role("button", name="more")
+    for _ in range(2):
+        more.first.click()
+    drawer.get_by_text("k0900", exact=True).first.wait_for()
+
+
+def test_link_to_a_part_of_the_time(
+    write: Callable[..., None], serve: Callable[..., Any], open_page: Callable[..., Page]
+) -> None:
+    """Whoever opens a link to a part of the time can see all of it again."""
+    order(write)
+    page = open_page(serve(), "/session/order-1?time=100000-300000")
+    page.locator(".layer .row").first.wait_for()
+    page.get_by_role("button", name="Whole time").click()
+    expect(page.get_by_role("button", name="Whole time")).to_be_hidden()

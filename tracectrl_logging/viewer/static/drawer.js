@@ -9,6 +9,7 @@ import { LEVEL_NAMES, LOG, NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
 /** @typedef {import("./exact.js").Exact} ExactValue */
 
 const MOST_SHOWN = 4000; // characters of one value, before somebody asks for all
+const MOST_FIELDS = 400; // keys of one object, before somebody asks for more
 const MOST_LINKS = 50;
 const MOST_DEPTH = 12;
 const LINK = /^https?:\/\/[^\s"'<>\\]+$/;
@@ -213,10 +214,25 @@ export class Drawer {
   /** @param {[string, ExactValue][]} members @param {number} depth */
   #fields(members, depth) {
     const list = make("dl", { class: "fields" });
-    for (const [key, value] of members) {
-      const inner = this.#value(value, depth);
-      list.append(make("dt", {}, shown(key) || '""'), make("dd", { class: inner instanceof HTMLDListElement ? "nested" : null }, inner));
-    }
+    /** @param {number} start */
+    const put = (start) => {
+      for (const [key, value] of members.slice(start, start + MOST_FIELDS)) {
+        const inner = this.#value(value, depth);
+        list.append(make("dt", {}, shown(key) || '""'), make("dd", { class: inner instanceof HTMLDListElement ? "nested" : null }, inner));
+      }
+      const left = members.length - start - MOST_FIELDS;
+      if (left <= 0) return;
+      const more = make("button", { type: "button", class: "quiet more" }, `Show ${countOf(Math.min(left, MOST_FIELDS))} of ${countOf(left)} more`);
+      const place = make("dd", {}, more);
+      const before = make("dt", {}, "…");
+      more.onclick = () => {
+        before.remove();
+        place.remove();
+        put(start + MOST_FIELDS);
+      };
+      list.append(before, place);
+    };
+    put(0);
     return list;
   }
 
@@ -237,7 +253,7 @@ export class Drawer {
     if (value.kind === "array" && value.items.length <= 8 && value.items.every((item) => item.kind === "plain")) {
       return make("span", { class: "v-plain" }, jsonOf(value));
     }
-    const fields = this.#fields(members.slice(0, MOST_SHOWN / 10), depth + 1);
+    const fields = this.#fields(members, depth + 1);
     if (members.length <= 30 && depth < 4) return fields;
     return folded(`${countOf(members.length)} ${value.kind === "object" ? "keys" : "items"}`, fields);
   }

@@ -213,6 +213,7 @@ class SessionPage {
     }
     const range = /^(\d+)-(\d+)$/.exec(params.get("time") ?? "");
     this.zoom = range && Number(range[2]) > Number(range[1]) ? [Number(range[1]), Number(range[2])] : null;
+    this.layout.whole.hidden = !this.zoom;
     const line = params.get("line") ?? "";
     this.wantsDrawer = params.get("drawer") === "1";
     if (!line) {
