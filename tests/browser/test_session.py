@@ -314,6 +314,8 @@ def test_gaps_and_time(
         "gap", *({"message": f"m{n}", "timestamp": at(n % 5 + 7200 * (n // 5))} for n in range(10))
     )
     page = open_page(serve(), "/session/gap")
+    expect(page.locator(".layer .row")).to_have_count(10)
+    expect(page.locator(".row.is-late")).to_have_count(1)
     expect(page.locator(".row.is-late")).to_have_attribute("data-pause", "1h 59m 56s later")
     box = page.locator(".map").bounding_box()
     assert box is not None

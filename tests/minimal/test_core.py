@@ -26,7 +26,7 @@ from tracectrl.workers import ThreadPoolExecutor, carry, pack, unpack
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXTRAS = ("click", "rich", "fastapi", "uvicorn", "httpx", "opentelemetry.exporter")
+EXTRAS = ("click", "rich", "starlette", "fastapi", "uvicorn", "httpx", "opentelemetry.exporter")
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
