@@ -34,9 +34,9 @@ def query(
     on_damage: Report,
 ) -> Rows:
     """Run *sql*; see :func:`tracectrl_logging.reader.query`."""
-    process = _started(sql, root, params=params, memory_mb=memory_mb, report=on_damage)
-    if timeout_s is not None:
-        process.end_after(timeout_s)
+    process = _started(
+        sql, root, params=params, memory_mb=memory_mb, timeout_s=timeout_s, report=on_damage
+    )
     try:
         columns = process.receive("columns")
     except BaseException:
@@ -74,6 +74,7 @@ def _started(
     *,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int,
+    timeout_s: float | None = None,
     target: str | None = None,
     report: Report,
 ) -> QueryProcess:
@@ -81,7 +82,15 @@ def _started(
         feature, package, extra = "SQL", "duckdb", "sql"
         raise MissingExtraError(feature, package, extra)
     place = os.fspath(root_path(root))
-    return QueryProcess(sql, params, place, memory_mb=memory_mb, target=target, report=report)
+    return QueryProcess(
+        sql,
+        params,
+        place,
+        memory_mb=memory_mb,
+        timeout_s=timeout_s,
+        target=target,
+        report=report,
+    )
 
 
 def _rows(process: QueryProcess) -> Iterator[tuple[Any, ...]]:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
 import resource
 import shutil
 import sys
-import threading
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from tracectrl_logging.reader.child import answer_with
 from tracectrl_logging.reader.sql.connection import query_error
 from tracectrl_logging.reader.sql.rows import Form, QueryError
 from tracectrl_logging.reader.sql.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Final
 
+    from tracectrl_logging.reader.child import Send
     from tracectrl_logging.reader.sql.process import Question
 
 _BESIDE_BYTES: Final = 96 * 1024 * 1024
@@ -32,27 +30,19 @@ _DEPTH: Final = 5000
 
 
 def main() -> None:
-    """Answer the question that stdin holds, on stdout; stdin's end ends the process."""
-    stdin = sys.stdin.buffer
-    question: Question = pickle.load(stdin)  # noqa: S301 - from the process that has started this one
+    """Be the process."""
     sys.setrecursionlimit(_DEPTH)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    threading.Thread(target=_end_with, args=(stdin, question.spill), daemon=True).start()
+    answer_with(_answer_within, at_end=_remove_spill)
 
-    def send(name: str, value: object = None) -> None:
-        pickle.dump((name, value), out, pickle.HIGHEST_PROTOCOL)
-        out.flush()
 
-    status = 1
-    try:
-        limit(question.memory_mb)
-        answer(question, send)
-        status = 0
-    except BrokenPipeError:  # nobody listens any more
-        pass
-    finally:
-        os._exit(status)
+def _answer_within(question: Question, send: Send) -> None:
+    limit(question.memory_mb)
+    answer(question, send)
+
+
+def _remove_spill(question: Question) -> None:
+    if question.spill is not None:
+        shutil.rmtree(question.spill, ignore_errors=True)
 
 
 def limit(memory_mb: int) -> None:
@@ -68,7 +58,7 @@ def limit(memory_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
-def answer(question: Question, send: Callable[..., None]) -> None:
+def answer(question: Question, send: Send) -> None:
     """Run the query; send its columns, rows, damage and end, or the error."""
 
     def report(damage: object) -> None:
@@ -108,14 +98,6 @@ def form_of(kind: Any) -> Form:
     return Form(
         str(kind), name, tuple((key, form_of(part)) for key, part in parts if key != "size")
     )
-
-
-def _end_with(stream: IO[bytes], spill: str | None) -> None:
-    """End this process where whoever has started it ends."""
-    stream.read()
-    if spill is not None:
-        shutil.rmtree(spill, ignore_errors=True)
-    os._exit(1)
 
 
 _NESTED: Final = frozenset({"list", "array", "struct", "map", "union"})
