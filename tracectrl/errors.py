@@ -14,3 +14,20 @@ class MissingExtraError(ImportError):
             f"{feature} needs the package {package!r}, which is not installed;"
             f" run: pip install 'tracectrl-logging[{extra}]'"
         )
+
+
+def require(feature: str, extra: str, *packages: str) -> None:
+    """Raise where one of *packages* is not installed, which *feature* needs and *extra* brings.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
+    from importlib.util import find_spec  # noqa: PLC0415 - where a feature is asked for
+
+    for package in packages:
+        try:
+            is_there = find_spec(package) is not None
+        except (ImportError, ValueError):
+            is_there = False
+        if not is_there:
+            raise MissingExtraError(feature, package, extra)

@@ -19,7 +19,7 @@ from tracectrl_logging.console import ConsoleFormatter, ConsoleHandler
 from tracectrl_logging.crashes import CrashWriter
 from tracectrl_logging.stdlib.formatter import SessionJsonFormatter
 from tracectrl_logging.stdlib.handler import SessionFileHandler
-from tracectrl_logging.structlog import chain as structlog_chain
+from tracectrl_logging.structlog import wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,7 +235,7 @@ def configure(
             # From here on each part takes the place of the one before in one step.
             if spans:
                 configuration.undo.append(attach(exporter, service))
-            configuration.undo.append(structlog_chain.wire(number, redact))
+            configuration.undo.append(wiring.wire(number, redact))
             configuration.wire_logging(number, replaced)
             if log_uncaught_exceptions:
                 crashes = CrashWriter(handler.handle, root, logger=CRASH_LOGGER)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from importlib.util import find_spec
 
-from tracectrl.errors import MissingExtraError
+from tracectrl.errors import MissingExtraError, require
 from tracectrl_logging.cli.exit_status import INTERRUPTED, UNUSABLE
-
-_NEEDED = ("click", "rich")
 
 
 def main() -> None:
@@ -24,8 +21,7 @@ def main() -> None:
 def _main() -> None:
     _open_closed()
     try:
-        for package in _NEEDED:
-            _require(package)
+        require("tracectrl-logs", "cli", "click", "rich")
     except MissingExtraError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(UNUSABLE)
@@ -42,13 +38,3 @@ def _open_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
-
-
-def _require(package: str) -> None:
-    try:
-        found = find_spec(package) is not None
-    except (ImportError, ValueError):
-        found = False
-    if not found:
-        feature, extra = "tracectrl-logs", "cli"
-        raise MissingExtraError(feature, package, extra)

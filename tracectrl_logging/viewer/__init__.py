@@ -10,10 +10,9 @@ their streams at once when the server closes the socket that it listens on.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.errors import MissingExtraError
+from tracectrl.errors import require
 
 if TYPE_CHECKING:
     from tracectrl_logging.viewer.application import app
@@ -23,15 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["app", "session_events", "write_html"]
 
 _MODULE_OF = {"app": "application", "session_events": "events", "write_html": "export"}
-_NEEDED = ("anyio", "starlette", "jinja2")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    for package in _NEEDED:
-        if find_spec(package) is None:
-            feature, extra = "tracectrl_logging.viewer", "viewer"
-            raise MissingExtraError(feature, package, extra)
+    require(__name__, "viewer", "anyio", "starlette", "jinja2")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -10,9 +10,12 @@ import orjson
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tracectrl_logging.viewer.questions import UnclearError
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
     from starlette.types import Scope
 
 
@@ -42,3 +45,17 @@ def params_of(scope: Scope) -> QueryParams:
     """
     text = scope["query_string"].decode("latin-1")
     return QueryParams(parse_qsl(text, keep_blank_values=True, errors="surrogatepass"))
+
+
+def clear(function: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
+    """Return *function* with an answer to questions that cannot be understood, or read."""
+
+    async def clear_answer(request: Request) -> Any:
+        try:
+            return await function(request)
+        except (UnclearError, UnicodeDecodeError) as error:
+            return refusal(400, str(error))
+        except OSError as error:
+            return refusal(503, f"the store cannot be read: {error.strerror or error}")
+
+    return clear_answer

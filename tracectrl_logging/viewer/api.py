@@ -18,10 +18,10 @@ from tracectrl_logging.viewer import questions
 from tracectrl_logging.viewer.answers import answer, json_bytes, params_of, refusal
 from tracectrl_logging.viewer.openapi import document
 from tracectrl_logging.viewer.searching import Searching
-from tracectrl_logging.viewer.streams import POLL_S, CaughtUp, followed
+from tracectrl_logging.viewer.streams import POLL_S, CaughtUp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from typing import IO, Final
 
     from starlette.datastructures import QueryParams
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.model import Damage, Line
     from tracectrl_logging.reader.store import Store, Tail
     from tracectrl_logging.viewer.lists import Lists
-    from tracectrl_logging.viewer.streams import Opened, Pauses, Streams
+    from tracectrl_logging.viewer.streams import Streams
 
 SID: Final = "tracectrl_logging.viewer.session_id"
 """The key of a scope under which the session's ID is that a path names."""
@@ -46,8 +46,7 @@ _IN_MEMORY: Final = 8 * 1024 * 1024
 class Api:
     """The answers under ``api/``."""
 
-    def __init__(self, opened: Opened, streams: Streams, lists: Lists) -> None:
-        self._opened = opened
+    def __init__(self, streams: Streams, lists: Lists) -> None:
         self._streams = streams
         self._lists = lists
 
@@ -84,7 +83,7 @@ class Api:
         problems: list[Damage] = []
 
         def read() -> Response:
-            store = self._opened(problems.append)
+            store = self._streams.opened(problems.append)
             if next(store.ids(sid, limit=1), None) != sid:
                 return _unknown(sid)
             try:
@@ -104,19 +103,7 @@ class Api:
         sid = _id_of(request)
         params = params_of(request.scope)
         selection, after = questions.selection(params), cursor_of(request, params)
-
-        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
-            return followed(
-                self._streams,
-                pauses,
-                self._opened,
-                [sid],
-                encode_lines,
-                selection=selection,
-                after=after,
-            )
-
-        return self._streams.stream(events)
+        return self._streams.following(sid, encode_lines, selection=selection, after=after)
 
     async def list_stream(self, request: Request) -> Any:
         """Return the list of sessions, and then those that have changed."""
@@ -125,18 +112,9 @@ class Api:
     async def search(self, request: Request) -> Any:
         """Return the log lines that match a pattern."""
         params = params_of(request.scope)
-        questions.search(params)
         limit = questions.number(params, "limit", _HITS)
         sids = [sid for sid in params.getlist("session") if sid]
-        searching = await self._streams.run(
-            lambda: Searching(
-                self._opened(unheard).name,
-                request.scope["query_string"],
-                sids,
-                most=limit + 1,
-                timeout_s=_SEARCH_S,
-            )
-        )
+        searching = await searched(self._streams, request, limit, sids, timeout_s=_SEARCH_S)
 
         def read() -> Response:
             try:
@@ -168,7 +146,7 @@ class Api:
         if redact and form != "html":
             msg = f"redact needs format=html, got format={form}"
             raise questions.UnclearError(msg)
-        store = self._opened(unheard)
+        store = self._streams.opened(unheard)
         if await self._streams.run(lambda: next(store.ids(sid, limit=1), None)) != sid:
             return _unknown(sid)
         file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when sent
@@ -189,6 +167,21 @@ def _id_of(request: Request) -> str:
 def cursor_of(request: Request, params: QueryParams) -> str:
     """Return the cursor that a stream goes on from: of the address, or what a browser sends again."""
     return request.headers.get("last-event-id") or params.get("after", "")
+
+
+async def searched(
+    streams: Streams, request: Request, limit: int, sids: Sequence[str] = (), *, timeout_s: float
+) -> Searching:
+    """Return the search that *request* asks for, which gives up to one hit more than *limit*.
+
+    Raises:
+        UnclearError: a parameter cannot be understood.
+    """
+    questions.search(params_of(request.scope))
+    query = request.scope["query_string"]
+    return await streams.run(
+        lambda: Searching(streams.place, query, sids, most=limit + 1, timeout_s=timeout_s)
+    )
 
 
 def encode_lines(lines: list[Line]) -> orjson.Fragment:

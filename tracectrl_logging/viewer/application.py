@@ -12,25 +12,21 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracectrl_logging.reader import open_store
-from tracectrl_logging.viewer.answers import refusal
+from tracectrl_logging.viewer.answers import clear, refusal
 from tracectrl_logging.viewer.api import SID, Api
-from tracectrl_logging.viewer.guard import Guard, Token
+from tracectrl_logging.viewer.guard import Guard
 from tracectrl_logging.viewer.lists import Lists
 from tracectrl_logging.viewer.page import Page
-from tracectrl_logging.viewer.questions import UnclearError
 from tracectrl_logging.viewer.streams import Streams
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Collection
     from typing import Final
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import Store
     from tracectrl_logging.viewer.guard import Auth
 
 _TYPES: Final = {
@@ -73,31 +69,19 @@ def app(
     if auth is not None and not callable(auth):
         msg = f"auth must be a function of a request, or None, got {type(auth).__name__} {auth!r}"
         raise TypeError(msg)
-    open_store(root)  # raises where it is no root
-
-    def opened(report: Report) -> Store:
-        return open_store(root, on_damage=report)
-
-    streams = Streams(max_streams)
-    lists = Lists(opened, streams)
-    api, page = Api(opened, streams, lists), Page(opened, streams, lists)
+    streams = Streams(root, max_streams)
+    lists = Lists(streams)
+    api, page = Api(streams, lists), Page(streams, lists)
     routes = [
         Route("/", _shell),
         Route("/static/{name}", _static),
-        *(Route(f"/api/{path}", _clear(function)) for path, function in api.routes()),
-        *(Route(f"/page/{path}", _clear(function)) for path, function in page.routes()),
+        *(Route(f"/api/{path}", clear(function)) for path, function in api.routes()),
+        *(Route(f"/page/{path}", clear(function)) for path, function in page.routes()),
     ]
     handlers: dict[Any, Any] = {404: _not_found}
     inner = Starlette(routes=routes, exception_handlers=handlers)
     inner.router.redirect_slashes = False
     return Guard(_by_id(inner), auth=auth, hosts=hosts, open_paths=_is_open)
-
-
-def with_token(
-    root: str | os.PathLike[str] | None, token: str, hosts: Collection[str] | None = None
-) -> ASGIApp:
-    """Return the page for whoever has *token*; its shell and its scripts, which hold no data, for all."""
-    return app(root, auth=Token(token), hosts=hosts)
 
 
 def _by_id(inner: ASGIApp) -> ASGIApp:
@@ -130,8 +114,8 @@ async def _shell(request: Request) -> Response:
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
-    stem, _, ending = name.rpartition(".")
-    if ending in _TYPES and stem.replace("-", "").replace("_", "").isalnum():
+    ending = name.rpartition(".")[2]
+    if ending in _TYPES and _is_open(f"static/{name}"):
         with contextlib.suppress(OSError):
             return Response(_file(name), headers={"Content-Type": _TYPES[ending]})
     return _not_found(request)
@@ -143,19 +127,3 @@ def _file(name: str) -> bytes:
 
 def _not_found(request: Request, _: object = None) -> Response:
     return refusal(404, f"there is nothing at {request.url.path!r}")
-
-
-def _clear(
-    function: Callable[[Request], Awaitable[Any]],
-) -> Callable[[Request], Awaitable[Any]]:
-    """Return *function* with an answer to questions that cannot be understood, or read."""
-
-    async def answer(request: Request) -> Any:
-        try:
-            return await function(request)
-        except (UnclearError, UnicodeDecodeError) as error:
-            return refusal(400, str(error))
-        except OSError as error:
-            return refusal(503, f"the store cannot be read: {error.strerror or error}")
-
-    return answer

@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from tracectrl.session import current_session_id
-from tracectrl_logging.reader import open_store
 from tracectrl_logging.viewer import questions
-from tracectrl_logging.viewer.answers import params_of, refusal
+from tracectrl_logging.viewer.answers import clear, params_of, refusal
 from tracectrl_logging.viewer.api import cursor_of, encode_lines
 from tracectrl_logging.viewer.guard import Guard
-from tracectrl_logging.viewer.streams import Streams, followed
+from tracectrl_logging.viewer.streams import Streams
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Collection
+    from collections.abc import Collection
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from tracectrl_logging.reader.model import Report
-    from tracectrl_logging.reader.store import Store
     from tracectrl_logging.viewer.guard import Auth
-    from tracectrl_logging.viewer.streams import Pauses
 
 
 def session_events(
@@ -50,42 +46,20 @@ def session_events(
         hosts: as for :func:`app`.
         max_streams: the same.
     """
-    open_store(root)  # raises where it is no root
-    streams = Streams(max_streams)
+    streams = Streams(root, max_streams)
 
-    def opened(report: Report) -> Store:
-        return open_store(root, on_damage=report)
+    @clear
+    async def answer(request: Request) -> Any:
+        sid = _session_of(request.scope)
+        if sid is None:
+            return refusal(404, "the address names no session, and none is current")
+        params = params_of(request.scope)
+        selection, after = questions.selection(params), cursor_of(request, params)
+        return streams.following(sid, encode_lines, selection=selection, after=after)
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        request = Request(scope, receive)
-        sid = _session_of(scope)
-        answer: Any
-        if sid is None:
-            answer = refusal(404, "the address names no session, and none is current")
-        else:
-            try:
-                params = params_of(scope)
-                selection = questions.selection(params)
-            except (questions.UnclearError, UnicodeDecodeError) as error:
-                answer = refusal(400, str(error))
-            else:
-                after = cursor_of(request, params)
-
-                def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
-                    return followed(
-                        streams,
-                        pauses,
-                        opened,
-                        [sid],
-                        encode_lines,
-                        selection=selection,
-                        after=after,
-                    )
-
-                answer = streams.stream(events)
-        await answer(scope, receive, send)
+        if scope["type"] == "http":
+            await (await answer(Request(scope, receive)))(scope, receive, send)
 
     return Guard(endpoint, auth=auth, hosts=hosts)
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracectrl._time import ns_of, time_of
-from tracectrl.schema import ERROR, LOG_KEYS, OTLP_KEY, severity
+from tracectrl.schema import ERROR, LOG_KEYS, OTLP_KEY, TIME_KEY, severity
+from tracectrl.session import SESSION_ATTRIBUTE
 from tracectrl_logging.console import on_one_line, plain_value
 from tracectrl_logging.reader.json_rows import summary_row, typed
 
@@ -34,7 +35,7 @@ _VALUE: Final = 120
 _MOST_ID: Final = 64
 _LEVEL: Final = 16
 _STATUSES: Final = ("OK", "ERROR")
-_NO_ATTRIBUTES: Final = frozenset({"session.id"})
+_NO_ATTRIBUTES: Final = frozenset({SESSION_ATTRIBUTE})
 _NO_EXTRAS: Final = frozenset((*LOG_KEYS, OTLP_KEY))
 
 
@@ -163,7 +164,6 @@ def digest_of(line: Line) -> str:
 
 def _line_row(line: Line, view: View, html: str, whole: bool) -> list[Any]:  # noqa: FBT001 - for map()
     row = line.row
-    time_key = "start_time" if view.is_span else "timestamp"
     text = typed(line)
     raw: Any = text.decode() if whole or len(text) <= MOST_RAW_BYTES else None
     if len(text) > MOST_RAW_BYTES:
@@ -180,7 +180,7 @@ def _line_row(line: Line, view: View, html: str, whole: bool) -> list[Any]:  # n
         view.name,
         html,
         raw,
-        int(row.get(time_key) is None),
+        int(row.get(TIME_KEY[line.kind]) is None),
     ]
 
 

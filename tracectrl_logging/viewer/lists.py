@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from tracectrl_logging.reader.filters.sessions import SessionQuery
     from tracectrl_logging.reader.model import Damage, SessionSummary
-    from tracectrl_logging.reader.store import Store
-    from tracectrl_logging.viewer.streams import EventStream, Opened, Pauses, Streams
+    from tracectrl_logging.viewer.streams import EventStream, Pauses, Streams
 
 SESSIONS: Final = 200
 """How many sessions are given where nobody says."""
@@ -42,12 +41,12 @@ class Found(NamedTuple):
 class _List:
     """One question, and a store that reads only what has changed when it is asked again."""
 
-    def __init__(self, query: SessionQuery, opened: Opened) -> None:
+    def __init__(self, query: SessionQuery, streams: Streams) -> None:
         self.lock = anyio.Lock()
         self.found: Found | None = None
         self._query = query
         self._problems: list[Damage] = []
-        self._store: Store = opened(self._problems.append)
+        self._store = streams.opened(self._problems.append)
 
     def read(self) -> Found:
         """Read it."""
@@ -69,8 +68,7 @@ class _List:
 class Lists:
     """The lists that are asked for, each with a question of its own."""
 
-    def __init__(self, opened: Opened, streams: Streams) -> None:
-        self._opened = opened
+    def __init__(self, streams: Streams) -> None:
         self._streams = streams
         self._lists: dict[str, _List] = {}
 
@@ -83,7 +81,7 @@ class Lists:
         key = str(sorted(params.multi_items()))
         one = self._lists.pop(key, None)
         if one is None:
-            one = _List(questions.session_query(params, SESSIONS), self._opened)
+            one = _List(questions.session_query(params, SESSIONS), self._streams)
             self._let_go()
         self._lists[key] = one  # the last that was asked for
         async with one.lock:

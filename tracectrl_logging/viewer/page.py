@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from tracectrl_logging.reader.filters.selection import Selection
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import UnknownSessionError, unheard
 from tracectrl_logging.viewer import fragments, questions
 from tracectrl_logging.viewer.answers import answer, params_of, refusal
-from tracectrl_logging.viewer.api import cursor_of
-from tracectrl_logging.viewer.searching import Searching
-from tracectrl_logging.viewer.streams import event, followed
+from tracectrl_logging.viewer.api import cursor_of, searched
+from tracectrl_logging.viewer.streams import event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from tracectrl_logging.viewer.lists import Lists
-    from tracectrl_logging.viewer.streams import Opened, Pauses, Streams
+    from tracectrl_logging.viewer.streams import Pauses, Streams
 
 _IDS: Final = 50
 _HITS: Final = 500
@@ -40,8 +38,7 @@ _EXACT: Final = 2**53
 class Page:
     """The answers under ``page/``."""
 
-    def __init__(self, opened: Opened, streams: Streams, lists: Lists) -> None:
-        self._opened = opened
+    def __init__(self, streams: Streams, lists: Lists) -> None:
         self._streams = streams
         self._lists = lists
 
@@ -67,20 +64,9 @@ class Page:
         sid, after = params.get("id", ""), cursor_of(request, params)
         follow = params.get("follow") is None or questions.flag(params, "follow")
 
-        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
-            return followed(
-                self._streams,
-                pauses,
-                self._opened,
-                [sid],
-                fragments.line_rows,
-                selection=Selection(),
-                after=after,
-                follow=follow,
-                name="rows",
-            )
-
-        return self._streams.stream(events)
+        return self._streams.following(
+            sid, fragments.line_rows, after=after, follow=follow, name="rows"
+        )
 
     async def line(self, request: Request) -> Any:
         """Return one long line."""
@@ -89,7 +75,7 @@ class Page:
 
         def read() -> Response:
             try:
-                for line in self._opened(unheard).read(sid):
+                for line in self._streams.opened(unheard).read(sid):
                     if line.time == time and fragments.digest_of(line) == digest:
                         return Response(typed(line), media_type="application/json")
             except UnknownSessionError:
@@ -101,18 +87,11 @@ class Page:
     async def search(self, request: Request) -> Any:
         """Return the hits of a search over all sessions as a stream."""
         params = params_of(request.scope)
-        questions.search(params)
+        questions.search(params)  # before the answer begins
         limit = questions.number(params, "limit", _HITS)
 
         async def events(_: Pauses) -> AsyncGenerator[bytes, None]:
-            searching = await self._streams.run(
-                lambda: Searching(
-                    self._opened(unheard).name,
-                    request.scope["query_string"],
-                    most=limit + 1,
-                    timeout_s=_SEARCH_S,
-                )
-            )
+            searching = await searched(self._streams, request, limit, timeout_s=_SEARCH_S)
             batches = searching.batches()
 
             def next_rows() -> list[dict[str, Any]] | None:
@@ -146,7 +125,7 @@ class Page:
 
         def read() -> Response:
             try:
-                with self._opened(unheard).query(sql, timeout_s=_QUERY_S) as rows:
+                with self._streams.opened(unheard).query(sql, timeout_s=_QUERY_S) as rows:
                     columns = list(rows.columns)
                     found = [list(map(_cell, row)) for row in itertools.islice(rows, _ROWS + 1)]
             except ImportError as error:
@@ -162,7 +141,9 @@ class Page:
     async def known(self, request: Request) -> Any:
         """Return IDs that start as asked for."""
         prefix = params_of(request.scope).get("prefix", "")
-        ids = await self._streams.run(lambda: sorted(self._opened(unheard).ids(prefix, limit=_IDS)))
+        ids = await self._streams.run(
+            lambda: sorted(self._streams.opened(unheard).ids(prefix, limit=_IDS))
+        )
         return answer({"ids": ids})
 
     async def spark(self, request: Request) -> Any:
@@ -171,7 +152,7 @@ class Page:
 
         def read() -> dict[str, list[int]]:
             try:
-                lines = itertools.islice(self._opened(unheard).read(sid), _SPARK_LINES)
+                lines = itertools.islice(self._streams.opened(unheard).read(sid), _SPARK_LINES)
                 return fragments.buckets(lines, _BUCKETS)
             except UnknownSessionError:
                 return fragments.buckets((), _BUCKETS)

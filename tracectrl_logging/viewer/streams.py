@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
 
-from tracectrl_logging.reader.model import InvalidCursorError
+from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader.filters.selection import ALL
+from tracectrl_logging.reader.model import InvalidCursorError, unheard
 from tracectrl_logging.viewer.answers import json_bytes, refusal
 from tracectrl_logging.viewer.listening import Listening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection
+    import os
+    from collections.abc import AsyncGenerator, Callable
     from typing import Final, TypeVar
 
     from starlette.requests import Request
@@ -52,19 +55,32 @@ def event(name: str, data: Any, cursor: str | None = None) -> bytes:
 
 
 class Streams:
-    """The streams of one application: how many there are, and whether the server is to stop.
+    """The streams of one application: what they read, how many there are, whether the server is to stop.
 
     Args:
+        root: the store, as :func:`tracectrl_logging.reader.open_store` takes it.
         most: how many may be open; one more is told that the server is busy.
         most_threads: how many of them read at once.
+
+    Raises:
+        ValueError: *root* is empty.
     """
 
-    def __init__(self, most: int = 256, most_threads: int = 16) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str] | None, most: int = 256, most_threads: int = 16
+    ) -> None:
+        self._root = root
+        self.place = self.opened(unheard).name
+        """The store, for another process."""
         self._most = most
         self._most_threads = most_threads
         self._limiter: anyio.CapacityLimiter | None = None
         self._open = 0
         self._listening: dict[Any, Listening] = {}
+
+    def opened(self, report: Report) -> Store:
+        """Return the store; *report* is called with what cannot be read."""
+        return open_store(self._root, on_damage=report)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Return what *function* returns, which reads and is called in a thread."""
@@ -107,6 +123,32 @@ class Streams:
         """Return an answer that sends what *events* yields."""
         return EventStream(self, events)
 
+    def following(
+        self,
+        sid: str,
+        encode: Callable[[list[Line]], Any],
+        *,
+        selection: Selection = ALL,
+        after: str,
+        follow: bool = True,
+        name: str = "lines",
+    ) -> EventStream:
+        """Return an answer that sends the lines of a session; the arguments are those of :func:`followed`."""
+
+        def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
+            return followed(
+                self,
+                pauses,
+                sid,
+                encode,
+                selection=selection,
+                after=after,
+                follow=follow,
+                name=name,
+            )
+
+        return self.stream(events)
+
     def _limits(self) -> anyio.CapacityLimiter:
         if self._limiter is None:  # it belongs to an event loop
             self._limiter = anyio.CapacityLimiter(self._most_threads)
@@ -127,13 +169,6 @@ class Streams:
     def leave(self) -> None:
         """Count one stream less."""
         self._open -= 1
-
-
-class Opened(Protocol):
-    """Opens the store of an application."""
-
-    def __call__(self, report: Report) -> Store:
-        """Return the store; *report* is called with what cannot be read."""
 
 
 class Pauses:
@@ -224,24 +259,22 @@ class EventStream:
 async def followed(
     streams: Streams,
     pauses: Pauses,
-    opened: Opened,
-    sids: Collection[str],
+    sid: str,
     encode: Callable[[list[Line]], Any],
     *,
     selection: Selection,
     after: str,
-    follow: bool = True,
-    name: str = "lines",
+    follow: bool,
+    name: str,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the lines of sessions that come after a cursor as events, each with the cursor behind it.
+    """Yield the lines of a session that come after a cursor as events, each with the cursor behind it.
 
     A slow client holds up its own reading and nothing else: what it has not taken stays in the store.
 
     Args:
         streams: where reading is done.
         pauses: waits between two looks.
-        opened: opens the store.
-        sids: the sessions; they need not exist yet.
+        sid: the session; it need not exist yet.
         encode: makes an event's data of lines; it is called in a thread.
         selection: which lines are meant.
         after: the cursor; ``""`` for the start. One that is not valid any more is answered by the
@@ -250,13 +283,13 @@ async def followed(
         name: the name of the events.
     """
     problems: list[Damage] = []
-    store = opened(problems.append)
+    store = streams.opened(problems.append)
 
     def begin() -> tuple[Tail, bytes]:
         try:
-            return store.tail(sids, selection, after=after), b""
+            return store.tail([sid], selection, after=after), b""
         except InvalidCursorError as error:
-            return store.tail(sids, selection, after=""), event("reset", {"message": str(error)})
+            return store.tail([sid], selection, after=""), event("reset", {"message": str(error)})
 
     def encoded(lines: list[Line], start: int) -> bytes:
         batch = lines[start : start + MOST_LINES]

@@ -29,7 +29,7 @@ def test_reading_ends_when_nobody_waits() -> None:
         is_ended.wait()
 
     async def ask() -> None:
-        streams = Streams()
+        streams = Streams(".")
         async with anyio.create_task_group() as group:
             group.start_soon(streams.run_while_wanted, read, is_ended.set)
             await anyio.to_thread.run_sync(has_begun.wait)

@@ -333,9 +333,8 @@ class Background:
         try:
             thread = state.locked(state.new_thread, self._write)
             if thread is not None:
-                start(
-                    thread
-                )  # under no lock: it is waited for, and garbage may log where it begins
+                # Under no lock: it is waited for, and garbage may log where it begins.
+                start(thread)
                 self._end_with_child(state)
         except RuntimeError:  # no more threads, or the interpreter is at its end
             state.locked(state.drop, thread)

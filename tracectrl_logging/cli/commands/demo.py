@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
-import signal
 import subprocess
 import sys
 
 import click
 
-from tracectrl.errors import MissingExtraError
+from tracectrl.errors import MissingExtraError, require
 from tracectrl.files.names import LOG_SUFFIX, log_path, root_path
 from tracectrl.files.write.appender import Appender
 from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.exit_status import exit_on_sigterm
 from tracectrl_logging.cli.options import root_option
 
 SESSIONS = 20
@@ -37,7 +36,9 @@ def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
     """
     directory = str(root_path(root))
     try:
-        _check_extras(*(("starlette", "jinja2") if view else ()))
+        require("tracectrl-logs demo", "demo", "fastapi", "httpx", "uvicorn")
+        if view:
+            require("tracectrl-logs demo --view", "viewer", "starlette", "jinja2")
     except MissingExtraError as error:
         raise UnusableError(str(error)) from error
     Appender(directory, LOG_SUFFIX)  # raises where the root cannot be written to
@@ -45,7 +46,7 @@ def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
 
     page = _page(directory, no_browser=no_browser) if view else None
     if page is not None:  # which ends with this, however it ends
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        exit_on_sigterm()
     click.echo(f"Two agents are serving {SESSIONS} sessions ...", err=True)
     try:
         ids = run_sessions(directory, SESSIONS)
@@ -71,13 +72,6 @@ def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
         click.echo(f"  {line}")
     if status:
         raise SystemExit(status)
-
-
-def _check_extras(*more: str) -> None:
-    for package in ("fastapi", "httpx", "uvicorn", *more):
-        if importlib.util.find_spec(package) is None:
-            feature = "tracectrl-logs demo --view" if more else "tracectrl-logs demo"
-            raise MissingExtraError(feature, package, "viewer" if package in more else "demo")
 
 
 def _page(directory: str, *, no_browser: bool) -> subprocess.Popen[bytes]:

@@ -6,18 +6,17 @@ import contextlib
 import html
 import os
 import secrets
-import signal
 import socket
 import sys
 import threading
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
 
-from tracectrl.errors import MissingExtraError
+from tracectrl.errors import MissingExtraError, require
 from tracectrl_logging.cli.errors import UnusableError
+from tracectrl_logging.cli.exit_status import exit_on_sigterm
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import root_option, sessions_like
 from tracectrl_logging.cli.text import shown
@@ -84,7 +83,10 @@ def view(
     Exit status: 1 there is no such session, 2 wrong use, or the address cannot be listened on; 130
     where the page was served until it was interrupted.
     """
-    _check_extras()
+    try:
+        require("tracectrl-logs view", "viewer", "uvicorn", "starlette", "jinja2")
+    except MissingExtraError as error:
+        raise UnusableError(str(error)) from error
     from tracectrl_logging.viewer.guard import host_of  # noqa: PLC0415 - needs the extra
 
     path = ""
@@ -123,7 +125,8 @@ def serve(
     """
     import uvicorn  # noqa: PLC0415 - needs the extra
 
-    from tracectrl_logging.viewer.application import with_token  # noqa: PLC0415 - as above
+    from tracectrl_logging.viewer import app  # noqa: PLC0415 - as above
+    from tracectrl_logging.viewer.guard import Token  # noqa: PLC0415 - as above
 
     token = _token()
     port = listener.getsockname()[1]
@@ -131,7 +134,7 @@ def serve(
     hosts = [
         f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}" for name in names
     ]
-    application = with_token(root, token, [*hosts, *public])
+    application = app(root, auth=Token(token), hosts=[*hosts, *public])
     shown_host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - it was asked for
     shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
     address = f"http://{shown_host}:{port}/#token={token}{f'&{path}' if path else ''}"
@@ -169,9 +172,7 @@ def _browser_at(address: str) -> Iterator[None]:
             f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(address)}">',
             "utf-8",
         )
-        signal.signal(
-            signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-        )  # the file goes, too
+        exit_on_sigterm()  # the file goes, too
         opening = threading.Thread(target=_open, args=(file.as_uri(),), daemon=True)
         opening.start()  # a browser may go on in the terminal until it is left
         yield
@@ -225,10 +226,3 @@ def _token() -> str:
 
 def _quoted(sid: str) -> str:
     return quote(sid, safe="", errors="surrogatepass")
-
-
-def _check_extras() -> None:
-    for package in ("uvicorn", "starlette", "jinja2"):
-        if find_spec(package) is None:
-            feature, extra = "tracectrl-logs view", "viewer"
-            raise UnusableError(str(MissingExtraError(feature, package, extra)))

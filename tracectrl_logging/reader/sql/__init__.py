@@ -8,10 +8,9 @@ extension and reach no network, and it uses no more memory and disk than it may.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.errors import MissingExtraError
+from tracectrl.errors import require
 from tracectrl.files.names import root_path
 from tracectrl_logging.reader.sql.process import QueryProcess
 from tracectrl_logging.reader.sql.rows import DEFAULT_MEMORY_MB, QueryError, Rows
@@ -78,9 +77,7 @@ def _started(
     target: str | None = None,
     report: Report,
 ) -> QueryProcess:
-    if find_spec("duckdb") is None:
-        feature, package, extra = "SQL", "duckdb", "sql"
-        raise MissingExtraError(feature, package, extra)
+    require("SQL", "sql", "duckdb")
     place = os.fspath(root_path(root))
     return QueryProcess(
         sql,
