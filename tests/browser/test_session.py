@@ -262,7 +262,10 @@ def test_links_from_the_search(
 
 
 def test_open_spans(
-    serve: Callable[..., Any], write: Callable[..., None], open_page: Callable[..., Page]
+    serve: Callable[..., Any],
+    write: Callable[..., None],
+    open_page: Callable[..., Page],
+    eventually: Callable[..., None],
 ) -> None:
     """A span that goes on is shown, and grows; when it ends, its own line takes the place."""
     span = {"trace_id": TRACE, "span_id": ROOT_SPAN}
@@ -273,7 +276,7 @@ def test_open_spans(
     expect(row).to_have_attribute("aria-level", "1")
     painted = "document.querySelector('canvas.bars').toDataURL()"
     before = page.evaluate(painted)
-    page.wait_for_function(f"before => {painted} !== before", arg=before)
+    eventually(page, f"{painted} !== {json.dumps(before)}", wanted=True)
     page.locator(".layer .row", has_text="one").click()
     write("live", {"message": "two", **span})
     expect(page.locator(".layer .row")).to_have_count(3)

@@ -75,13 +75,12 @@ def hit_row(hit: Hit) -> dict[str, Any]:
     """Return the row of a line that a search over all sessions has found."""
     line = hit.line
     level = shown(line.row.get("level", "-"), _LEVEL)
-    html = macro("hit.html", "row")(view(line), shown(hit.sid, _VALUE), level)
+    html = macro("hit.html", "row")(view(line), level)
     return {
         "id": hit.sid,
         "time": _us(line.time),
         "html": str(html),
         "span_id": _text(line.row.get("span_id")),
-        "trace_id": _text(line.row.get("trace_id")),
         "severity": rank(line),
     }
 

@@ -1,5 +1,7 @@
 // Time on an axis: where a moment lies, where the session was idle, and which moments get a tick.
 
+import { twoDigits } from "./format.js";
+
 const MOST_BUSY = 256; // stretches that are kept apart
 const GAP_SHARE = 0.25; // of the time that is left to scale: a shorter gap stays to scale
 const GAPS_SHARE = 0.4; // of the whole time: gaps that take less together stay to scale
@@ -187,11 +189,10 @@ export function tickText(time, step) {
   if (step < SECOND_US) return time < SECOND_US ? `${trimmed(time / 1000, 0)} ms` : `${trimmed(time / SECOND_US, 3)} s`;
   const seconds = Math.round(time / SECOND_US);
   if (seconds < 60) return `${seconds} s`;
-  const two = (/** @type {number} */ number) => String(Math.floor(number)).padStart(2, "0");
-  const rest = `${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
+  const rest = `${twoDigits((seconds / 60) % 60)}:${twoDigits(seconds % 60)}`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}:${rest}`;
-  const day = `${Math.floor(seconds / 86_400)}d ${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}`;
-  return step < 60 * SECOND_US ? `${day}:${two(seconds % 60)}` : day;
+  const day = `${Math.floor(seconds / 86_400)}d ${twoDigits((seconds / 3600) % 24)}:${twoDigits((seconds / 60) % 60)}`;
+  return step < 60 * SECOND_US ? `${day}:${twoDigits(seconds % 60)}` : day;
 }
 
 /** @param {number} number @param {number} digits */

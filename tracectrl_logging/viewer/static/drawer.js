@@ -1,5 +1,6 @@
 // All that a line says: its fields, what is above and below it, its JSON, and commands that show it.
 
+import { hueOf } from "./chart.js";
 import { make } from "./elements.js";
 import { clockOf, countOf, durationOf, shown, timeOf, zone } from "./format.js";
 import { exactOf, jsonOf, memberOf, textOf } from "./exact.js";
@@ -147,7 +148,7 @@ export class Drawer {
       put("After start", durationOf(start - story.from));
     }
     const service = story.services.texts[story.service[node]];
-    if (service) rows.append(make("dt", {}, "Service"), make("dd", {}, make("span", { class: `swatch of-${(story.service[node] + 7) % 8}` }), ` ${shown(service)}`));
+    if (service) rows.append(make("dt", {}, "Service"), make("dd", {}, make("span", { class: `swatch of-${hueOf(story.service[node])}` }), ` ${shown(service)}`));
     if (story.borrowed[node]) put("", "the time of the line before it: it has none");
     return rows;
   }

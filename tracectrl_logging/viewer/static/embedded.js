@@ -25,7 +25,7 @@ export class EmbeddedSource {
   }
 
   /** @type {PageSourceType["rows"]} */
-  async rows(_id, _after, { onRows, onCaughtUp }, signal) {
+  async rows(_id, { onRows, onCaughtUp }, signal) {
     /** @type {EmbeddedRow[]} */
     let rows = [];
     for await (const line of embeddedLines()) {

@@ -165,7 +165,7 @@ export function microsOf(text) {
 }
 
 /** @param {number} value */
-function twoDigits(value) {
+export function twoDigits(value) {
   return String(Math.floor(value)).padStart(2, "0");
 }
 
@@ -201,6 +201,11 @@ function threeDigits(number) {
  */
 export function countOf(number) {
   return String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** @param {number} count @param {string} name of one */
+export function plural(count, name) {
+  return `${countOf(count)} ${name}${count === 1 ? "" : "s"}`;
 }
 
 /**

@@ -5,8 +5,8 @@
 
 import { fragment } from "./source.js";
 import { make } from "./elements.js";
-import { clockOf, countOf, durationOf, shown } from "./format.js";
-import { paintGround, paintRow, paintTicks, paperOf } from "./chart.js";
+import { clockOf, countOf, durationOf, plural, shown } from "./format.js";
+import { hueOf, paintGround, paintRow, paintTicks, paperOf } from "./chart.js";
 import { markText } from "./find.js";
 import { LEVEL_NAMES, NO_TIME, OPEN, SPAN, levelOf } from "./model.js";
 
@@ -289,7 +289,7 @@ export class Rows {
     const level = levelOf(story.severity[node]);
     const kinds = ["log", "span", "open"];
     element.className = [
-      "row-cells", "row", `is-${kinds[story.kind[node]]}`, `at-${LEVEL_NAMES[level]}`, `of-${(story.service[node] + 7) % 8}`,
+      "row-cells", "row", `is-${kinds[story.kind[node]]}`, `at-${LEVEL_NAMES[level]}`, `of-${hueOf(story.service[node])}`,
       node === this.selected ? "is-selected" : "", story.fits[node] ? "" : "is-context", story.hit[node] ? "is-hit" : "",
       isLate ? "is-late" : "", this.isManyServices && story.service[above] !== story.service[node] ? "names-service" : "", closed ? "is-closed" : "", has ? "has-more" : "",
     ].filter(Boolean).join(" ");
@@ -307,7 +307,7 @@ export class Rows {
     if (closed) {
       const { rows, errors } = story.below(node);
       inside.replaceChildren(`${countOf(rows)} inside`);
-      if (errors) inside.append(" ", make("b", {}, `${countOf(errors)} ${errors === 1 ? "error" : "errors"}`));
+      if (errors) inside.append(" ", make("b", {}, `${plural(errors, "error")}`));
     } else inside.replaceChildren();
     if (isLate) element.dataset["pause"] = `${durationOf(pause)} later`;
     else delete element.dataset["pause"];

@@ -3,6 +3,7 @@
 import { Params, sessionAddress } from "./address.js";
 import { Completion, conditionOffers } from "./completion.js";
 import { make } from "./elements.js";
+import { plural } from "./format.js";
 import { fragment } from "./source.js";
 
 const FIRST_LIMIT = 200;
@@ -126,22 +127,22 @@ class Search {
     this.problem.hidden = true;
     this.said.textContent = "";
     this.group = null;
-    highlights()?.delete("found");
+    const mark = this.marking();
     if (!this.params.get("q")) return;
     const asked = this.params.copy();
     if (!asked.has("limit")) asked.set("limit", String(FIRST_LIMIT));
     this.said.textContent = "Searching …";
     const sessions = new Set();
-    const { countOf } = this.ui.format;
-    const summary = () => `${countOf(this.links.length)} ${this.links.length === 1 ? "line" : "lines"} in ${countOf(sessions.size)} ${sessions.size === 1 ? "session" : "sessions"}`;
+    const summary = () => `${plural(this.links.length, "line")} in ${plural(sessions.size, "session")}`;
     try {
       await this.source.search(asked, {
         onHits: (hits) => {
+          const first = this.links.length;
           for (const hit of hits) {
             sessions.add(hit.id);
             this.add(hit);
           }
-          this.mark();
+          this.links.slice(first, MOST_MARKED).forEach(mark);
           this.said.textContent = `${summary()} …`;
         },
         onEnd: (more) => {
@@ -177,19 +178,25 @@ class Search {
     this.group.list.append(row);
   }
 
-  /** Marks what matches, as far as the browser's regular expressions are Python's. */
-  mark() {
+  /**
+   * Returns what marks that which matches in a link, as far as the browser's regular expressions are Python's.
+   * @returns {(link: HTMLElement) => void}
+   */
+  marking() {
     const registry = highlights();
     const [text, isLiteral] = [this.params.get("q") ?? "", this.params.has("literal")];
-    if (!registry) return;
+    registry?.delete("found");
+    if (!registry) return () => {};
+    /** @type {RegExp} */
     let pattern;
     try {
       pattern = new RegExp(isLiteral ? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : text, this.params.has("ignore_case") ? "gi" : "g");
     } catch {
-      return;
+      return () => {};
     }
     const found = new (/** @type {any} */ (window).Highlight)();
-    for (const link of this.links.slice(0, MOST_MARKED)) {
+    registry.set("found", found);
+    return (link) => {
       const walker = document.createTreeWalker(link, NodeFilter.SHOW_TEXT);
       for (let node = walker.nextNode(); node; node = walker.nextNode()) {
         for (const match of (node.textContent ?? "").matchAll(pattern)) {
@@ -198,8 +205,7 @@ class Search {
           found.add(range);
         }
       }
-    }
-    registry.set("found", found);
+    };
   }
 
   /** @param {number} step */

@@ -1,7 +1,7 @@
 // One session as one story: its rows, their bars on one axis, and what picks, finds and explains them.
 
 import { addressOf } from "./address.js";
-import { countOf, durationOf, onZone } from "./format.js";
+import { countOf, durationOf, onZone, plural } from "./format.js";
 import { Axis, Busy, Lens } from "./axis.js";
 import { paletteOf } from "./chart.js";
 import { Drawer, commandsFor, copyText } from "./drawer.js";
@@ -124,7 +124,6 @@ class SessionPage {
     ui.title(this.id);
     source.rows(
       this.id,
-      "",
       {
         onRows: (rows) => {
           this.coming.push(/** @type {SessionStoryRow[]} */ (rows));
@@ -755,11 +754,6 @@ class SessionPage {
 /** @param {import("./model.js").Picked} picked */
 function plain(picked) {
   return { ...picked, services: [...picked.services].sort(), loggers: [...picked.loggers].sort() };
-}
-
-/** @param {number} count @param {string} name */
-function plural(count, name) {
-  return `${countOf(count)} ${name}${count === 1 ? "" : "s"}`;
 }
 
 /** @param {HTMLElement} element @param {string} text */

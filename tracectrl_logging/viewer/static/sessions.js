@@ -3,6 +3,7 @@
 import { sessionAddress, Params, addressOf } from "./address.js";
 import { Completion, conditionOffers } from "./completion.js";
 import { make } from "./elements.js";
+import { plural } from "./format.js";
 import { fragment } from "./source.js";
 import { Sparks } from "./sparks.js";
 
@@ -94,10 +95,7 @@ class SessionsList {
         if (isFirst) this.comeBack();
         isFirst = false;
       },
-      onSession: (row) => {
-        this.put(row);
-        if (!this.isHeld()) this.arrange();
-      },
+      onSession: (row) => this.put(row),
       onStatus: this.ui.status,
     }, this.stream.signal);
   }
@@ -287,7 +285,7 @@ class SessionsList {
     this.more.hidden = !isCut || limit >= MOST;
     this.table.hidden = count === 0;
     this.empty.hidden = count > 0;
-    const text = count === 0 ? "" : `${isCut ? "The first " : ""}${countOf(count)} ${count === 1 ? "session" : "sessions"}${withErrors ? `, ${countOf(withErrors)} with errors` : ""}`;
+    const text = count === 0 ? "" : `${isCut ? "The first " : ""}${plural(count, "session")}${withErrors ? `, ${countOf(withErrors)} with errors` : ""}`;
     if (this.count.textContent !== text) this.count.textContent = text;
     if (count) return;
     const isFiltered = ["since", "until", "errors", "service", "where"].some((name) => this.params.has(name));

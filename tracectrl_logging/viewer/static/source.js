@@ -27,7 +27,7 @@ const SILENCE_MS = 45_000; // the server sends a comment every 15 s
 
 /** @typedef {{id: string, html: string, row: Summary}} ListRow */
 
-/** @typedef {{id: string, time: number | null, html: string, span_id: string, trace_id: string, severity: number}} Hit */
+/** @typedef {{id: string, time: number | null, html: string, span_id: string, severity: number}} Hit */
 
 /** @typedef {Params | Record<string, string | string[] | null>} Asked */
 
@@ -37,7 +37,7 @@ const SILENCE_MS = 45_000; // the server sends a comment every 15 s
  * @property {boolean} live whether there is a server; else the data is in the page itself
  * @property {string} [id] the session of a page that holds one
  * @property {(fragment: string) => string} take takes the token out of the address's fragment; returns the rest
- * @property {(id: string, after: string, handlers: {onRows: (rows: SessionRow[]) => void, onReset: () => void,
+ * @property {(id: string, handlers: {onRows: (rows: SessionRow[]) => void, onReset: () => void,
  *   onCaughtUp: () => void, onStatus: (text: string) => void}, signal: AbortSignal) => Promise<void>} rows
  * @property {(params: Asked, handlers: {onList: (rows: ListRow[]) => void, onSession: (row: ListRow) => void,
  *   onStatus: (text: string) => void}, signal: AbortSignal) => Promise<void>} sessions
@@ -84,46 +84,35 @@ class LiveSource {
   }
 
   /** @type {Source["rows"]} */
-  async rows(id, after, { onRows, onReset, onCaughtUp, onStatus }, signal) {
-    let cursor = after;
-    await this.persist(async (heard, round) => {
-      const follows = await streamSlot(round);
-      try {
-        const asked = { id, after: cursor, follow: follows ? "1" : "0" };
-        for await (const events of this.events("page/session", asked, round)) {
-          heard();
-          for (const { name, data, id: behind } of events) {
-            if (round.aborted) return;
-            if (name === "rows") {
-              onRows(JSON.parse(data).rows);
-              cursor = behind ?? cursor;
-            } else if (name === "reset") {
-              cursor = "";
-              onReset();
-            } else if (name === "caught-up") onCaughtUp();
-            else if (name === "busy") throw new ServerEventError(JSON.parse(data).message ?? "the server is busy");
-          }
+  async rows(id, { onRows, onReset, onCaughtUp, onStatus }, signal) {
+    let cursor = "";
+    await this.persist(async (heard, round, follows) => {
+      const asked = { id, after: cursor, follow: follows ? "1" : "0" };
+      for await (const events of this.events("page/session", asked, round)) {
+        heard();
+        for (const { name, data, id: behind } of events) {
+          if (round.aborted) return;
+          if (name === "rows") {
+            onRows(JSON.parse(data).rows);
+            cursor = behind ?? cursor;
+          } else if (name === "reset") {
+            cursor = "";
+            onReset();
+          } else if (name === "caught-up") onCaughtUp();
+          else if (name === "busy") throw new ServerEventError(JSON.parse(data).message ?? "the server is busy");
         }
-        if (follows) throw new ServerEventError("disconnected");
-      } finally {
-        follows?.release();
       }
-      await sleep(ROWS_EVERY_MS, round);
-    }, onStatus, signal);
+    }, ROWS_EVERY_MS, onStatus, signal);
   }
 
   /** @type {Source["sessions"]} */
   async sessions(params, { onList, onSession, onStatus }, signal) {
-    await this.persist(async (heard, round) => {
-      const follows = await streamSlot(round);
-      try {
-        await this.list(params, { onList, onSession }, heard, !!follows, round);
-        if (follows) throw new ServerEventError("disconnected");
-      } finally {
-        follows?.release();
-      }
-      await sleep(LIST_EVERY_MS, round);
-    }, onStatus, signal);
+    await this.persist(
+      (heard, round, follows) => this.list(params, { onList, onSession }, heard, follows, round),
+      LIST_EVERY_MS,
+      onStatus,
+      signal,
+    );
   }
 
   /**
@@ -192,11 +181,13 @@ class LiveSource {
   /**
    * Calls `attempt` until `signal` says stop: while the page is hidden it is stopped, after a failure it
    * comes again, after pauses that grow until something is heard.
-   * @param {(heard: () => void, round: AbortSignal) => Promise<void>} attempt
+   * Those of the visible tabs that have no slot for a stream ask again and again instead.
+   * @param {(heard: () => void, round: AbortSignal, follows: boolean) => Promise<void>} attempt
+   * @param {number} everyMs between two times that such a tab asks
    * @param {(text: string) => void} onStatus
    * @param {AbortSignal} signal
    */
-  async persist(attempt, onStatus, signal) {
+  async persist(attempt, everyMs, onStatus, signal) {
     let pause = FIRST_PAUSE_MS;
     const heard = () => {
       pause = FIRST_PAUSE_MS;
@@ -205,7 +196,14 @@ class LiveSource {
     while (!signal.aborted) {
       const round = await pageShown(signal);
       try {
-        await attempt(heard, round.signal);
+        const slot = await streamSlot(round.signal);
+        try {
+          await attempt(heard, round.signal, !!slot);
+          if (slot) throw new ServerEventError("disconnected");
+        } finally {
+          slot?.release();
+        }
+        await sleep(everyMs, round.signal);
       } catch (error) {
         if (round.signal.aborted) continue;
         const isRefused = error instanceof Refusal;

@@ -2,6 +2,7 @@
 
 import { sessionAddress, Params } from "./address.js";
 import { draw, make } from "./elements.js";
+import { plural } from "./format.js";
 
 const SAMPLES = [
   { name: "Levels", sql: "SELECT level, count(*) AS lines FROM logs GROUP BY level ORDER BY lines DESC" },
@@ -114,14 +115,15 @@ class Sql {
    * @param {number} tookMs
    */
   show(answer, tookMs) {
-    const { countOf, durationOf } = this.ui.format;
+    const { durationOf } = this.ui.format;
     this.answer = answer;
     const { columns, rows, more } = answer;
-    this.said.textContent = `${more ? "The first " : ""}${countOf(rows.length)} ${rows.length === 1 ? "row" : "rows"} in ${durationOf(tookMs * 1000)}`;
+    this.said.textContent = `${more ? "The first " : ""}${plural(rows.length, "row")} in ${durationOf(tookMs * 1000)}`;
     this.csv.hidden = false;
     this.result.hidden = false;
-    this.result.replaceChildren(this.table(columns, rows));
-    const chart = this.chartOf(answer);
+    const isNumber = columns.map((_, at) => isNumeric(rows, at));
+    this.result.replaceChildren(this.table(columns, rows, isNumber));
+    const chart = this.chartOf(answer, isNumber);
     this.chart.hidden = chart === null;
     if (chart) this.chart.replaceChildren(...chart);
   }
@@ -129,10 +131,10 @@ class Sql {
   /**
    * @param {string[]} columns
    * @param {Cell[][]} rows
+   * @param {boolean[]} isNumber by columns
    */
-  table(columns, rows) {
+  table(columns, rows, isNumber) {
     const { shown } = this.ui.format;
-    const isNumber = columns.map((_, at) => isNumeric(rows, at));
     return make("table", {},
       make("thead", {}, make("tr", {}, ...columns.map((name, at) => make("th", { scope: "col", class: isNumber[at] ? "number" : null }, shown(name))))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, at) => {
@@ -147,13 +149,14 @@ class Sql {
    * Returns a chart of the first column of numbers, each bar named by the first other column; `null` where
    * there is nothing to draw.
    * @param {Answer} answer
+   * @param {boolean[]} isNumber by columns
    * @returns {Node[] | null}
    */
-  chartOf({ columns, rows }) {
+  chartOf({ columns, rows }, isNumber) {
     const { shown } = this.ui.format;
-    const at = columns.findIndex((_, column) => isNumeric(rows, column));
+    const at = isNumber.indexOf(true);
     if (at < 0 || rows.length < 2) return null;
-    const nameAt = columns.findIndex((_, column) => column !== at && !isNumeric(rows, column));
+    const nameAt = isNumber.indexOf(false);
     const bars = rows.slice(0, MOST_BARS).map((row, index) => ({ value: Number(row[at] ?? 0), name: nameAt < 0 ? String(index + 1) : shown(String(row[nameAt] ?? "null")) }));
     const [least, most] = [Math.min(0, ...bars.map(({ value }) => value)), Math.max(0, ...bars.map(({ value }) => value))];
     const chartWidth = Math.max(240, Math.min(WIDEST_CHART, this.host.clientWidth - 50));

@@ -66,6 +66,18 @@ def started(*args: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str
         process.communicate(timeout=30)
 
 
+def ended(traces: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Return what the command said and how it ended, where it is not to serve."""
+    return subprocess.run(
+        [sys.executable, "-m", "tracectrl_logging.cli", "view", "--root", str(traces), *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **env},
+        timeout=30,
+    )
+
+
 def parts(line: str) -> tuple[int, str, str]:
     """Return the port, the token and the place on the page that the address holds."""
     found = re.search(r"http://127\.0\.0\.1:(\d+)/#token=([\w-]+)(?:&(\S+))?$", line)
@@ -122,23 +134,7 @@ def test_mistakes(
     traces: Path, args: list[str], env: dict[str, str], status: int, said: str
 ) -> None:
     """What is wrong is said in one line, and nothing is served."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tracectrl_logging.cli",
-            "view",
-            "--root",
-            str(traces),
-            "--no-browser",
-            *args,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **env},
-        timeout=30,
-    )
+    done = ended(traces, "--no-browser", *args, **env)
     assert (status, True) == (done.returncode, said in done.stderr), done.stderr
 
 
@@ -148,22 +144,7 @@ def test_port_that_is_taken(traces: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tracectrl_logging.cli",
-                "view",
-                "--root",
-                str(traces),
-                "--port",
-                str(port),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
+        done = ended(traces, "--port", str(port))
     assert (2, True) == (done.returncode, f"port {port}: Address already in use" in done.stderr)
 
 
