@@ -196,6 +196,25 @@ def test_search(story: Page) -> None:
     expect(story.locator(".layer .row")).to_have_count(4)
 
 
+def test_which_match_is_selected_is_said_while_lines_come(
+    story: Page, write: Callable[..., None]
+) -> None:
+    """Lines that come change how many match, and not that a match is selected, nor where it is among them."""
+    story.keyboard.press("/")
+    story.keyboard.insert_text("CARD")
+    story.keyboard.press("Enter")  # before or after the search has looked at all lines
+    expect(story.locator(".find-count")).to_have_text("1/2")
+    write("order-1", {"message": "another card", "timestamp": at(-1)})
+    expect(story.locator(".find-count")).to_have_text("2/3")
+    expect_selected(story, "no card")
+    story.keyboard.press("Escape")
+    story.keyboard.press("j")
+    expect_selected(story, "declined")
+    expect(story.locator(".find-count")).to_have_text("3/3")
+    story.keyboard.press("j")
+    expect(story.locator(".find-count")).to_have_text("3")
+
+
 def test_details(story: Page, serve: Callable[..., Any], open_page: Callable[..., Page]) -> None:
     """The details have every field as it was written, and links to what is above and below."""
     story.keyboard.press("j")

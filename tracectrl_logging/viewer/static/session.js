@@ -409,9 +409,16 @@ class SessionPage {
     this.map.paint(this.axis, this.palette, this.isGrowing ? this.now : -Infinity);
   }
 
+  /** Say how many rows the search has found, and which of them is selected. */
+  #tellFound() {
+    const { finder, selected, story } = this;
+    const rank = finder.text && story.hit[selected] ? `${countOf(finder.rankOf(selected))}/` : "";
+    setText(this.layout.found, finder.text ? `${rank}${countOf(finder.count)}${finder.isDone ? "" : "…"}` : "");
+  }
+
   /** Say how much there is. */
   #tell() {
-    const { story, finder } = this;
+    const { story } = this;
     const now = performance.now();
     if (this.factsVersion === story.version || (now - this.factsAt < FACTS_EVERY_MS && this.factsVersion >= 0)) return;
     this.factsAt = now;
@@ -424,7 +431,7 @@ class SessionPage {
     setText(this.layout.facts, counts.join(" · "));
     this.layout.errors.hidden = !story.errors;
     setText(this.layout.errorCount, plural(story.errors, "error"));
-    setText(this.layout.found, finder.text ? `${countOf(finder.count)}${finder.isDone ? "" : "…"}` : "");
+    this.#tellFound();
     this.layout.empty.hidden = story.count > 0;
     setText(this.layout.empty, story.size > 1 ? "No line is meant by these filters" : this.source.live ? "Waiting for lines" : "No lines");
     this.facets.update();
@@ -451,6 +458,7 @@ class SessionPage {
   /** @param {number} node */
   #select(node) {
     this.selected = this.rows.selected = node;
+    this.#tellFound();
   }
 
   /** Select a node, and bring it into sight. @param {number} node */
@@ -556,6 +564,7 @@ class SessionPage {
   /** @param {1 | -1} step */
   jumpHit(step) {
     if (!this.finder.text) return this.layout.search.focus();
+    this.finder.step(Infinity); // a key may come before the frame that would have looked
     this.#jump(step, (node) => this.story.hit[node] === 1 && this.story.kind[node] !== OPEN, "match");
   }
 
@@ -570,7 +579,6 @@ class SessionPage {
       return;
     }
     this.select(node);
-    if (what === "match") setText(this.layout.found, `${countOf(this.finder.rankOf(node))}/${countOf(this.finder.count)}`);
     requestAnimationFrame(() => {
       const text = this.rows.elementOf(node)?.children[1]?.textContent ?? "";
       this.ui.announce(`${wraps ? "From the other end: " : ""}${text.slice(0, 200)}`);
