@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 from tracectrl.files.locks import FLAGS, hold
 from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
 from tracectrl.files.root import make_root
+from tracectrl.files.write.numbers import least_number, moved_up, open_descriptors
 from tracectrl.files.write.once import append_once
 from tracectrl.files.write.openfile import AT_ONCE, File, Table
 from tracectrl.files.write.position import held_seek
@@ -110,6 +111,7 @@ class Appender:
         self._max_bytes = max_bytes if backup_count else 0
         self._backup_count = backup_count
         self._limit, self._limit_beside_others, self._many_open = _limits(max_open_files)
+        self._least_fd = least_number()
         self._share_at = float("-inf")
         self.shares: Final = max_open_files is None
         _appenders.append(weakref.ref(self, _appenders.remove))
@@ -323,13 +325,6 @@ class Appender:
             return known
         closed = self._closed
         fresh = self._open(table, key, path)
-        # Its number is the lowest that was free.
-        if fresh.fd >= self._many_open and fresh.check_at >= self._share_at:
-            self._share_at = fresh.check_at + _SHARE_EVERY_S
-            sharing = [it for it in _living() if it.shares]
-            parts = max(2, sum(it.open_files > 0 for it in sharing))
-            for each in sharing:
-                each.be_content_with(2 * self._limit_beside_others // parts)
         fresh.turn = table.turn
         file, surplus = under(table.lock, table.writing, self._entered, table, fresh, closed)
         if file is not fresh:
@@ -375,7 +370,7 @@ class Appender:
     def _path(self, stem: str) -> str:
         return f"{self._prefix}{stem}{self._suffix}"
 
-    def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901 - one call
+    def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901, PLR0912 - one call
         while True:
             check_at = time.monotonic() + LOOK_EVERY_S
             try:
@@ -391,6 +386,9 @@ class Appender:
                 raise
             file: File | None = None
             try:
+                lowest, fd = fd, moved_up(fd, self._least_fd)
+                if fd != lowest:
+                    os.close(lowest)
                 hold(fd)
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
@@ -415,12 +413,25 @@ class Appender:
                     file.torn = whole != whole_at(inode, size) and is_torn(fd, size)
                     file.fd = fd
                     _claim(file)
+                    if (
+                        open_descriptors(lowest, fd, self._least_fd) >= self._many_open
+                        and check_at >= self._share_at
+                    ):
+                        self._share(check_at)
                     return file
             except BaseException:
                 if file is None or file.fd != fd:  # else the file closes it
                     os.close(fd)
                 raise
             os.close(fd)
+
+    def _share(self, now: float) -> None:
+        """Have all appenders that choose their own bound be content with a part of what is left."""
+        self._share_at = now + _SHARE_EVERY_S
+        sharing = [it for it in _living() if it.shares]
+        parts = max(2, sum(it.open_files > 0 for it in sharing))
+        for each in sharing:
+            each.be_content_with(2 * self._limit_beside_others // parts)
 
     def _shrink(self, table: Table) -> bool:
         """Have half of the open files closed, else of another appender's; return whether any were."""
