@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,11 +84,28 @@ def until_no_stack_is_left() -> Callable[[Callable[[int], object]], set[int]]:
             returned.add(number)
             dive(number + 1)
 
-        with contextlib.suppress(RecursionError):
+        with unwatched(), contextlib.suppress(RecursionError):
             dive(0)
         return returned
 
     return call
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Keep coverage from calling functions of its own in between, by ``sys.monitoring``: they need a stack, too."""
+    monitoring: Any = getattr(sys, "monitoring", None)  # since Python 3.12
+    if monitoring is None or monitoring.get_tool(monitoring.COVERAGE_ID) is None:
+        yield
+        return
+    exchange = partial(monitoring.register_callback, monitoring.COVERAGE_ID)
+    events = {event for name, event in vars(monitoring.events).items() if name.isupper() and event}
+    before = {event: exchange(event, None) for event in events}
+    try:
+        yield
+    finally:
+        for event, callback in before.items():
+            exchange(event, callback)
 
 
 @pytest.fixture
