@@ -61,6 +61,18 @@ class SessionSummary(NamedTuple):
     """The message of the earliest log line; ``None`` where there is no such text."""
     error_spans: int = 0
     """Spans whose status is ERROR."""
+    model_calls: int = 0
+    """Calls of language models; a span above another such call is none."""
+    input_tokens: int = 0
+    """Tokens that models were given, those of a cache among them."""
+    output_tokens: int = 0
+    """Tokens that models have made, those of reasoning among them."""
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    """What the calls cost whose models have a known price, in US dollars; ``None`` where none has, or
+    where the extra ``genai`` is missing."""
 
 
 class Damage(NamedTuple):

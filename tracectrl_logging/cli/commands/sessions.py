@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 @tz_option
 @json_option(
     "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message,"
-    " error_spans"
+    " error_spans, model_calls, input_tokens, output_tokens, cache_read_tokens,"
+    " cache_creation_tokens, reasoning_tokens, cost_usd"
 )
 @root_option
 def sessions(
@@ -78,7 +79,9 @@ def sessions(
     going on in that time range.
 
     Each --where must be met by some line of the session, a log line or a span; different lines may
-    meet different conditions. The keys duration, logs, spans and errors mean the whole session.
+    meet different conditions. The keys duration, logs, spans and errors mean the whole session, and
+    so do model_calls, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens,
+    reasoning_tokens and cost_usd, which is there where the extra "genai" knows the models' prices.
     --service, too, is met by any line.
 
     With -n, the latest sessions are found by the times of their files; the others are not read.

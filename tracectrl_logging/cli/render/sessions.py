@@ -22,7 +22,7 @@ _WIDEST_ID = 48
 _WIDEST_SERVICES = 30
 _MOST_PER_COLUMN = 8
 """How many characters of a message are looked at for one column: accents take none of their own."""
-_TO_THE_LEFT = frozenset({0, 1, 6})
+_ERRORS, _MODELS = 5, slice(6, 10)
 _BETWEEN = "\x1f"
 _MOST_CHARACTERS = 1024 * 1024
 _BLOCK_BYTES = 256 * 1024
@@ -39,6 +39,10 @@ class _Cells(NamedTuple):
     logs: str
     spans: str
     errors: str
+    calls: str
+    tokens_in: str
+    tokens_out: str
+    cost: str
     services: str
 
 
@@ -46,16 +50,21 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     """Print *summaries*, which may be gone through twice; times are of the zone *tz*, or UTC."""
     screen = Screen()
     times = TimeFormat(tz)
-    titles = _Cells(
-        "SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS", "SERVICES"
-    )
+    titles = [
+        *("SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS"),
+        *("CALLS", "TOKENS IN", "OUT", "COST", "SERVICES"),
+    ]
     widths = [len(title) for title in titles]
+    has_models = False
     most = None if screen.width is None else _MOST_PER_COLUMN * screen.width
     rows = _Rows()
     for summary in summaries:
         cells = _cells(summary, times)
         widths = list(map(max, widths, map(width_of, cells)))
+        has_models = has_models or bool(cells.calls)
         rows.append((*cells, shown((summary.first_message or "")[:most])))
+    if not has_models:
+        del titles[_MODELS], widths[_MODELS]
     widths[0] = min(widths[0], _WIDEST_ID)
     if screen.width is not None:
         widths[-1] = min(widths[-1], _WIDEST_SERVICES)
@@ -67,20 +76,23 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
                 _print_block(summary, times, screen)
             return
     screen.line([(GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
+    last = len(widths) - 1
     plain = GAP.join(
-        f"{{:{'<' if at in _TO_THE_LEFT else '>'}{it}}}" for at, it in enumerate(widths)
+        f"{{:{'<' if at in {0, 1, last} else '>'}{it}}}" for at, it in enumerate(widths)
     )
     for *texts, message in rows:
+        if not has_models:
+            del texts[_MODELS]
         if room is None and not screen.is_styled and all(map(str.isascii, texts)):
             screen.line([(f"{plain.format(*texts)}{GAP}{message}", "")])
             continue
-        cells = _aligned(_Cells(*texts), widths)
+        sid, *others = _aligned(texts, widths)
         screen.line(
             [
-                (cells.sid, "cyan"),
-                (GAP.join(("", cells.last, cells.took, cells.logs, cells.spans, "")), ""),
-                (cells.errors, "dim" if texts[5] == "0" else "red"),
-                (GAP + cells.services, ""),
+                (sid, "cyan"),
+                (GAP.join(("", *others[: _ERRORS - 1], "")), ""),
+                (others[_ERRORS - 1], "dim" if texts[_ERRORS] == "0" else "red"),
+                (GAP.join(("", *others[_ERRORS:])), ""),
                 (GAP + (message if room is None else cut(message, room)), "dim"),
             ]
         )
@@ -131,6 +143,8 @@ def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> 
         ],
         [(GAP, "")],
     )
+    if cells.calls:
+        screen.line([(used(summary), "")], [(GAP, "")], [(GAP, "")])
     if summary.first_message and screen.width is not None:
         screen.line([(_message(summary, screen.width - len(GAP)), "dim")], [(GAP, "")])
 
@@ -143,22 +157,54 @@ def _cells(summary: SessionSummary, times: TimeFormat) -> _Cells:
         str(summary.logs),
         str(summary.spans),
         str(summary.errors),
+        *_models(summary),
         ", ".join(map(shown, summary.services)),
     )
 
 
-def _aligned(cells: _Cells, widths: list[int]) -> _Cells:
+def _models(summary: SessionSummary) -> tuple[str, str, str, str]:
+    """Return what models have done, empty where they have done nothing."""
+    if not summary.model_calls and not summary.input_tokens and not summary.output_tokens:
+        return "", "", "", ""
+    counts = summary.model_calls, summary.input_tokens, summary.output_tokens
+    return *map(str, counts), money(summary.cost_usd)  # type: ignore[return-value]
+
+
+def used(summary: SessionSummary) -> str:
+    """Return what the models of a session have used as a line of text."""
+    parts = [
+        count(summary.model_calls, "model call"),
+        f"{count(summary.input_tokens, 'token')} in"
+        + _among({"cached": summary.cache_read_tokens, "to cache": summary.cache_creation_tokens}),
+        f"{summary.output_tokens} out" + _among({"reasoning": summary.reasoning_tokens}),
+    ]
+    if summary.cost_usd is not None:
+        parts.append(money(summary.cost_usd))
+    return GAP.join(parts)
+
+
+def money(dollars: float | None) -> str:
+    """Return *dollars* as text, ``-`` for none."""
+    if dollars is None:
+        return "-"
+    return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4f}"
+
+
+def _among(numbers: dict[str, int]) -> str:
+    some = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
+    return f" ({some})" if some else ""
+
+
+def _aligned(cells: Sequence[str], widths: list[int]) -> list[str]:
     services = len(widths) - 1
-    return _Cells(
-        *(
-            padded(
-                cut(cell, width) if index == services else cell,
-                width,
-                to_the_right=index not in _TO_THE_LEFT,
-            )
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    return [
+        padded(
+            cut(cell, width) if index == services else cell,
+            width,
+            to_the_right=index not in {0, 1, services},
         )
-    )
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
 
 
 def _message(summary: SessionSummary, room: int | None) -> str:

@@ -20,7 +20,11 @@ Sort: TypeAlias = Literal["last", "duration", "errors"]
 SORTS: Final = ("last", "duration", "errors")
 """The orders that there are: the latest first, the longest, those with the most errors."""
 
-FIGURES: Final = frozenset({"duration", "duration_ns", "logs", "spans", "errors", "error_spans"})
+_COUNTS: Final = (
+    *("logs", "spans", "errors", "error_spans", "model_calls", "input_tokens", "output_tokens"),
+    *("cache_read_tokens", "cache_creation_tokens", "reasoning_tokens", "cost_usd"),
+)
+FIGURES: Final = frozenset({"duration", "duration_ns", *_COUNTS})
 """The keys of conditions that are on a session as a whole."""
 
 _SECOND_NS: Final = 1_000_000_000
@@ -89,9 +93,9 @@ class SessionQuery:
 
 def _figures(summary: SessionSummary) -> dict[str, Any]:
     took = summary.duration_ns
-    figures: dict[str, Any] = {
-        name: getattr(summary, name) for name in ("logs", "spans", "errors", "error_spans")
-    }
+    figures: dict[str, Any] = {name: getattr(summary, name) for name in _COUNTS}
+    if summary.cost_usd is None:
+        del figures["cost_usd"]
     if took is not None:
         figures |= {"duration": took / _SECOND_NS, "duration_ns": took}
     return figures

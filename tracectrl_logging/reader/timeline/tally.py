@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
 from tracectrl.schema import ERROR, severity
+from tracectrl_logging.reader.genai.names import MARKS
+from tracectrl_logging.reader.genai.usage import UsageSum
 from tracectrl_logging.reader.model import SessionSummary
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Tally:
         "message",
         "message_at",
         "services",
+        "usage",
     )
 
     def __init__(self) -> None:
@@ -42,6 +45,7 @@ class Tally:
         self.last: str | None = None
         self.message: object = None
         self.message_at: str | None = None
+        self.usage: UsageSum | None = None
 
     def add(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
         """Count lines of one *kind*."""
@@ -74,6 +78,12 @@ class Tally:
             service = row.get("service")
             if type(service) is str:
                 self.services.add(service)
+            if self.usage is None:
+                attributes = row.get("attributes")
+                if type(attributes) is not dict or MARKS.isdisjoint(attributes):
+                    continue
+                self.usage = UsageSum()
+            self.usage.add(row)
 
     def see(self, line: Line) -> None:
         """Count a line; one without a time counts at the one that it has borrowed."""
@@ -83,7 +93,7 @@ class Tally:
     def summary(self, sid: str) -> SessionSummary:
         """Return the session *sid* in numbers."""
         message = self.message
-        return SessionSummary(
+        summary = SessionSummary(
             session_id=sid,
             first_time=self.first,
             last_time=self.last,
@@ -94,6 +104,12 @@ class Tally:
             duration_ns=_between(self.first, self.last),
             first_message=message if type(message) is str else None,
             error_spans=self.error_spans,
+        )
+        if self.usage is None:
+            return summary
+        totals = self.usage.totals()
+        return summary._replace(
+            model_calls=totals.model_calls, cost_usd=totals.cost_usd, **totals.usage._asdict()
         )
 
     def _see(self, time: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from tracectrl.session import session
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
-    from pathlib import Path
 
     from click.testing import Result
     from opentelemetry import trace
@@ -48,6 +48,13 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
         "duration_ns",
         "first_message",
         "error_spans",
+        "model_calls",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_creation_tokens",
+        "reasoning_tokens",
+        "cost_usd",
     ] == list(row)
     assert {"session_id": "s", "logs": 1, "spans": 1, "errors": 1, "services": ["api"]} == {
         key: row[key] for key in ("session_id", "logs", "spans", "errors", "services")
@@ -256,3 +263,17 @@ def test_years_apart(command: Command, write: Write) -> None:
     write("s.logs.jsonl", form % b"0001", form % b"2026")
     (row,) = map(json.loads, command("sessions", "--json").stdout.splitlines())
     assert (None, 2) == (row["duration_ns"], row["logs"])
+
+
+RECORDED = Path(__file__).parents[2] / "reader" / "genai" / "recorded"
+
+
+def test_models(command: Callable[..., Result]) -> None:
+    """What models have used are columns where any session has some, and conditions."""
+    asked = ("sessions", "--root", str(RECORDED), "--where", "reasoning_tokens>=29")
+    title, cells = (line.split() for line in command(*asked).stdout.splitlines())
+    assert ["ERRORS", "CALLS", "TOKENS", "IN", "OUT", "COST", "SERVICES"] == title[6:-2]
+    assert ["pydantic-ai", "0", "3", "260", "69"] == [cells[0], *cells[7:11]]
+    (row,) = map(json.loads, command(*asked, "--json").stdout.splitlines())
+    assert (3, 260, 69, 64, 0, 29) == tuple(row.values())[10:16]
+    assert 1 == command(*asked, "--where", "input_tokens>260").exit_code

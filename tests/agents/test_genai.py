@@ -1,0 +1,48 @@
+"""The matrix, tokens: what is read of spans equals what the model that answered has counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tracectrl_logging import reader
+
+pytest.importorskip("openai", reason="it is what is tested")
+
+AGENT = str(Path(__file__).parent / "apps" / "genai_agent.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "unrecorded"),
+    [
+        (
+            "openai-v2",
+            "opentelemetry.instrumentation.openai_v2",
+            {"cache_read_tokens", "reasoning_tokens"},
+        ),
+        ("openinference", "openinference.instrumentation.openai", set()),
+        ("pydantic-ai", "pydantic_ai", set()),
+    ],
+)
+def test_tokens(root: Path, name: str, module: str, unrecorded: set[str]) -> None:
+    """Calls and tokens are the stub's own, as far as the instrumentation records them."""
+    pytest.importorskip(module, reason="it is what records")
+    done = subprocess.run(
+        [sys.executable, AGENT, name, "weather"],
+        env={**os.environ, "TRACECTRL_TRACE_DIR": str(root), "NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    counted = json.loads(done.stdout)
+    (found,) = (it for it in reader.sessions(root) if it.session_id == "weather")
+    assert {key: 0 if key in unrecorded else number for key, number in counted.items()} == {
+        key: getattr(found, key) for key in counted
+    }

@@ -1,0 +1,1 @@
+"""What spans and log records say of models, tools and agents."""
