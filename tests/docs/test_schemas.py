@@ -37,6 +37,7 @@ RUNS = [
     ("sessions", "sessions.json"),
     ("show rich otlp", "show.json"),
     ("show unknown", "show.json"),
+    ("show rich --conversation", "show-conversation.json"),
     ("grep .", "grep.json"),
     ("grep -c .", "grep-count.json"),
     ("grep -l .", "grep-session-ids.json"),
@@ -79,6 +80,9 @@ def stored(root: Path) -> Iterator[Path]:
         tracer = provider.get_tracer("tests")
         with session(sid), tracer.start_as_current_span("outer") as outer:
             outer.add_event("event", {"n": 1})
+            said = '[{"role":"assistant","parts":[{"type":"tool_call","name":"x"},"y"]}]'
+            outer.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.output.messages": said})
+            outer.set_attributes({"gen_ai.prompt.0.content": "hello", "llm.token_count.prompt": 3})
             link = trace.Link(outer.get_span_context(), {"k": [1, 2]})
             with tracer.start_as_current_span("inner", kind=trace.SpanKind.CLIENT, links=[link]):
                 logger.info("inside", extra={"type": "own", "list": [1, None], "level_": {}})

@@ -182,6 +182,9 @@ def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
             if number:
                 logger.error("refused: %d", number, extra={"tool": "pay"})
             span.set_attribute("n", number)
+            span.set_attributes({"gen_ai.operation.name": "chat", "llm.token_count.prompt": 3})
+            with file_tracer.start_as_current_span("pay") as tool:
+                tool.set_attributes({"gen_ai.operation.name": "execute_tool", "input.value": "{}"})
 
 
 @pytest.mark.usefixtures("_sessions")
@@ -206,6 +209,9 @@ def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
         ("query", "FROM sessions ORDER BY session_id"),
         ("query", "SELECT levle FROM logs"),
         ("query", "errors"),
+        ("query", "tokens"),
+        ("query", "tools"),
+        ("show", "order-2", "--conversation"),
         ("show", "order"),
         ("show", "nobody"),
     ],
@@ -218,7 +224,7 @@ def test_same_rows(
 ) -> None:
     """Each reading command gives the same rows, and the same exit status, from either store."""
     store = reader.open_store(root)
-    (span,) = [it.row["span_id"] for it in store.read("order-0") if it.kind == "span"]
+    span = next(it.row["span_id"] for it in store.read("order-0") if it.kind == "span")
     asked = [it.format(span=span) for it in args]
     if args[0] != "export":
         asked.append("--json")

@@ -102,8 +102,8 @@ def query(
 ) -> None:
     """Run SQL over the log lines and spans of all sessions, by DuckDB.
 
-    SQL is one query, "-" for one on stdin, or the name of a ready-made one: "errors" or "slow". It
-    sees three views and nothing else, neither files nor the network:
+    SQL is one query, "-" for one on stdin, or the name of a ready-made one: "errors", "slow",
+    "tokens" or "tools". It sees three views and nothing else, neither files nor the network:
 
     \b
       logs      timestamp, level, severity_number, logger, message,

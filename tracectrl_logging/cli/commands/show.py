@@ -46,6 +46,11 @@ _SOME = 3
 @click.option(
     "--flat", is_flag=True, help="Show all sessions together in time order, without nesting."
 )
+@click.option(
+    "--conversation",
+    is_flag=True,
+    help="Show what models, tools and agents said instead, each message once.",
+)
 @line_options
 @span_option
 @since_options
@@ -64,6 +69,7 @@ def show(
     *,
     full: bool,
     flat: bool,
+    conversation: bool,
     level: str | None,
     logger: str | None,
     trace_id: str | None,
@@ -91,9 +97,14 @@ def show(
     the named keys, --hide drops them. A KEY may be a path, like exception.type, or the name of a
     span's attribute.
 
+    --conversation shows messages, the calls of tools with arguments and results, and the model, tokens
+    and time of each answer, as spans and log records of GenAI instrumentations say them. What a call
+    repeats of the conversation so far is left out. With --json, a row is a message, a reply or a tool.
+
     \b
     Examples:
       tracectrl-logs show a1b2
+      tracectrl-logs show a1b2 --conversation
       tracectrl-logs show a1b2 --level WARNING --full
       tracectrl-logs show a1b2 --span 00f067aa --fields tool,user
       tracectrl-logs show a1b2 c3d4 --flat --since 10:05 --tz Europe/Berlin
@@ -110,7 +121,11 @@ def show(
     meant = list(dict.fromkeys(session_meant(start, store) for start in given))
     below = None if span is None else _below(store, meant, span)
     streams = {sid: _lines(store, sid, below) for sid in meant}
-    if as_json:
+    if conversation:
+        found = _put_conversations(
+            store, meant, below, is_meant, as_json=as_json, problems=problems, pager=pager
+        )
+    elif as_json:
         found = _put_json(merge(streams.values()), is_meant, _keys(fields, hide))
     else:
         from tracectrl_logging.cli.render.story import tell  # noqa: PLC0415 - one of two ways
@@ -131,6 +146,41 @@ def show(
 def _lines(store: Store, sid: str, below: Subtree | None) -> Iterator[Line]:
     lines = store.read(sid)
     return lines if below is None else (line for line in lines if below.holds(line.row))
+
+
+def _put_conversations(
+    store: Store,
+    meant: list[str],
+    below: Subtree | None,
+    is_meant: Callable[[Line], bool] | None,
+    *,
+    as_json: bool,
+    problems: Problems,
+    pager: bool,
+) -> bool:
+    from tracectrl_logging.reader.conversation import Conversation  # noqa: PLC0415 - where it is asked for
+
+    def of(sid: str) -> Conversation:
+        return Conversation(lambda: filter(is_meant, _lines(store, sid, below)))
+
+    if as_json:
+        from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
+
+        found = False
+        for sid in meant:
+            for turn in of(sid).turns():
+                write_line(encode_line(turn.row())[:-1])
+                found = True
+        return found
+    from tracectrl_logging.cli.render.conversation import put  # noqa: PLC0415 - one of two ways
+    from tracectrl_logging.cli.render.story import screen_for  # noqa: PLC0415 - as above
+
+    with screen_for(problems, pager=pager) as screen:
+        several = [put(of(sid), screen) for sid in meant]
+    for sid, is_said in zip(meant, several, strict=True):
+        if not is_said:
+            problems.say(f"no conversation in session {shown(sid)}")
+    return any(several)
 
 
 def _put_json(

@@ -175,8 +175,8 @@ def used(summary: SessionSummary) -> str:
     parts = [
         count(summary.model_calls, "model call"),
         f"{count(summary.input_tokens, 'token')} in"
-        + _among({"cached": summary.cache_read_tokens, "to cache": summary.cache_creation_tokens}),
-        f"{summary.output_tokens} out" + _among({"reasoning": summary.reasoning_tokens}),
+        + among({"cached": summary.cache_read_tokens, "to cache": summary.cache_creation_tokens}),
+        f"{summary.output_tokens} out" + among({"reasoning": summary.reasoning_tokens}),
     ]
     if summary.cost_usd is not None:
         parts.append(money(summary.cost_usd))
@@ -190,7 +190,8 @@ def money(dollars: float | None) -> str:
     return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4f}"
 
 
-def _among(numbers: dict[str, int]) -> str:
+def among(numbers: dict[str, int]) -> str:
+    """Return the *numbers* that are none of 0 by their names, in parentheses."""
     some = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
     return f" ({some})" if some else ""
 

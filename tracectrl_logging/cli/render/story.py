@@ -61,14 +61,15 @@ def tell(
         flat: all sessions together, without nesting.
         pager: use a pager where stdout is a terminal.
     """
-    with _screen(problems, pager=pager) as screen:
+    with screen_for(problems, pager=pager) as screen:
         view = View(screen, TimeFormat(tz), keys or Keys(None), full)
         story = _Story(view, problems, is_meant)
         return story.flat(streams) if flat else story.nested(streams)
 
 
 @contextlib.contextmanager
-def _screen(problems: Problems, *, pager: bool) -> Iterator[Screen]:
+def screen_for(problems: Problems, *, pager: bool) -> Iterator[Screen]:
+    """Give the screen that lines are printed on: through a pager where *pager* and the terminal allow."""
     if not (pager and _is_terminal(sys.stdout)):
         yield Screen()
         return

@@ -23,12 +23,12 @@ _HOUR_S: Final = 3600
 def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
     """Print the *lines* of a session, all of it or a part; *totals* are of all of it."""
     _put_head(lines, totals, view)
-    start = _moment(totals.first_time)
+    start = moment(totals.first_time)
     many = len(totals.services) > 1
     for depth, line in walk(nest(lines)):
         column, said = view.parts(line, with_service=many)
         guides = "│ " * depth if depth <= _DEEPEST else "│ " * _DEEPEST + f"({depth}) "
-        at = _offset(start, _moment(line.time))
+        at = offset(start, moment(line.time))
         first = [(f"{at}{mark_of(line, line.row):<2}", "dim"), column, ("  ", ""), (guides, "dim")]
         inner = "│ " if line.kind == "span" else "  "
         gap = " " * (len(at) + 2 + len(column[0]) + 2)
@@ -63,18 +63,19 @@ def _part(number: int, total: int, name: str) -> str:
     )
 
 
-def _moment(time: str | None) -> datetime | None:
+def moment(time: str | None) -> datetime | None:
+    """Return the moment that a line's *time* is, ``None`` where it is none."""
     try:
         return datetime.fromisoformat((time or "").removesuffix("Z"))
     except ValueError:
         return None
 
 
-def _offset(start: datetime | None, moment: datetime | None) -> str:
-    """Return the seconds from *start* to *moment* as a column."""
-    if start is None or moment is None:
+def offset(start: datetime | None, at: datetime | None) -> str:
+    """Return the seconds from *start* to the moment *at* as a column."""
+    if start is None or at is None:
         return f"{'-':>9}"
-    seconds = (moment - start).total_seconds()
+    seconds = (at - start).total_seconds()
     if seconds < _HOUR_S:
         return f"{seconds:9.3f}"
     minutes, rest = divmod(seconds, 60)

@@ -66,13 +66,14 @@ def of_event(name: Any, attributes: Mapping[str, Any], body: Any) -> tuple[list[
 
     An event is one of a span, or a log record, whose *body* may hold the message.
     """
+    name = text(name)
     if name in names.CONTENT_EVENTS:
         key, is_output = names.CONTENT_EVENTS[name]
         return _listed(attributes.get(key), "assistant" if is_output else "user"), is_output
     if name not in names.MESSAGE_EVENTS:
         return [], False
     said = decoded(body)
-    content = said if isinstance(said, dict) else {"content": said}
+    content = said if isinstance(said, dict) else {} if said is None else {"content": said}
     said = {**{key: decoded(value) for key, value in attributes.items()}, **content}
     is_output = name == names.CHOICE_EVENT
     inner = said.get("message")
@@ -148,7 +149,7 @@ def _message(said: dict[str, Any]) -> Message:
     if role == "tool" or (said.get("tool_call_id") and not said.get("tool_calls")):
         call_id, name = text(said.get("tool_call_id")), text(said.get("name"))
         parts = [
-            Part("tool_result", it.content, name or it.name, it.id or call_id)
+            Part("tool_result", decoded(it.content), name or it.name, it.id or call_id)
             if it.kind in {"text", "other"}
             else it
             for it in parts
@@ -157,7 +158,7 @@ def _message(said: dict[str, Any]) -> Message:
 
 
 def _parts(said: dict[str, Any]) -> Iterator[Part]:
-    kind = said.get("type")
+    kind = text(said.get("type"))
     if kind in _CALLS or kind in _RESULTS or kind in _REASONING:  # OpenAI's Responses
         yield _part(said)
         return

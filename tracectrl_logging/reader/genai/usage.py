@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from typing import Final, TypeAlias
 
-    Key: TypeAlias = tuple[object, object]
+    Key: TypeAlias = tuple[str, str]
 
 _MOST_LINKS: Final = 200_000
 
@@ -67,7 +67,7 @@ def model_of(attributes: Mapping[str, Any]) -> str:
 def key_of(row: Mapping[str, Any], name: str = "span_id") -> Key | None:
     """Return what a span is told from all others by, as the line *row* says under *name*."""
     span_id = row.get(name)
-    return (row.get("trace_id"), span_id) if isinstance(span_id, str) else None
+    return (text(row.get("trace_id")), span_id) if isinstance(span_id, str) else None
 
 
 class Links:

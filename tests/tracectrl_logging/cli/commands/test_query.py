@@ -9,6 +9,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from tracectrl_logging.reader.sql.ready import READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -218,6 +218,28 @@ def test_ready(command: Command) -> None:
     listed = command("query", "--list").stdout
     for name, ready in READY.items():
         assert f"{name}: {ready.about}" in listed
+
+
+def test_ready_models(command: Command) -> None:
+    """What models have used is in SQL what it is in the list of sessions; tools are counted, too."""
+    root = str(Path(__file__).parents[2] / "reader" / "genai" / "recorded")
+    rows = list(
+        map(json.loads, command("query", "--root", root, "tokens", "--json").stdout.splitlines())
+    )
+    sessions = map(json.loads, command("sessions", "--root", root, "--json").stdout.splitlines())
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")
+    sums = [
+        sum(numbers)
+        for numbers in zip(*([row[it] for it in names] for row in sessions), strict=True)
+    ]
+    assert sums == [sum(row[name] for row in rows) for name in names]
+    assert [("gpt-4o-mini-2024-07-18", 9), ("gpt-4o-mini", 3)] == [
+        (row["model"], row["calls"]) for row in rows
+    ]
+    (row,) = map(
+        json.loads, command("query", "--root", root, "tools", "--json").stdout.splitlines()
+    )
+    assert ("weather", 2, 0, 2) == (row["tool"], row["calls"], row["errors"], row["sessions"])
 
 
 @pytest.mark.usefixtures("lines")
