@@ -142,6 +142,7 @@ def configure(
     redact: Redact | None = None,
     retention: Retention | None = None,
     log_uncaught_exceptions: bool = True,
+    loguru: bool = False,
 ) -> Configuration:
     """Wire stdlib logging, structlog and the tracer provider to the session files.
 
@@ -174,6 +175,9 @@ def configure(
             task that nobody awaited goes to the task's session. By ``sys.excepthook``,
             ``threading.excepthook`` and the event loops' ``call_exception_handler``; the hooks that
             are there are called as before, so what is printed and the exit status stay.
+        loguru: whether loguru's records are lines of their session, too, from *level* on: a sink is added
+            to its logger, and a patcher behind the one that is there; its other sinks stay. To be called
+            after the application's ``logger.remove()``, which removes every sink.
 
     Returns:
         An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
@@ -182,6 +186,7 @@ def configure(
         TypeError: an option is of another type.
         ValueError: an option is out of range.
         OSError: the root cannot be made or written to; what was set up before stays.
+        MissingExtraError: ``loguru=True`` without loguru.
     """
     global _current  # noqa: PLW0603
     if console not in ("text", "json", None):
@@ -237,6 +242,10 @@ def configure(
                 configuration.undo.append(attach(exporter, service))
             configuration.undo.append(wiring.wire(number, redact))
             configuration.wire_logging(number, replaced)
+            if loguru:
+                from tracectrl_logging.loguru import attach as attach_loguru  # noqa: PLC0415 - where wanted
+
+                configuration.undo.append(attach_loguru(handler, root, number))
             if log_uncaught_exceptions:
                 crashes = CrashWriter(handler.handle, root, logger=CRASH_LOGGER)
                 crashes.start()

@@ -11,6 +11,7 @@ from tracectrl.session import checked, current_session_id, session
 from tracectrl_logging import crashes
 from tracectrl_logging.patches import Patches
 from tracectrl_logging.program import (
+    loguru_records,
     otel_spans,
     own_writers,
     stdlib_records,
@@ -70,7 +71,7 @@ class Capture:
         """The level from which on records are made that the program itself would not make."""
         self.lowest: int = self.admitted if level else logging.NOTSET
         """The level below which nothing is written."""
-        self.records_wanted = self.events_wanted = self.spans_wanted = True
+        self.records_wanted = self.events_wanted = self.spans_wanted = self.loguru_wanted = True
         self._handler = _Handler(root, service_name=service_name)
         self._factory = SessionFileLoggerFactory(root)
         self._renderer = SessionJSONRenderer(service_name=service_name)
@@ -86,6 +87,7 @@ class Capture:
         held = stdlib_records.Held()
         stdlib_records.tap(self, held, self._patches)
         structlog_events.tap(self, held, self._patches)
+        loguru_records.tap(self, held, self._patches)
         self._crashes.start()
         own_writers.tap(self, self._spans, self._patches)
 
@@ -94,7 +96,7 @@ class Capture:
         crashes.at_exit()
         self._crashes.stop()
         self._patches.undo()
-        self.records_wanted = self.events_wanted = self.spans_wanted = False
+        self.records_wanted = self.events_wanted = self.spans_wanted = self.loguru_wanted = False
         self._handler.close()
         self._factory.close()
         if self._spans is not None:

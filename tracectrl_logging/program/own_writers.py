@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.names import SPAN_SUFFIX, root_path
 from tracectrl.files.write.appender import Appender
+from tracectrl_logging.loguru import OwnHandler, Sink
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog.logger_factory import SessionFileLoggerFactory
 
@@ -32,6 +33,8 @@ def tap(capture: Capture, spans: Spans, patches: Patches) -> None:
             initialise(self, *args, **kwargs)
             if cls is Appender and (spans.making or not any(each is SPAN_SUFFIX for each in args)):
                 return
+            if isinstance(self, OwnHandler):
+                return  # logging's records do not come by there
             with contextlib.suppress(Exception):  # a root that is gone, or no path
                 given = args[0] if args else kwargs.get("root")
                 if os.path.abspath(root_path(given)) == root:
@@ -40,5 +43,6 @@ def tap(capture: Capture, spans: Spans, patches: Patches) -> None:
         patches.replace(cls, "__init__", watched)
 
     watch(SessionFileHandler, "records_wanted")
+    watch(Sink, "loguru_wanted")
     watch(SessionFileLoggerFactory, "events_wanted")
     watch(Appender, "spans_wanted")  # the exporter's: to watch that would be to load the SDK

@@ -52,6 +52,8 @@ class Held(threading.local):
     """
     rendered: object = None
     """What structlog has rendered and hands to another logger, which may pass it on to logging."""
+    passed: str | None = None
+    """The message of loguru's latest record, which a sink of the program's may pass on to logging."""
     making: bool = False
     """Whether a record that was held back is being made: what its filters log is not ours."""
 
@@ -197,20 +199,29 @@ class _Reader:
             capture.write_record(record)
 
     def _is_passed_on(self, record: logging.LogRecord) -> bool:
-        """Tell whether structlog's event, which is written, comes by once more as *record*."""
-        text = self._held.rendered
+        """Tell whether structlog's event or loguru's record, which is written, comes by once more as *record*."""
+        here = sys._getframe(1)  # noqa: SLF001 - who logs
         return (
-            isinstance(text, (str, bytes))
-            and type(record.msg) is type(text)
-            and record.msg.strip() == text.strip()
-            and _is_in_structlog(sys._getframe(1))  # noqa: SLF001 - who logs
+            _is_like(self._held.rendered, record.msg)
+            and _is_called_by("_proxy_to_logger", "structlog._base", here)
+        ) or (
+            _is_like(self._held.passed, record.msg)
+            and _is_called_by("emit", "loguru._handler", here)
         )
 
 
-def _is_in_structlog(frame: FrameType | None) -> bool:
+def _is_like(text: object, message: object) -> bool:
+    return (
+        isinstance(text, (str, bytes))
+        and type(message) is type(text)
+        and message.strip() == text.strip()
+    )
+
+
+def _is_called_by(function: str, module: str, frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code.co_name == "_proxy_to_logger":
-            return frame.f_globals.get("__name__") == "structlog._base"
+        if frame.f_code.co_name == function and frame.f_globals.get("__name__") == module:
+            return True
         frame = frame.f_back
     return False
 

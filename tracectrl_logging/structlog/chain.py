@@ -23,6 +23,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from structlog.processors import EventRenamer
 
+from tracectrl_logging.bridges import (
+    NEAR,
+    is_around,
+    reaches_root,
+    records_being_handled,
+    says,
+)
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import KEPT, STAMP, EventText, attributes
 from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
@@ -37,13 +44,6 @@ from tracectrl_logging.line.rows import (
     seconds_of,
 )
 from tracectrl_logging.stamp import stamp
-from tracectrl_logging.structlog.bridges import (
-    NEAR,
-    is_around,
-    reaches_root,
-    records_being_handled,
-    says,
-)
 from tracectrl_logging.structlog.loggers import (
     call_site,
     prints,
