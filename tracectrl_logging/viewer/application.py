@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from tracectrl_logging.viewer.answers import clear, refusal
 from tracectrl_logging.viewer.api import SID, Api
+from tracectrl_logging.viewer.export import bundle
 from tracectrl_logging.viewer.guard import Guard
 from tracectrl_logging.viewer.lists import Lists
 from tracectrl_logging.viewer.page import Page
@@ -35,6 +36,8 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _SHELL: Final = "shell.html"
+_SCRIPT: Final = "page.js"
+"""All modules as one: a browser that asks for each has to wait for each."""
 _OF_SESSION: Final = ("lines", "stream", "export")
 _STATIC: Final = re.compile(r"static/[\w-]+\.[a-z]+", re.ASCII)
 
@@ -122,6 +125,8 @@ async def _static(request: Request) -> Response:
 
 
 def _file(name: str) -> bytes:
+    if name == _SCRIPT:
+        return bundle().encode()
     return (files("tracectrl_logging.viewer") / "static" / name).read_bytes()
 
 

@@ -131,6 +131,7 @@ def _page() -> _Page:
     return _Page(icon[0] if icon else "", body[1] if body else "", style, script, policy)
 
 
+@functools.lru_cache(maxsize=1)
 def bundle() -> str:
     """Return the modules of the page as one, each behind those that it imports; comments are left out."""
     parts: dict[str, str] = {}

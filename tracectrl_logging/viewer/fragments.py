@@ -12,6 +12,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from tracectrl._time import ns_of, time_of
 from tracectrl.schema import ERROR, LOG_KEYS, OTLP_KEY, TIME_KEY, severity
@@ -58,8 +59,22 @@ def line_rows(lines: list[Line], *, whole: bool = False) -> dict[str, Any]:
     A line of more than :data:`MOST_RAW_BYTES` is asked for by itself, unless the *whole* is meant.
     """
     views = list(map(view, lines))
-    html = environment().get_template("rows.html").render(lines=views).split("\n")
-    return {"rows": list(map(_line_row, lines, views, html, repeat(whole)))}
+    return {"rows": list(map(_line_row, lines, views, _html(views), repeat(whole)))}
+
+
+def _html(views: list[View]) -> list[str]:
+    """Return the HTML of each of *views*: all texts are escaped at once, and put where the template has them."""
+    texts = [text for view in views for text in view[1:] if text]
+    escaped = str(escape("\n".join(texts))).split("\n") if texts else ()  # no text holds a newline
+    rows = "\n".join([_row_with(*map(bool, view)) for view in views])
+    return (rows % tuple(escaped)).split("\n")
+
+
+@lru_cache(maxsize=256)
+def _row_with(is_span: bool, *parts: bool) -> str:  # noqa: FBT001 - for map()
+    """Return the HTML of a row that has these parts of a :class:`View`, with ``%s`` for the text of each."""
+    slots = ["%s" if is_there else "" for is_there in parts]
+    return str(macro("row.html", "row")(is_span, *slots)).replace("\n", "")
 
 
 def session_row(summary: SessionSummary) -> dict[str, Any]:
@@ -89,9 +104,9 @@ class View(NamedTuple):
     """What a template shows of a line: text that is cut and has its control characters escaped."""
 
     is_span: bool
+    service: str
     level: str
     """Of a log line, as it is written."""
-    service: str
     name: str
     """The logger, or the name of the span."""
     span_kind: str
@@ -114,8 +129,8 @@ def view(line: Line) -> View:
         kind, status = row.get("kind"), row.get("status")
         return View(
             True,  # noqa: FBT003 - the first of a tuple
-            "",
             service,
+            "",
             shown(row.get("name", "-"), _VALUE),
             "" if kind == "INTERNAL" or kind is None else shown(kind, _VALUE).lower(),
             status if status in _STATUSES else "",
@@ -126,8 +141,8 @@ def view(line: Line) -> View:
     exception = row.get("exception")
     return View(
         False,  # noqa: FBT003 - as above
-        shown(row.get("level", ""), _LEVEL),
         service,
+        shown(row.get("level", ""), _LEVEL),
         shown(row.get("logger", "-"), _VALUE),
         "",
         "",
@@ -150,9 +165,10 @@ def shown(value: Any, most: int) -> str:
     if kind is int:
         return str(value)[:most]
     text = value if kind is str else plain_value(value)
-    cut = text if len(text) <= most else f"{text[:most]}…"
-    if cut.isascii() and cut.isprintable():
-        return cut
+    is_short = len(text) <= most
+    if is_short and text.isascii() and text.isprintable():
+        return text
+    cut = text if is_short else f"{text[:most]}…"
     return on_one_line(cut).encode("utf-8", "backslashreplace").decode()
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_python
 
 ROUTES = [
     "/",
-    "/static/main.js",
+    "/static/page.js",
     "/api/sessions",
     "/api/openapi.json",
     "/api/sessions/a/lines",
@@ -70,7 +70,7 @@ def test_token(server_of_module: Server, route: str, token: str | None) -> None:
 
 @pytest.mark.parametrize("what", ["lines", "stream", "export"])
 @pytest.mark.parametrize(
-    "start", ["/static", "/static/x", "//", "/x", "/static/main.js", "/./", "/api/x"]
+    "start", ["/static", "/static/x", "//", "/x", "/static/page.js", "/./", "/api/x"]
 )
 def test_token_is_asked_for_wherever_data_is(
     server_of_module: Server, start: str, what: str

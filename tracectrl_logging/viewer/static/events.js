@@ -71,27 +71,23 @@ export async function* eventsOf(response, silenceMs) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   const parser = new EventParser();
+  let heardAt = performance.now();
+  let isSilent = false;
+  const watch = setInterval(() => {
+    isSilent = performance.now() - heardAt > silenceMs;
+    if (isSilent) reader.cancel().catch(() => {});
+  }, silenceMs / 4);
   try {
     for (;;) {
-      const { done, value } = await within(reader.read(), silenceMs);
+      const { done, value } = await reader.read();
+      if (isSilent) throw new Error("the server says nothing");
       if (done) return;
+      heardAt = performance.now();
       const events = parser.push(decoder.decode(value, { stream: true }));
       if (events.length) yield events;
     }
   } finally {
+    clearInterval(watch);
     reader.cancel().catch(() => {});
   }
-}
-
-/**
- * @template T
- * @param {Promise<T>} promise
- * @param {number} ms
- * @returns {Promise<T>}
- */
-function within(promise, ms) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("the server says nothing")), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -34,10 +34,12 @@ function unescaped(_, sign) {
 
 /** The search in one session. */
 export class Finder {
-  /** @param {Story} story @param {(place: LongLine) => Promise<string>} rawLine gets a line that is not here */
-  constructor(story, rawLine) {
+  /** @param {Story} story @param {(place: LongLine) => Promise<string>} rawLine gets a line that is not here
+   * @param {() => void} onLong a line that was not here has been looked at */
+  constructor(story, rawLine, onLong) {
     this.story = story;
     this.rawLine = rawLine;
+    this.onLong = onLong;
     this.text = "";
     this.count = 0;
     this.seen = 1; // the first node that has not been looked at
@@ -73,6 +75,11 @@ export class Finder {
   /** Whether all rows that are here have been looked at. */
   get isDone() {
     return !this.text || (this.seen >= this.story.size && !this.long.length && !this.asking);
+  }
+
+  /** Whether there is nothing to do before rows come, or a long line. */
+  get isIdle() {
+    return this.isDone || (this.seen >= this.story.size && this.asking > 0);
   }
 
   /** Look at more rows, until a moment; tell whether anything was found or done.
@@ -129,6 +136,7 @@ export class Finder {
         .finally(() => {
           if (round === this.round) this.asking--;
           this.story.version++;
+          this.onLong();
         });
     }
   }

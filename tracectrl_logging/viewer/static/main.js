@@ -47,6 +47,7 @@ class Page {
     this.place = "";
     this.params = new Params();
     this.prefix = { key: "", at: 0 };
+    this.said = ""; // of the connection
     /** @type {Ui} */
     this.ui = {
       go: (address, options) => this.go(address, options),
@@ -160,7 +161,7 @@ class Page {
   press(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.closest("dialog")) return;
+    if (target.closest("dialog[open]")) return; // the focus leaves one that was closed a moment later
     if (target.matches("input, textarea, select, [contenteditable]")) {
       if (event.key === "Escape") {
         event.preventDefault(); // which would empty a field of the type search
@@ -228,15 +229,14 @@ class Page {
 
   /** @param {string} text */
   status(text) {
+    if (text === this.said) return;
+    this.said = text;
     const isShort = text === "live" || text === "disconnected" || text === "";
     const [pill, notice] = [byId("status"), byId("notice")];
-    const said = isShort ? text : "stopped";
-    if (pill.textContent !== said) pill.textContent = said;
-    pill.dataset["is"] = said;
+    pill.textContent = pill.dataset["is"] = isShort ? text : "stopped";
     pill.hidden = !text;
-    const message = isShort ? "" : shown(text);
-    if (notice.textContent !== message) notice.textContent = message;
-    notice.hidden = !message;
+    notice.textContent = isShort ? "" : shown(text);
+    notice.hidden = isShort;
   }
 
   /** @param {string} text */

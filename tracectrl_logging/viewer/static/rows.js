@@ -192,6 +192,11 @@ export class Rows {
     return this.seen.get(node)?.element;
   }
 
+  /** Whether a span that is open is in sight. */
+  get hasOpen() {
+    return [...this.seen.keys()].some((node) => this.story.kind[node] === OPEN);
+  }
+
   /** @param {number} first @param {number} behind */
   #fill(first, behind) {
     const { story, seen } = this;

@@ -18,9 +18,10 @@ import { SaveDialog } from "./save.js";
 /** @typedef {import("./main.js").Ui} SessionUi */
 /** @typedef {import("./model.js").StoryRow} SessionStoryRow */
 
-const ADD_MS = 9; // of a frame, for rows that have come
-const FIND_MS = 5; // of a frame, for the search
-const MAP_EVERY_MS = 120;
+const TAKE_MS = 9; // for rows that have come, and the search in them, before anything else has its turn
+const LOADING_EVERY_MS = 200; // between two pictures of rows while many are coming
+const MAP_EVERY_MS = 250;
+const SLOWLY_MS = 1000; // between two pictures of what grows, where nobody looks at it closely
 const FACTS_EVERY_MS = 200;
 const GROW_EVERY_MS = 66; // between two pictures of a bar that grows
 const SETTLE_MS = 180; // after the last key, until the address says it
@@ -56,6 +57,9 @@ class SessionPage {
     this.zoom = null;
     this.selected = 0;
     this.clockAhead = 0; // of the rows' clock, in microseconds
+    this.taking = 0;
+    this.isChanged = false; // since the rows were painted
+    this.rowsAt = -Infinity; // when they were
     this.mapVersion = -1;
     this.mapAt = 0;
     this.factsAt = 0;
@@ -72,7 +76,7 @@ class SessionPage {
       open: (node) => this.open(node),
       toggle: (node) => this.toggle(node),
     });
-    this.finder = new Finder(this.story, (place) => source.rawLine(this.id, place));
+    this.finder = new Finder(this.story, (place) => source.rawLine(this.id, place), () => this.#take());
     this.facets = new Facets(this.story, (changes) => this.pick(changes));
     this.drawer = new Drawer(this.story, this.id, {
       go: (node) => this.open(node),
@@ -127,7 +131,7 @@ class SessionPage {
       {
         onRows: (rows) => {
           this.coming.push(/** @type {SessionStoryRow[]} */ (rows));
-          this.wake();
+          if (!this.taking) this.#take();
         },
         onReset: () => this.#reset(),
         onCaughtUp: () => {
@@ -154,8 +158,7 @@ class SessionPage {
     this.themes.disconnect();
     this.endZone();
     cancelAnimationFrame(this.frame);
-    clearTimeout(this.timer);
-    clearTimeout(this.settling);
+    for (const timer of [this.timer, this.settling, this.taking]) clearTimeout(timer);
   }
 
   /** Show what the address says now. @param {SessionParams} params */
@@ -204,6 +207,7 @@ class SessionPage {
     if (this.layout.search.value !== text && document.activeElement !== this.layout.search) this.layout.search.value = text;
     this.layout.only.checked = picked.hits;
     this.finder.look(text);
+    this.#take();
     this.rows.text = text;
     if (JSON.stringify(plain(picked)) !== JSON.stringify(plain(this.story.picked))) {
       const anchor = this.#anchor();
@@ -295,42 +299,53 @@ class SessionPage {
     });
   }
 
+  /** Take the rows that have come, and look for the text in them, a little at a time. */
+  #take() {
+    if (this.stop.signal.aborted) return;
+    const { story, finder } = this;
+    const until = performance.now() + TAKE_MS;
+    clearTimeout(this.taking);
+    this.taking = 0;
+    while (this.coming.length && performance.now() < until) {
+      story.add(/** @type {SessionStoryRow[]} */ (this.coming.shift()));
+      this.isChanged = true;
+    }
+    this.#seeBusy();
+    if (this.caughtUp) this.clockAhead = Math.max(this.clockAhead, story.until - Date.now() * 1000);
+    finder.again(story.filled.splice(0));
+    if (finder.step(until)) this.isChanged = true;
+    if (this.coming.length || !finder.isIdle) this.taking = setTimeout(() => this.#take());
+    const pause = this.caughtUp ? 0 : this.rowsAt + LOADING_EVERY_MS - performance.now();
+    if (pause <= 0) this.wake();
+    else this.timer ||= setTimeout(() => this.wake(), pause);
+  }
+
   #step() {
-    const began = performance.now();
+    clearTimeout(this.timer);
+    this.timer = 0;
     if (!this.isMeasured) {
       this.isMeasured = true;
       this.rows.measure();
     }
-    const isFirst = this.story.size === 1;
-    const stays = this.follows ? null : this.rows.anchor();
-    let added = false;
-    while (this.coming.length && performance.now() - began < ADD_MS) {
-      this.story.add(/** @type {SessionStoryRow[]} */ (this.coming.shift()));
-      added = true;
-      if (isFirst) break; // the first rows are seen at once
+    if (this.isChanged) {
+      this.isChanged = false;
+      this.rowsAt = performance.now();
+      this.#arrange(this.follows ? null : this.rows.anchor());
+      this.#findWanted();
     }
-    if (added) {
-      this.#seeBusy();
-      if (this.caughtUp) this.clockAhead = Math.max(this.clockAhead, this.story.until - Date.now() * 1000);
-      this.finder.again(this.story.filled.splice(0));
-    }
-    if (this.finder.step(performance.now() + FIND_MS) || added) this.#arrange(stays);
-    if (this.wanted && added) this.#findWanted();
     this.#paint();
     this.#paintMap();
     this.#tell();
-    if (this.coming.length || !this.finder.isDone) this.wake();
-    else this.#plan();
+    this.#plan();
   }
 
   /** Wake again for what changes by itself, or was put off. */
   #plan() {
-    clearTimeout(this.timer);
     const isBehind = this.mapVersion !== this.story.version || this.factsVersion !== this.story.version;
     if (!this.isGrowing && !isBehind) return;
     const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const pause = this.isGrowing ? (isCalm ? 1000 : GROW_EVERY_MS) : MAP_EVERY_MS;
-    this.timer = setTimeout(() => this.wake(), pause);
+    const isSeen = this.isGrowing && !isCalm && this.rows.hasOpen;
+    this.timer = setTimeout(() => this.wake(), isSeen ? GROW_EVERY_MS : isBehind ? MAP_EVERY_MS : SLOWLY_MS);
   }
 
   /** The moment it is, by the clock of the rows, in microseconds. */
@@ -402,8 +417,9 @@ class SessionPage {
 
   #paintMap() {
     const now = performance.now();
-    if (this.mapVersion === this.story.version && !this.isGrowing) return;
-    if (now - this.mapAt < MAP_EVERY_MS && this.mapVersion >= 0) return;
+    const isBehind = this.mapVersion !== this.story.version;
+    if (!isBehind && !this.isGrowing) return;
+    if (now - this.mapAt < (isBehind ? MAP_EVERY_MS : SLOWLY_MS) && this.mapVersion >= 0) return;
     this.mapAt = now;
     this.mapVersion = this.story.version;
     this.map.paint(this.axis, this.palette, this.isGrowing ? this.now : -Infinity);
@@ -592,6 +608,7 @@ class SessionPage {
     if (!text && this.story.picked.hits) this.pick({ only: null });
     this.rows.mark();
     this.#sayLater({ q: text || null });
+    this.#take();
     this.wake();
   }
 
