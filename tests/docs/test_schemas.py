@@ -38,6 +38,7 @@ RUNS = [
     ("show rich otlp", "show.json"),
     ("show unknown", "show.json"),
     ("show rich --conversation", "show-conversation.json"),
+    ("why rich", "why.json"),
     ("grep .", "grep.json"),
     ("grep -c .", "grep-count.json"),
     ("grep -l .", "grep-session-ids.json"),

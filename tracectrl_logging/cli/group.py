@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "sessions": "tracectrl_logging.cli.commands.sessions:sessions",
     "show": "tracectrl_logging.cli.commands.show:show",
+    "why": "tracectrl_logging.cli.commands.why:why",
     "grep": "tracectrl_logging.cli.commands.grep:grep",
     "tail": "tracectrl_logging.cli.commands.tail:tail",
     "query": "tracectrl_logging.cli.commands.query:query",

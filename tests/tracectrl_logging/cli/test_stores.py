@@ -212,6 +212,7 @@ def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
         ("query", "tokens"),
         ("query", "tools"),
         ("show", "order-2", "--conversation"),
+        ("why", "order-1"),
         ("show", "order"),
         ("show", "nobody"),
     ],
