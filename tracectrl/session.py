@@ -236,7 +236,12 @@ def detached() -> Iterator[None]:
 
 def mint() -> str:
     """Return the ID for a new session without making it current."""
-    return os.environ.get(SESSION_ID_ENV) or str(uuid.uuid4())
+    return os.environ.get(SESSION_ID_ENV) or new_id()
+
+
+def new_id() -> str:
+    """Return an ID that no session has."""
+    return str(uuid.uuid4())
 
 
 def mint_for_request() -> str:
@@ -245,7 +250,7 @@ def mint_for_request() -> str:
     That is the one of the environment, where the process was started to work in that session, but not
     where that is the session of a program as a whole: each request has its own there.
     """
-    return str(uuid.uuid4()) if WHOLE_PROGRAM_ENV in os.environ else mint()
+    return new_id() if WHOLE_PROGRAM_ENV in os.environ else mint()
 
 
 def checked(sid: object) -> str:

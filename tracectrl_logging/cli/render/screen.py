@@ -33,13 +33,17 @@ class Screen:
     """Prints lines to stdout, or through *pager* to the terminal that stdout is.
 
     ``NO_COLOR`` and ``TERM=dumb`` turn colours off, ``FORCE_COLOR`` turns them on in a pipe.
+
+    Args:
+        pager: where to print.
+        is_plain: whether that is neither stdout nor a terminal.
     """
 
-    def __init__(self, pager: TextIO | None = None) -> None:
+    def __init__(self, pager: TextIO | None = None, *, is_plain: bool = False) -> None:
         self._out = sys.stdout if pager is None else pager
-        self.is_terminal = sys.stdout.isatty()
+        self.is_terminal = not is_plain and sys.stdout.isatty()
         self._console: Console | None = None
-        if self.is_terminal or os.environ.get("FORCE_COLOR"):
+        if self.is_terminal or (os.environ.get("FORCE_COLOR") and not is_plain):
             from rich.console import Console  # noqa: PLC0415 - not for a pipe
 
             plain = bool(os.environ.get("NO_COLOR"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import io
 import itertools
 import sys
 from typing import TYPE_CHECKING
 
+from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render import tree as nested
 from tracectrl_logging.cli.render.columns import padded, width_of
 from tracectrl_logging.cli.render.keys import Keys
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Final, TextIO
 
-    from tracectrl_logging.cli.problems import Problems
     from tracectrl_logging.reader.model import Line
 
     IsMeant = Callable[[Line], bool]
@@ -65,6 +66,16 @@ def tell(
         view = View(screen, TimeFormat(tz), keys or Keys(None), full)
         story = _Story(view, problems, is_meant)
         return story.flat(streams) if flat else story.nested(streams)
+
+
+def text_of(sid: str, lines: Iterable[Line]) -> str:
+    """Return what ``show --full`` prints of the session *sid* into a file; empty without *lines*."""
+    stream = io.StringIO()
+    view = View(Screen(stream, is_plain=True), TimeFormat(None), Keys(None), full=True)
+    first = next(iterator := iter(lines), None)
+    if first is not None:
+        _Story(view, Problems(), None).nested({sid: itertools.chain([first], iterator)})
+    return stream.getvalue()
 
 
 @contextlib.contextmanager
