@@ -39,6 +39,7 @@ RUNS = [
     ("show unknown", "show.json"),
     ("show rich --conversation", "show-conversation.json"),
     ("why rich", "why.json"),
+    ("diff rich unknown", "diff.json"),
     ("grep .", "grep.json"),
     ("grep -c .", "grep-count.json"),
     ("grep -l .", "grep-session-ids.json"),

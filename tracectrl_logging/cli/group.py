@@ -22,6 +22,7 @@ _COMMANDS = {
     "sessions": "tracectrl_logging.cli.commands.sessions:sessions",
     "show": "tracectrl_logging.cli.commands.show:show",
     "why": "tracectrl_logging.cli.commands.why:why",
+    "diff": "tracectrl_logging.cli.commands.diff:diff",
     "grep": "tracectrl_logging.cli.commands.grep:grep",
     "tail": "tracectrl_logging.cli.commands.tail:tail",
     "query": "tracectrl_logging.cli.commands.query:query",

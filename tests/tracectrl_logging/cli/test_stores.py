@@ -213,6 +213,7 @@ def _sessions(file_tracer: trace.Tracer, logger: logging.Logger) -> None:
         ("query", "tools"),
         ("show", "order-2", "--conversation"),
         ("why", "order-1"),
+        ("diff", "order-0", "order-1"),
         ("show", "order"),
         ("show", "nobody"),
     ],
