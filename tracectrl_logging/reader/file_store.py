@@ -74,7 +74,7 @@ class FileStore:
         """Yield IDs as :meth:`Store.ids` says; of many names the first are looked at first."""
         return itertools.islice(self._ids(prefix), limit)
 
-    def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
+    def sessions(self, query: SessionQuery, *, at_once: bool = False) -> Iterable[SessionSummary]:
         """Return what :meth:`Store.sessions` says; of many the latest few without reading all."""
         from tracectrl_logging.reader.files.overview import Known, overview  # noqa: PLC0415 - this alone
 
@@ -85,7 +85,13 @@ class FileStore:
         tell_unread(self.directory, listed.unread, self._report)
         step = self._step(len(listed.sessions))
         found = overview(
-            listed, query, self._report, step=step, parallel=self._parallel, known=known
+            listed,
+            query,
+            self._report,
+            step=step,
+            parallel=self._parallel,
+            known=known,
+            at_once=at_once,
         )
         return query.in_order(found)
 

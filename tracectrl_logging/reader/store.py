@@ -50,8 +50,11 @@ class Store(Protocol):
         The one that is *prefix* itself comes first. *limit* is how many at most.
         """
 
-    def sessions(self, query: SessionQuery) -> Iterable[SessionSummary]:
+    def sessions(self, query: SessionQuery, *, at_once: bool = False) -> Iterable[SessionSummary]:
         """Return the sessions that *query* means, in its order and up to its limit.
+
+        *at_once* is for somebody who waits, and is told better later: where it takes long to find
+        them among many, some that are meant, the latest most likely.
 
         Raises:
             OSError: the store cannot be read.

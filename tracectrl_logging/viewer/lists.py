@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -25,6 +26,7 @@ SESSIONS: Final = 200
 
 _LEAST_PAUSE_S: Final = 0.5
 _PAUSE_PER_COST: Final = 5
+_LONG_S: Final = 0.5  # of a list that takes longer to read, what was found last is shown meanwhile
 _KEPT_S: Final = 60
 _MOST: Final = 32
 
@@ -36,6 +38,8 @@ class Found(NamedTuple):
     problems: list[Damage]
     cost_s: float = 0.0
     at: float = 0.0
+    is_first_look: bool = False
+    """Whether it is what could be found at once."""
 
 
 class _List:
@@ -48,21 +52,20 @@ class _List:
         self._problems: list[Damage] = []
         self._store = streams.opened(self._problems.append)
 
-    def read(self) -> Found:
-        """Read it."""
+    def read(self, *, at_once: bool = False) -> Found:
+        """Read it; *at_once* as :meth:`Store.sessions` says."""
         started = time.monotonic()
         self._problems.clear()
-        summaries = list(self._store.sessions(self._query))
+        summaries = list(self._store.sessions(self._query, at_once=at_once))
         now = time.monotonic()
-        self.found = Found(summaries, list(self._problems), now - started, now)
+        self.found = Found(summaries, list(self._problems), now - started, now, at_once)
         return self.found
 
     def fresh(self) -> Found | None:
         """Return what was found, where reading it anew would cost more than it tells."""
         found = self.found
-        if found is None or time.monotonic() - found.at > pause_s(found) / 2:
-            return None
-        return found
+        is_old = found is None or time.monotonic() - found.at > pause_s(found) / 2
+        return None if found is None or is_old or found.is_first_look else found
 
 
 class Lists:
@@ -72,8 +75,8 @@ class Lists:
         self._streams = streams
         self._lists: dict[str, _List] = {}
 
-    async def read(self, params: QueryParams) -> Found:
-        """Return the sessions that are meant.
+    async def read(self, params: QueryParams, *, at_once: bool = False) -> Found:
+        """Return the sessions that are meant; *at_once* what is known of them by now, or soon.
 
         Raises:
             UnclearError: a parameter cannot be understood.
@@ -84,15 +87,21 @@ class Lists:
             one = _List(questions.session_query(params, SESSIONS), self._streams)
             self._let_go()
         self._lists[key] = one  # the last that was asked for
+        known = one.found
+        if at_once and known is not None and known.cost_s > _LONG_S:
+            return known
         async with one.lock:
             found = one.fresh()
-            return await self._streams.run(one.read) if found is None else found
+            if found is None:
+                is_first = at_once and one.found is None
+                found = await self._streams.run(partial(one.read, at_once=is_first))
+            return found
 
     def stream(self, params: QueryParams, encode: Callable[[SessionSummary], Any]) -> EventStream:
         """Return the list as the event ``list``, and each session that is new or changed as ``session``.
 
-        Each stream begins with the list as it is, so that whoever comes back misses nothing. Where
-        sessions have left it there is a list again.
+        Each stream begins with the list as it is, so that whoever comes back misses nothing, or where
+        that takes long with what can be found at once. Where sessions have left it there is a list again.
 
         Raises:
             UnclearError: a parameter cannot be understood.
@@ -102,7 +111,7 @@ class Lists:
         async def events(pauses: Pauses) -> AsyncGenerator[bytes, None]:
             known: dict[str, SessionSummary] | None = None
             while True:
-                found = await self.read(params)
+                found = await self.read(params, at_once=known is None)
                 new = {summary.session_id: summary for summary in found.summaries}
                 is_whole = known is None or not known.keys() <= new.keys()
                 old = known or {}
@@ -115,8 +124,8 @@ class Lists:
                     ):  # the latest last, so that it comes to stand first
                         yield event("session", encode(summary))
                 yield pauses.comment(spoken=is_whole or bool(changed))
-                known = new
-                if not await pauses.wait(pause_s(found)):
+                is_first, known = known is None, new
+                if not is_first and not await pauses.wait(pause_s(found)):
                     return
 
         return self._streams.stream(events)

@@ -51,6 +51,11 @@ _ANY_TIME: Final = "~"
 class Known(dict[Any, tuple[Any, list[Damage], SessionSummary, bool]]):
     """What came of reading the latest sessions: their files' state, damage, numbers, and whether they are meant."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: dict[str, tuple[int, int, str | None]] = {}
+        """The latest time in the lines of small files, by their stem, behind their own time and size."""
+
     def __setitem__(self, session: Any, came: Any) -> None:
         """Keep what came of reading a session, in the place of the oldest where there are many."""
         if len(self) >= _MOST_KNOWN:
@@ -76,6 +81,7 @@ def overview(
     step: Step | None = None,
     parallel: bool = False,
     known: Known | None = None,
+    at_once: bool = False,
 ) -> Iterator[SessionSummary]:
     """Yield sessions of *listing* that *query* means, in no order.
 
@@ -89,6 +95,7 @@ def overview(
         parallel: processes may be forked to read many sessions.
         known: what came of reading them before; sessions whose files are as they were are not read
             again.
+        at_once: nothing but the first few by their files' times, which may be the wrong ones.
     """
     sessions = listing.sessions
     # Whose lines are in the file of many, too, is read at once: that file's time is not its own.
@@ -120,12 +127,12 @@ def overview(
 
     # The first few often are enough.
     results = itertools.chain.from_iterable(map(read, sessions[:_HEAD]))
-    if (yield from told(results, map(latest.bound, sessions[1:]))):
+    if (yield from told(results, map(latest.bound, sessions[1:]))) or at_once:
         return
     rest = sessions[_HEAD:]
     bounds: Iterable[str] = map(latest.bound, rest[1:])
     if are_left_out and latest.are_times_wrong:
-        found = spread(_bound_in_lines(shared), rest, workers=workers, batch=_BATCH)
+        found = spread(_bound_in_lines(shared, known), rest, workers=workers, batch=_BATCH)
         ranked = sorted(zip(found, rest, strict=True), key=lambda item: item[0], reverse=True)
         rest = [session for _, session in ranked]
         bounds = [bound for bound, _ in ranked[1:]]
@@ -184,9 +191,20 @@ def last_time(session: StoredSession) -> str | None:
     return tallied(session, unheard, _Counted())[0].last_time if found is None else found
 
 
-def _bound_in_lines(shared: _Shared) -> Callable[[StoredSession], Iterator[str]]:
+def _bound_in_lines(
+    shared: _Shared, known: Known | None
+) -> Callable[[StoredSession], Iterator[str]]:
+    times = {} if known is None else known.times
+
     def bound(session: StoredSession) -> Iterator[str]:
-        yield _ANY_TIME if session.stem in shared else latest_time(session) or _ANY_TIME
+        if session.stem in shared:
+            yield _ANY_TIME
+            return
+        kept = times.get(session.stem)
+        if kept is None or kept[:2] != (session.last_write_ns, session.size_bytes):
+            kept = session.last_write_ns, session.size_bytes, latest_time(session)
+            times[session.stem] = kept
+        yield kept[2] or _ANY_TIME
 
     return bound
 

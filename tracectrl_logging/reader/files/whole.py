@@ -30,10 +30,10 @@ _MOST_BYTES: Final = 64 * 1024
 
 _TIME: Final = rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"'
 _TIMES: Final[dict[Kind, bytes]] = {
-    "log": rb'\n\{"timestamp":%b' % _TIME,
-    "span": rb'"start_time":%b,"end_time":%b' % (_TIME, _TIME),
+    "log": rb'\n\{"timestamp": ?%b' % _TIME,
+    "span": rb'"start_time": ?%b, ?"end_time": ?%b' % (_TIME, _TIME),
 }
-"""The times in lines as our writers make them."""
+"""The times in lines as our writers make them, or as Python's own encoder would."""
 
 
 def whole_rows(found: StoredSession, kind: Kind) -> list[dict[str, Any]] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tracectrl._time import canonical, time_of
-from tracectrl_logging.reader import read, sessions
+from tracectrl_logging.reader import open_store, read, sessions
 from tracectrl_logging.reader.files import overview as module
 from tracectrl_logging.reader.files.overview import overview
 from tracectrl_logging.reader.files.root import Listing
@@ -111,6 +111,34 @@ def test_times_that_say_nothing(
     ids, read = found(root, since=at(97))
     assert ["s07", "s99", "s98", "s97"] == ids
     assert read <= 5 + 4 + 1
+
+
+@pytest.mark.usefixtures("_large")
+def test_at_once(
+    session_at: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits gets some sessions by their files' times; who asks again gets the right ones.
+
+    Files as they were are not looked through again, and those that have grown are.
+    """
+    monkeypatch.setattr(module, "_HEAD", 5)
+    for number in range(40):
+        session_at(f"s{number:02}", number, written=100_000 - number)
+    store, query = open_store(root), SessionQuery(limit=3)
+
+    def ids(*, at_once: bool = False) -> list[str]:
+        return [it.session_id for it in store.sessions(query, at_once=at_once)]
+
+    assert ["s04", "s03", "s02"] == ids(at_once=True)
+    assert ["s39", "s38", "s37"] == ids()
+    looked_at: list[object] = []
+    monkeypatch.setattr(module, "latest_time", looked_at.append)
+    assert ["s39", "s38", "s37"] == ids()
+    assert [] == looked_at
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_SMALL_SESSIONS", 0)
+    session_at("s20", 1000, written=90_000)
+    assert ["s20", "s39", "s38"] == ids()
 
 
 @pytest.mark.usefixtures("_large")

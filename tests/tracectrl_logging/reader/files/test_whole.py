@@ -48,11 +48,13 @@ def test_own_lines(write: Write, listed: Callable[[], StoredSession]) -> None:
 
 
 def test_foreign_lines(write: Write, listed: Callable[[], StoredSession]) -> None:
-    """A line with a time of ours and another's level has its level under our name; no time is told."""
+    """A line with a time of ours and another's level has its level under our name; its time is told where it is first."""
     write("s.logs.jsonl", LINE.replace(b'"INFO"', b'"warn"').replace(b'":"', b'": "'))
     rows = whole_rows(listed(), "log")
     assert rows is not None
     assert ["WARNING"] == [row["level"] for row in rows]
+    assert EARLY == latest_time(listed())
+    write("s.logs.jsonl", LINE.replace(b'{"', b'{"a":1,"'))
     assert latest_time(listed()) is None
 
 
