@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-from weakref import ref
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
+
+from opentelemetry._logs import _internal as otel_logs
 
 from tracectrl.exporter import FileSpanExporter
-from tracectrl.processor import SessionSpanProcessor
+from tracectrl.files.names import root_path
+from tracectrl.log_exporter import FileLogRecordExporter
+from tracectrl.processor import SessionLogRecordProcessor, SessionSpanProcessor
 from tracectrl.provider import when_set
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_living: WeakSet[EnvironmentSpanExporter | EnvironmentLogRecordExporter] = WeakSet()
 
 
 class EnvironmentSpanExporter(FileSpanExporter):
@@ -30,6 +41,8 @@ class EnvironmentSpanExporter(FileSpanExporter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.root = os.path.abspath(root_path(options.get("root")))
+        _living.add(self)
         exporter = ref(self)
 
         def stamp(provider: Any) -> None:
@@ -37,3 +50,63 @@ class EnvironmentSpanExporter(FileSpanExporter):
                 provider.add_span_processor(SessionSpanProcessor())
 
         when_set(stamp)
+
+
+class EnvironmentLogRecordExporter(FileLogRecordExporter):
+    """The same for log records; its processor goes before those that are there, which may export.
+
+    Args:
+        options: those of :class:`~tracectrl.log_exporter.FileLogRecordExporter`.
+
+    Raises:
+        TypeError: there is no such option.
+        ValueError: an option is out of range.
+        OSError: the root cannot be made or written to.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.root = os.path.abspath(root_path(options.get("root")))
+        _living.add(self)
+        exporter = ref(self)
+
+        def stamp(provider: Any) -> None:
+            if exporter() is not None:
+                stamp_records(provider)
+
+        when_logger_provider_set(stamp)
+
+
+def writes_to(root: str | os.PathLike[str] | None, kind: type[Any]) -> bool:
+    """Tell whether OpenTelemetry's configuration has an exporter of *kind* that writes to *root*."""
+    path = os.path.abspath(root_path(root))
+    return any(isinstance(each, kind) and each.root == path for each in list(_living))
+
+
+def stamp_records(provider: Any) -> None:
+    """Have the log records of *provider*, where it is the SDK's, get their session before they go on."""
+    if not hasattr(provider, "add_log_record_processor"):
+        return
+    processor = SessionLogRecordProcessor()
+    provider.add_log_record_processor(processor)
+    with contextlib.suppress(Exception):  # a matter of order alone, for which the SDK has no call
+        processors = provider._multi_log_record_processor  # noqa: SLF001
+        with processors._lock:  # noqa: SLF001
+            others = [it for it in processors._log_record_processors if it is not processor]  # noqa: SLF001
+            processors._log_record_processors = (processor, *others)  # noqa: SLF001
+
+
+def when_logger_provider_set(act: Callable[[Any], object]) -> None:
+    """Call *act* with the logger provider that is set, or as soon as one is."""
+    if otel_logs._LOGGER_PROVIDER is not None:  # noqa: SLF001
+        act(otel_logs._LOGGER_PROVIDER)  # noqa: SLF001
+        return
+    set_provider = otel_logs._set_logger_provider  # noqa: SLF001 - what sets one by code and by environment
+    waiting = [act]
+
+    def tapped(provider: Any, log: bool) -> None:  # noqa: FBT001 - OpenTelemetry's
+        set_provider(provider, log)
+        if waiting and otel_logs._LOGGER_PROVIDER is provider:  # noqa: SLF001
+            waiting.pop()(provider)
+
+    otel_logs._set_logger_provider = tapped  # type: ignore[assignment]  # noqa: SLF001

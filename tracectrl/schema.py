@@ -85,6 +85,8 @@ ERROR: Final = 17
 
 _SEVERITY_OF_LEVEL: Final = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}
 
+_LEVEL_OF_SEVERITY: Final = {number: level for level, number in _SEVERITY_OF_LEVEL.items()}
+
 LEVELS: Final = tuple(_SEVERITY_OF_LEVEL)
 """The names of the five levels, the least severe first."""
 
@@ -237,6 +239,23 @@ def text_of_severity(number: int) -> str:
     name = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")[(number - 1) // _PER_LEVEL]
     rank = (number - 1) % _PER_LEVEL
     return f"{name}{rank + 1}" if rank else name
+
+
+def level_of_severity(number: int, text: str = "") -> str:
+    """Return the name of a level that OpenTelemetry calls by a *number*, which decides, and a *text*.
+
+    It is one of the five, or a name of none of them in any spelling: a line's level goes before its
+    number where it is one of the five.
+
+    Args:
+        number: 1 to 24; 0 for none.
+        text: the source's own name, or nothing.
+    """
+    own = SPELLINGS.get(text.strip().upper())
+    if not number:
+        return own or text
+    is_other = own is None and text
+    return _LEVEL_OF_SEVERITY.get(number) or (text if is_other else text_of_severity(number))
 
 
 def _severity_of_any_number(number: float) -> int:

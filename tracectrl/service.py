@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 from urllib.parse import unquote
 
 
@@ -18,3 +19,9 @@ def service_name(given: str | None = None) -> str | None:
         if key.strip() == "service.name" and value.strip():
             return unquote(value.strip())
     return None
+
+
+def service_of(resource: Any) -> str | None:
+    """Return the ``service.name`` of an OpenTelemetry *resource*, less what the SDK makes up for none."""
+    name = None if resource is None else resource.attributes.get("service.name")
+    return name if isinstance(name, str) and not name.startswith("unknown_service") else None

@@ -10,13 +10,13 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
 from tracectrl.schema import OTLP_KEY
+from tracectrl.service import service_of
 from tracectrl.spans.values import key_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from enum import Enum
 
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Link, Status
 
@@ -190,7 +190,7 @@ class FlatLines:
         return {**row, OTLP_KEY: more} if more else row
 
     def _origin(self, span: ReadableSpan) -> dict[str, Any]:
-        name = _service_of(span.resource) or self._service
+        name = service_of(span.resource) or self._service
         service = {} if name is None else {"service": name}
         scope = span.instrumentation_scope
         return {**service, "scope": scope.name if scope else ""}
@@ -327,10 +327,3 @@ def _held(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the dict that holds *attributes* of an ended span: nobody changes them any more."""
     held: Any = getattr(attributes, "_dict", attributes)  # which the SDK's mapping keeps locked
     return held if type(held) is dict else dict(held or {})
-
-
-def _service_of(resource: Resource) -> str | None:
-    name = resource.attributes.get("service.name")
-    if not isinstance(name, str) or name.startswith("unknown_service"):
-        return None
-    return name

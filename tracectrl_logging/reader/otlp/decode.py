@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
-from tracectrl.schema import OTLP_KEY, SPELLINGS, UNKNOWN, severity_of_name, text_of_severity
+from tracectrl.schema import LEVELS, OTLP_KEY, UNKNOWN, level_of_severity, severity_of_name
 from tracectrl.session import SESSION_ATTRIBUTE
 from tracectrl_logging.reader.otlp import encode
 from tracectrl_logging.reader.otlp.values import plain, plain_attributes
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 NOT_OTLP = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
 """What :func:`flat_spans` and :func:`flat_logs` raise for a line of another shape."""
 
-_LEVELS: Final = {5: "DEBUG", 9: "INFO", 13: "WARNING", 17: "ERROR", 21: "CRITICAL"}
 _SEVERITY: Final = "SEVERITY_NUMBER_"
 _MOST_SEVERE: Final = 24
 
@@ -249,11 +248,11 @@ def _record(stored: encode.Message, sid: str) -> dict[str, Any]:
     own = attributes.pop(SESSION_ATTRIBUTE, None)
     number = record.get("severityNumber") or 0
     number = number if 0 <= number <= _MOST_SEVERE else 0
-    level = _level(number, record.get("severityText") or "")
+    level = level_of_severity(number, record.get("severityText") or "")
     ns = int(record.get("timeUnixNano") or 0) or int(record.get("observedTimeUnixNano") or 0)
     # A key of ours that is there, also as null, is taken from no attribute: the row is final.
     row: dict[str, Any] = {"timestamp": timestamp_ns(ns) if ns else None, "level": level}
-    if number and level not in _LEVELS.values():
+    if number and level not in LEVELS:
         row["severity_number"] = number
     row["logger"] = _scope_name(stored)
     row["message"] = plain(record.get("body"))
@@ -271,19 +270,6 @@ def _record(stored: encode.Message, sid: str) -> dict[str, Any]:
     for key, value in attributes.items():
         row[f"extra_{key}" if key in row or key == OTLP_KEY else key] = value
     return row
-
-
-def _level(number: int, text: str) -> str:
-    """Return the name of a level that has a *number*, 0 for none, which decides, and a *text*.
-
-    It is one of the five, or a name of none of them in any spelling: a line's level goes before its
-    number where it is one of the five.
-    """
-    own = SPELLINGS.get(text.strip().upper())
-    if not number:
-        return own or text
-    is_other = own is None and text
-    return _LEVELS.get(number) or (text if is_other else text_of_severity(number))
 
 
 def _span(stored: encode.Message, sid: str) -> dict[str, Any]:
