@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl.files.write.appender import Appender
 from tracectrl.files.write.sink import LOSS_LOGGER, ONE, Sink
+from tracectrl.files.write.values import open_appender
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
 from tracectrl.schema import UNKNOWN
@@ -47,6 +47,7 @@ class FileSpanExporter(SpanExporter):
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
         max_sessions_per_minute: new sessions that get a file of their own in a minute; the lines
             of further ones go to one overflow file. 0 for no bound.
+        max_value_bytes: a longer value (an attribute) is cut and says how long it was; 0 cuts none.
         redact: key names (in any case), and callables ``(key, value) -> bool``, whose values are left
             out of the attributes at any depth: the span's, its events', its links', its resource's.
         service_name: the ``service`` of the lines where the span's resource has none; ``None``
@@ -67,6 +68,7 @@ class FileSpanExporter(SpanExporter):
         backup_count: int = 0,
         max_open_files: int | None = None,
         max_sessions_per_minute: int = 0,
+        max_value_bytes: int = 0,
         redact: Redact | None = None,
         service_name: str | None = None,
     ) -> None:
@@ -80,9 +82,10 @@ class FileSpanExporter(SpanExporter):
         else:
             self._encode = FlatLines(known_service_name(service_name), without)
         appenders = [
-            Appender(
+            open_appender(
                 root,
                 suffix,
+                max_value_bytes=max_value_bytes,
                 max_bytes=max_bytes,
                 backup_count=backup_count,
                 max_open_files=max_open_files,

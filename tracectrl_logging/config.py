@@ -136,6 +136,7 @@ def configure(
     backup_count: int = 0,
     max_open_files: int | None = None,
     max_sessions_per_minute: int = 0,
+    max_value_bytes: int = 0,
     background: bool = False,
     queue_size: int | None = None,
     overflow: Overflow = "block",
@@ -162,6 +163,7 @@ def configure(
         backup_count: the same.
         max_open_files: the same.
         max_sessions_per_minute: the same.
+        max_value_bytes: the same.
         redact: the same.
         background: the same, for log lines.
         queue_size: the same.
@@ -205,6 +207,7 @@ def configure(
         backup_count=backup_count,
         max_open_files=max_open_files,
         max_sessions_per_minute=max_sessions_per_minute,
+        max_value_bytes=max_value_bytes,
         background=background,
         queue_size=queue_size,
         overflow=overflow,
@@ -222,6 +225,7 @@ def configure(
         "backup_count": backup_count,
         "max_open_files": max_open_files,
         "max_sessions_per_minute": max_sessions_per_minute,
+        "max_value_bytes": max_value_bytes,
         "redact": redact,
         "service_name": service,
     }
@@ -270,6 +274,7 @@ def dict_config(
     backup_count: int = 0,
     max_open_files: int | None = None,
     max_sessions_per_minute: int = 0,
+    max_value_bytes: int = 0,
     background: bool = False,
     queue_size: int | None = None,
     overflow: Overflow = "block",
@@ -295,6 +300,7 @@ def dict_config(
         "backup_count": backup_count,
         "max_open_files": max_open_files,
         "max_sessions_per_minute": max_sessions_per_minute,
+        "max_value_bytes": max_value_bytes,
         "background": background,
         "queue_size": queue_size,
         "overflow": None if overflow == "block" else overflow,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.write.appender import Appender
 from tracectrl.files.write.background import DEFAULT_QUEUE_SIZE, Background, Overflow, check_options
 from tracectrl.files.write.sink import Sink
+from tracectrl.files.write.values import open_appender
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +23,7 @@ def open_writer(
     backup_count: int,
     max_open_files: int | None,
     max_sessions_per_minute: int,
+    max_value_bytes: int,
     background: bool,
     queue_size: int | None,
     overflow: Overflow,
@@ -33,9 +34,10 @@ def open_writer(
     if not isinstance(background, bool):
         msg = f"background must be True or False, got {type(background).__name__} {background!r}"
         raise TypeError(msg)
-    appender = Appender(
+    appender = open_appender(
         root,
         suffix,
+        max_value_bytes=max_value_bytes,
         max_open_files=max_open_files,
         max_sessions_per_minute=max_sessions_per_minute,
         max_bytes=max_bytes,

@@ -689,6 +689,7 @@ def test_dict_config_says_what_differs(root: Path) -> None:
         "backup_count": 2,
         "max_open_files": 3,
         "max_sessions_per_minute": 4,
+        "max_value_bytes": 64,
         "background": True,
         "queue_size": 5,
         "overflow": "drop_new",

@@ -50,14 +50,14 @@ def test_names_are_listed() -> None:
             "SessionFileHandler",
             (
                 "root, *, level, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
-                " background, queue_size, overflow, redact, service_name"
+                " max_value_bytes, background, queue_size, overflow, redact, service_name"
             ),
         ),
         (
             "SessionFileLoggerFactory",
             (
                 "root, *, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
-                " background, queue_size, overflow, redact"
+                " max_value_bytes, background, queue_size, overflow, redact"
             ),
         ),
         ("SessionJSONRenderer", "*, service_name, redact"),
@@ -66,15 +66,16 @@ def test_names_are_listed() -> None:
             "configure",
             (
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
-                " max_open_files, max_sessions_per_minute, background, queue_size, overflow, redact,"
-                " retention, log_uncaught_exceptions"
+                " max_open_files, max_sessions_per_minute, max_value_bytes, background, queue_size,"
+                " overflow, redact,"
+                " retention, log_uncaught_exceptions, loguru"
             ),
         ),
         (
             "dict_config",
             (
                 "root, *, service_name, level, console, max_bytes, backup_count, max_open_files,"
-                " max_sessions_per_minute, background, queue_size, overflow, redact"
+                " max_sessions_per_minute, max_value_bytes, background, queue_size, overflow, redact"
             ),
         ),
         ("install_record_factory", ""),
@@ -107,6 +108,7 @@ def test_defaults_are_quiet() -> None:
         "backup_count": 0,
         "max_open_files": None,
         "max_sessions_per_minute": 0,
+        "max_value_bytes": 0,
         "background": False,
         "queue_size": None,
         "overflow": "block",

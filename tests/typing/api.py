@@ -140,6 +140,7 @@ handler: logging.Handler = SessionFileHandler(
     backup_count=1,
     max_open_files=1,
     max_sessions_per_minute=1,
+    max_value_bytes=64,
     background=True,
     queue_size=1,
     overflow="drop_oldest",

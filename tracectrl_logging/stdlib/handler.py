@@ -58,6 +58,8 @@ class SessionFileHandler(logging.Handler):
         max_sessions_per_minute: new sessions that get a file of their own in a minute. The lines of
             further ones, who may be a flood, go to one overflow file and carry their own IDs; the
             reader and the command find them there. 0 for no bound.
+        max_value_bytes: a field that is longer, as UTF-8 or as JSON, is cut and says how long it was; at
+            least 64, 0 cuts none. IDs are never cut.
         background: hand the lines to one writer thread. :meth:`flush` and :meth:`close` wait for
             it, and so does ``logging.shutdown`` at the interpreter's exit.
         queue_size: in background mode, the lines that may wait.
@@ -82,6 +84,7 @@ class SessionFileHandler(logging.Handler):
         backup_count: int = 0,
         max_open_files: int | None = None,
         max_sessions_per_minute: int = 0,
+        max_value_bytes: int = 0,
         background: bool = False,
         queue_size: int | None = None,
         overflow: Overflow = "block",
@@ -98,6 +101,7 @@ class SessionFileHandler(logging.Handler):
             backup_count=backup_count,
             max_open_files=max_open_files,
             max_sessions_per_minute=max_sessions_per_minute,
+            max_value_bytes=max_value_bytes,
             background=background,
             queue_size=queue_size,
             overflow=overflow,
