@@ -9,8 +9,8 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl.files.write.appender import Appender
 from tracectrl.files.write.sink import LOSS_LOGGER, Sink
+from tracectrl.files.write.values import open_appender
 from tracectrl.processor import values_of
 from tracectrl.redaction import redactor
 from tracectrl.schema import LEVELS, LOG_KEYS, OTLP_KEY, UNKNOWN, level_keys, level_of_severity
@@ -54,6 +54,7 @@ class FileLogRecordExporter(LogRecordExporter):
         max_open_files: descriptors held open at most; ``None`` fits ``RLIMIT_NOFILE``.
         max_sessions_per_minute: new sessions that get a file of their own in a minute; the lines
             of further ones go to one overflow file. 0 for no bound.
+        max_value_bytes: a longer value is cut and says how long it was; 0 cuts none.
         redact: key names (in any case), and callables ``(key, value) -> bool``, whose values are left
             out of attributes and body at any depth.
         service_name: the ``service`` of the lines where the record's resource has none; ``None``
@@ -72,14 +73,16 @@ class FileLogRecordExporter(LogRecordExporter):
         backup_count: int = 0,
         max_open_files: int | None = None,
         max_sessions_per_minute: int = 0,
+        max_value_bytes: int = 0,
         redact: Redact | None = None,
         service_name: str | None = None,
     ) -> None:
         self._redact = redactor(redact)
         self._service = known_service_name(service_name)
-        appender = Appender(
+        appender = open_appender(
             root,
             LOG_SUFFIX,
+            max_value_bytes=max_value_bytes,
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,

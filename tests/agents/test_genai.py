@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracectrl_logging import reader
+from tracectrl_logging.reader.conversation import Conversation
 
 pytest.importorskip("openai", reason="it is what is tested")
 
@@ -22,6 +23,11 @@ AGENT = str(Path(__file__).parent / "apps" / "genai_agent.py")
     [
         (
             "openai-v2",
+            "opentelemetry.instrumentation.openai_v2",
+            {"cache_read_tokens", "reasoning_tokens"},
+        ),
+        (
+            "openai-v2-events",
             "opentelemetry.instrumentation.openai_v2",
             {"cache_read_tokens", "reasoning_tokens"},
         ),
@@ -46,3 +52,10 @@ def test_tokens(root: Path, name: str, module: str, unrecorded: set[str]) -> Non
     assert {key: 0 if key in unrecorded else number for key, number in counted.items()} == {
         key: getattr(found, key) for key in counted
     }
+    store = reader.open_store(root)
+    turns = list(Conversation(lambda: store.read("weather")).turns())
+    replies = [turn for turn in turns if turn.kind == "reply"]
+    assert counted["model_calls"] == len(replies)
+    assert "It is sunny in Rome, 24 °C." == replies[-1].parts[0].content
+    asked = [part.content for turn in turns for part in turn.parts if turn.role == "user"]
+    assert 1 == asked.count("What is the weather in Rome?")

@@ -150,7 +150,8 @@ class Conversation:
         if reply is not None:
             bare = bare._replace(time=reply.time)
         if name in names.MESSAGE_EVENTS:
-            found, is_output = of_event(name, row, row.get("message"))
+            body = row.get("message")
+            found, is_output = of_event(name, row, None if body == name else body)
             given, made = ([], found) if is_output else (found, [])
             is_end = is_output
         else:

@@ -17,7 +17,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-from tracectrl.files import log_path
+from tracectrl.log_exporter import FileLogRecordExporter
 from tracectrl.processor import SessionLogRecordProcessor
 from tracectrl.session import session
 from tracectrl_logging import configure
@@ -209,16 +209,15 @@ def instrumented(name: str) -> Any:
     return pydantic_ai
 
 
-def events_to(path: str) -> None:
-    """Have what instrumentations log go to the file at *path*, as OTLP/JSON."""
-    from opentelemetry._logs import set_logger_provider  # noqa: PLC0415 - the one that needs it
-    from opentelemetry.exporter.otlp.json.file._log_exporter import FileLogExporter  # noqa: PLC0415
+def events() -> None:
+    """Have what instrumentations log go to their session's file."""
+    from opentelemetry._logs import set_logger_provider  # noqa: PLC0415 - for one that needs it
     from opentelemetry.sdk._logs import LoggerProvider  # noqa: PLC0415
     from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor  # noqa: PLC0415
 
     provider = LoggerProvider()
     provider.add_log_record_processor(SessionLogRecordProcessor())
-    provider.add_log_record_processor(SimpleLogRecordProcessor(FileLogExporter(path)))
+    provider.add_log_record_processor(SimpleLogRecordProcessor(FileLogRecordExporter()))
     set_logger_provider(provider)
 
 
@@ -241,5 +240,5 @@ if __name__ == "__main__":
     configure(service_name="assistant", level="WARNING", console=None)
     if sys.argv[1] == "openai-v2-events":
         os.environ["OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"] = "true"
-        events_to(log_path(sys.argv[2]))
+        events()
     main(*sys.argv[1:])

@@ -174,9 +174,10 @@ def test_inner_and_failed_calls() -> None:
 def test_records() -> None:
     """Log records of one message each go with their call's span, or stand alone without one."""
 
-    def record(number: int, name: str, body: Any) -> Line:
+    def record(number: int, name: str, body: Any, **more: Any) -> Line:
         time = f"2026-01-01T00:00:{number:02}.000000Z"
         row = {"timestamp": time, "message": body, "event.name": name, "gen_ai.system": "openai"}
+        row |= more
         return Line("log", {**row, "trace_id": "t", "span_id": "1"}, b"", time, "", 0, "s")
 
     records = [
@@ -188,6 +189,10 @@ def test_records() -> None:
     assert ("hello", "hi", "m") == (told.parts[0].content, reply.parts[0].content, reply.model)
     told, reply = Conversation(lambda: records).turns()
     assert ("hello", "hi", "") == (told.parts[0].content, reply.parts[0].content, reply.model)
+    (told,) = Conversation(
+        lambda: [record(2, "gen_ai.user.message", "gen_ai.user.message", content="hi")]
+    ).turns()
+    assert [Part("text", "hi")] == list(told.parts)
     (reply,) = Conversation(lambda: [span]).turns()
     assert ("m", ()) == (reply.model, reply.parts)
 
