@@ -43,11 +43,12 @@ class EnvironmentSpanExporter(FileSpanExporter):
         super().__init__(**options)
         self.root = os.path.abspath(root_path(options.get("root")))
         _living.add(self)
-        exporter = ref(self)
+        reference = ref(self)
 
         def stamp(provider: Any) -> None:
-            if exporter() is not None and hasattr(provider, "add_span_processor"):
-                provider.add_span_processor(SessionSpanProcessor())
+            exporter = reference()
+            if exporter is not None and hasattr(provider, "add_span_processor"):
+                provider.add_span_processor(SessionSpanProcessor(exporter))
 
         when_set(stamp)
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
+import time
 from typing import TYPE_CHECKING, Literal
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
+from tracectrl.files.presence import announce
 from tracectrl.files.write.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.files.write.values import open_appender
 from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
-from tracectrl.schema import UNKNOWN
+from tracectrl.schema import PID_KEY, PRESENCE_KEY, UNKNOWN
 from tracectrl.service import service_name as known_service_name
 from tracectrl.spans.flat import FlatLines
 from tracectrl.spans.otlp import otlp_encoder
+from tracectrl.spans.watch import OpenSpans
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from tracectrl.redaction import Redact
+
+OPEN_SPANS_AFTER_S = 0.1
+"""How many seconds a span is open before it is written as such."""
 
 _logger = logging.getLogger(LOSS_LOGGER)
 
@@ -52,8 +59,13 @@ class FileSpanExporter(SpanExporter):
             out of the attributes at any depth: the span's, its events', its links', its resource's.
         service_name: the ``service`` of the lines where the span's resource has none; ``None``
             takes ``OTEL_SERVICE_NAME``.
+        open_spans_after_s: a span that has been open for longer than this many seconds is written as
+            an open one, and once more when it ends; 0 for each at its start, ``None`` for none. A
+            daemon thread sees to that, which begins with the first span. It needs
+            :class:`~tracectrl.processor.SessionSpanProcessor`, which sees spans start.
 
     Raises:
+        TypeError: ``open_spans_after_s`` is no number.
         ValueError: an option is out of range.
         OSError: the root cannot be made or written to.
         MissingExtraError: ``format="otlp"`` without the extra.
@@ -71,16 +83,17 @@ class FileSpanExporter(SpanExporter):
         max_value_bytes: int = 0,
         redact: Redact | None = None,
         service_name: str | None = None,
+        open_spans_after_s: float | None = OPEN_SPANS_AFTER_S,
     ) -> None:
         if format not in ("flat", "otlp"):
             msg = f"format must be 'flat' or 'otlp', got {format!r}"
             raise ValueError(msg)
+        check_open_spans_after(open_spans_after_s)
         without = redactor(redact)
-        self._encode: Callable[[ReadableSpan, str], bytes]
+        self._flat = FlatLines(known_service_name(service_name), without)
+        self._encode: Callable[[ReadableSpan, str], bytes] = self._flat
         if format == "otlp":
             self._encode = otlp_encoder(without)
-        else:
-            self._encode = FlatLines(known_service_name(service_name), without)
         appenders = [
             open_appender(
                 root,
@@ -95,6 +108,11 @@ class FileSpanExporter(SpanExporter):
         ]
         # Not through logging: its handlers may be on the same disk, and do not tell of a failure.
         self._sink = Sink(appenders[0], _report, losses=appenders[1], unit="spans")
+        self._appender = appenders[0]
+        self.open_spans: OpenSpans | None = None
+        """What is told when spans start and end; ``None`` where open ones are not written."""
+        if open_spans_after_s is not None:
+            self.open_spans = OpenSpans(open_spans_after_s, self._write_open)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
@@ -103,7 +121,10 @@ class FileSpanExporter(SpanExporter):
             sid = UNKNOWN
             try:
                 sid = session_of(span) or UNKNOWN
+                opened_in = None if self.open_spans is None else self.open_spans.closed(span)
                 written = self._sink.append(sid, self._encode(span, sid))
+                if opened_in is not None and opened_in != sid:
+                    self._sink.append(opened_in, self._flat.of_void(span, opened_in))
             except Exception:  # noqa: BLE001 - a foreign span may raise anything
                 written = False
                 try:
@@ -122,12 +143,37 @@ class FileSpanExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Close the files; a span that comes later opens its file again."""
+        if self.open_spans is not None:
+            self.open_spans.stop()
         self._sink.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Return ``True``: what was exported is in the files already."""
         del timeout_millis
         return True
+
+    def _write_open(self, span: Span) -> str:
+        """Append the line of *span*, which is open; return its session."""
+        sid = session_of(span) or UNKNOWN
+        process: dict[str, object] = {PID_KEY: os.getpid()}
+        presence_id = announce(self._appender.root)
+        if presence_id is not None:
+            process[PRESENCE_KEY] = presence_id
+        line = self._flat.of_open(span, sid, time.time_ns(), process)
+        self._appender.append(sid, line)  # no span is lost where it is missing
+        return sid
+
+
+def check_open_spans_after(value: object) -> None:
+    """Raise what says why *value* is no time for ``open_spans_after_s``."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = f"open_spans_after_s must be a number of seconds or None, got {type(value).__name__} {value!r}"
+        raise TypeError(msg)
+    if not 0 <= value < math.inf:
+        msg = f"open_spans_after_s must be 0 (at once) or more seconds, or None, got {value!r}"
+        raise ValueError(msg)
 
 
 def _report(what: str | None) -> None:

@@ -19,11 +19,14 @@ from tracectrl.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterator, MutableMapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from tracectrl.exporter import FileSpanExporter
+    from tracectrl.spans.watch import OpenSpans
 
 
 class SessionSpanProcessor(SpanProcessor):
@@ -34,10 +37,39 @@ class SessionSpanProcessor(SpanProcessor):
     the parent's session. A span that is given a ``session.id`` keeps it. A span that was started
     before its session was known (a server's, in front of the code that reads the headers) belongs
     to the one it ends in. The limits on the number and the length of attributes do not matter.
+
+    It also tells the exporters that write span files when spans start, so that these know which
+    are open.
+
+    Args:
+        exporter: the one that is told; ``None`` for those of the tracer provider's processors.
     """
+
+    def __init__(self, exporter: FileSpanExporter | None = None) -> None:
+        self._has_own = exporter is not None
+        own = None if exporter is None else exporter.open_spans
+        # One tuple, so that a thread never sees a mixed pair.
+        self._told: tuple[object, tuple[OpenSpans, ...]] = None, () if own is None else (own,)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
+        self._stamp(span, parent_context)
+        try:
+            for open_spans in self._told[1] if self._has_own else self._found(span):
+                open_spans.started(span)
+        except Exception:  # noqa: BLE001, S110 - a span of somebody else's may be any object
+            pass
+
+    def _found(self, span: Any) -> tuple[OpenSpans, ...]:
+        """Return what is told of *span*: it knows the processors of its provider."""
+        present = getattr(getattr(span, "_span_processor", None), "_span_processors", ())
+        known, found = self._told
+        if present is not known:
+            found = tuple(dict.fromkeys(_open_spans_of(present)))
+            self._told = present, found
+        return found
+
+    def _stamp(self, span: Span, parent_context: Context | None) -> None:
         if COLLECTS_IN_RESET:
             keep_set()  # the span is made current next
         attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
@@ -55,6 +87,8 @@ class SessionSpanProcessor(SpanProcessor):
             setattr(attributes, PINNED, here)
 
     def _on_ending(self, span: Span) -> None:
+        for open_spans in self._told[1]:
+            open_spans.ended(span)
         attributes: Any = span._attributes  # noqa: SLF001
         present = values_of(attributes).get(SESSION_ATTRIBUTE)
         sid = getattr(attributes, PINNED, None)
@@ -102,6 +136,15 @@ class SessionLogRecordProcessor(LogRecordProcessor):
         """Return ``True``: there is nothing to flush."""
         del timeout_millis
         return True
+
+
+def _open_spans_of(processors: Any) -> Iterator[OpenSpans]:
+    """Yield what the exporters behind *processors* have for open spans."""
+    for processor in processors:
+        yield from _open_spans_of(getattr(processor, "_span_processors", ()))
+        open_spans = getattr(getattr(processor, "span_exporter", None), "open_spans", None)
+        if open_spans is not None:
+            yield open_spans
 
 
 def stamp_span(span: trace.Span, sid: str) -> None:

@@ -154,7 +154,7 @@ def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[],
         known = (_Switch(), _Switch())
         if not _join(provider, known):
             return exporter.shutdown
-    targets = (WritingProcessor(exporter), SessionSpanProcessor())
+    targets = (WritingProcessor(exporter), SessionSpanProcessor(exporter))
     for switch, target in zip(known, targets, strict=True):
         switch.target = target
 

@@ -49,6 +49,10 @@ SPAN_KEYS: Final[tuple[str, ...]] = (
     "duration_ns",
     "status",
     "status_message",
+    "state",
+    "observed_time",
+    "process.pid",
+    "process.lock",
     "service",
     "scope",
     "attributes",
@@ -74,6 +78,24 @@ OTLP_SIGNS: Final[dict[Kind, frozenset[str]]] = {
     "span": frozenset((*_OTLP_SIGNS, "traceId")),  # which many loggers write, too
 }
 """The keys by which a line that has no time of a flat one's is known to be OTLP/JSON."""
+
+STATE_KEY: Final = "state"
+"""The key of a span line that is not that of its end: :data:`OPEN` or :data:`VOID`."""
+
+OPEN: Final = "open"
+"""The state of a span that has not ended: its line counts until there is that of its end."""
+
+VOID: Final = "void"
+"""The state of a line which takes back that of an open span, and does not count itself."""
+
+OBSERVED_KEY: Final = "observed_time"
+"""The key of the time at which a span was open."""
+
+PID_KEY: Final = "process.pid"
+"""The key of the process ID of whoever wrote a line."""
+
+PRESENCE_KEY: Final = "process.lock"
+"""The key by which can be told whether that process lives (:mod:`tracectrl.files.presence`)."""
 
 TIME_KEY: Final[dict[Kind, str]] = {"log": "timestamp", "span": "start_time"}
 """The key of the time that a line is sorted by."""

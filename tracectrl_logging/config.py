@@ -144,6 +144,7 @@ def configure(
     retention: Retention | None = None,
     log_uncaught_exceptions: bool = True,
     loguru: bool = False,
+    open_spans_after_s: float | None = 0.1,
 ) -> Configuration:
     """Wire stdlib logging, structlog and the tracer provider to the session files.
 
@@ -180,6 +181,7 @@ def configure(
         loguru: whether loguru's records are lines of their session, too, from *level* on: a sink is added
             to its logger, and a patcher behind the one that is there; its other sinks stay. To be called
             after the application's ``logger.remove()``, which removes every sink.
+        open_spans_after_s: see :class:`~tracectrl.exporter.FileSpanExporter`; for span files.
 
     Returns:
         An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
@@ -228,6 +230,7 @@ def configure(
         "max_value_bytes": max_value_bytes,
         "redact": redact,
         "service_name": service,
+        "open_spans_after_s": open_spans_after_s,
     }
     with _lock():
         configuration = Configuration(handlers)

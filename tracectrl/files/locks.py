@@ -34,10 +34,12 @@ try:
     import fcntl
 
     _SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB  # made once: it is asked for at each opening
+    _ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
     _TAKE, _LET_GO, _ASK_FOR = fcntl.F_RDLCK, fcntl.F_UNLCK, fcntl.F_WRLCK
     _SET, _GET, _record_lock = fcntl.F_SETLK, fcntl.F_GETLK, fcntl.fcntl
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
+    _SHARED, _ALONE = 1, 2
 
 FLAGS: Final = (
     os.O_RDWR  # a writer reads, too: a torn tail
@@ -51,9 +53,12 @@ _DIRECTORY_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(
 _POLL_S: Final = 0.001
 _PATIENCE_S: Final = 1.0
 _LEFT_AFTER_S: Final = 0.05
+_SURE_AFTER: Final = 4
 _RECORD: Final = struct.Struct("hhqqi")  # type, whence, start, length, process
 _HAS_RECORDS: Final = sys.platform == "linux"  # elsewhere they are laid out in other ways
 
+# By process: threads have the record locks of theirs together, and a forked child has no thread else.
+_asking: dict[int, threading.Lock] = {}
 _alone: dict[tuple[int, int, int], _Alone] = {}  # by process, device and inode
 
 
@@ -70,6 +75,61 @@ def hold(fd: int) -> None:
     except OSError:
         with contextlib.suppress(BlockingIOError):
             _wait_for(fd, fcntl.LOCK_SH, lambda: _is_left(fd))
+
+
+def is_held(fd: int) -> bool:
+    """Tell whether a process says of the file open as *fd* that it is writing it.
+
+    Whoever asks has the file alone for a moment, and says so as the module tells; so those who ask at
+    once do not take each other for writers.
+    """
+    if fcntl is None:  # pragma: no cover
+        return False
+    with _asking.setdefault(os.getpid(), threading.Lock()):
+        deadline = time.monotonic() + _PATIENCE_S
+        sure = 0
+        while True:
+            _say(fd, _TAKE)
+            try:
+                fcntl.flock(fd, _ALONE)
+            except OSError as error:
+                is_held_now = error.errno == errno.EWOULDBLOCK  # else a file system without locks
+            else:
+                is_held_now = False
+                fcntl.flock(fd, fcntl.LOCK_UN)
+            _say(fd, _LET_GO)
+            if not is_held_now or _key(fd) in _alone:
+                return False
+            if _others_say(fd):  # who has it may be one who asks
+                sure = 0
+                time.sleep(_POLL_S)
+            else:  # that one may have let go of it in this very moment
+                sure += 1
+            if sure == _SURE_AFTER or time.monotonic() >= deadline:
+                return sure > 0
+
+
+def claim(fd: int) -> bool:
+    """Take the record lock of the file open as *fd* for this process alone; return whether it has it."""
+    return _has_taken(fd, _ALONE)
+
+
+def is_claimed(fd: int) -> bool:
+    """Tell whether another process has the record lock of the file open as *fd*.
+
+    As long as the descriptor is open nobody can take it then, whoever else asks meanwhile.
+    """
+    return not _has_taken(fd, _SHARED)
+
+
+def _has_taken(fd: int, kind: int) -> bool:
+    if fcntl is None:  # pragma: no cover
+        return kind == _SHARED
+    try:
+        fcntl.lockf(fd, kind)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -136,7 +196,7 @@ class _Alone:
             return False
         _say(self._fd, _TAKE)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, _ALONE)
         except OSError as error:
             if error.errno == errno.EWOULDBLOCK:  # else a file system without locks
                 self._give_way()

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import SpanContext, StatusCode
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp_ns
-from tracectrl.schema import OTLP_KEY
+from tracectrl.schema import OBSERVED_KEY, OPEN, OTLP_KEY, STATE_KEY, VOID
 from tracectrl.service import service_of
 from tracectrl.spans.values import key_values
 
@@ -163,19 +163,34 @@ class FlatLines:
         except (ValueError, OverflowError, OSError):  # a time that no calendar holds
             return encode_line(self._row(span, sid, _time))
 
+    def of_open(self, span: ReadableSpan, sid: str, now_ns: int, process: dict[str, Any]) -> bytes:
+        """Return the line of *span*, which is open at *now_ns*, in nanoseconds since the epoch.
+
+        *process* has the keys that say whose span it is. Another thread may go on with the span
+        meanwhile.
+        """
+        row = {
+            **self._beginning(span, sid, _time),
+            STATE_KEY: OPEN,
+            OBSERVED_KEY: _time(now_ns),
+            **process,
+            **self._origin(span),
+            "attributes": self._redacted(span._attributes),  # noqa: SLF001 - its copy takes the lock once
+            "events": self._events(span.events, _time),
+            "links": self._links(span.links),
+            "resource": self._attributes(span.resource.attributes),
+        }
+        more = self._more_of_origin(span)
+        return encode_line({**row, OTLP_KEY: more} if more else row)
+
+    def of_void(self, span: ReadableSpan, sid: str) -> bytes:
+        """Return the line which says that the one of open *span* in the session *sid* does not count."""
+        return encode_line({**self._beginning(span, sid, _time), STATE_KEY: VOID})
+
     def _row(self, span: ReadableSpan, sid: str, time_of: Callable[[int], str]) -> dict[str, Any]:
-        row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
-        context = span.get_span_context()
-        if context is not None and context.is_valid:
-            row["trace_id"] = f"{context.trace_id:032x}"
-            row["span_id"] = f"{context.span_id:016x}"
-            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
-        parent = span.parent
-        if parent is not None and parent.is_valid:
-            row["parent_span_id"] = f"{parent.span_id:016x}"
+        row = self._beginning(span, sid, time_of)
         start = span.start_time or 0
         end = span.end_time or start
-        row["start_time"] = time_of(start)
         row["end_time"] = time_of(end)
         row["duration_ns"] = _integer(end - start)
         row |= {
@@ -188,6 +203,22 @@ class FlatLines:
         }
         more = self._more(span, self._more_of_origin(span))
         return {**row, OTLP_KEY: more} if more else row
+
+    def _beginning(
+        self, span: ReadableSpan, sid: str, time_of: Callable[[int], str]
+    ) -> dict[str, Any]:
+        """Return what a line says first, up to the time of the start."""
+        row: dict[str, Any] = {"name": span.name, "kind": _name(span.kind), "session_id": sid}
+        context = span.get_span_context()
+        if context is not None and context.is_valid:
+            row["trace_id"] = f"{context.trace_id:032x}"
+            row["span_id"] = f"{context.span_id:016x}"
+            row["trace_flags"] = f"{context.trace_flags & 0xFF:02x}"
+        parent = span.parent
+        if parent is not None and parent.is_valid:
+            row["parent_span_id"] = f"{parent.span_id:016x}"
+        row["start_time"] = time_of(span.start_time or 0)
+        return row
 
     def _origin(self, span: ReadableSpan) -> dict[str, Any]:
         name = service_of(span.resource) or self._service

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
@@ -15,6 +16,7 @@ from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 from tracectrl_logging.reader.files.lines import flat_rows
 from tracectrl_logging.reader.files.opening import close_all, open_chain
 from tracectrl_logging.reader.files.root import Listing, id_of
+from tracectrl_logging.reader.timeline.open_spans import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +89,8 @@ def read_all(directory: str) -> Facts:
         spans: dict[str, tuple[str, str, str]] = {}
         kinds: tuple[Kind, ...] = ("span", "log")
         for kind in kinds:
-            for place, row in _rows(found, kind, sid, report):
+            rows = _rows(found, kind, sid, report)
+            for place, row in settled(rows, itemgetter(1)) if kind == "span" else rows:
                 _see_session(facts, place, row, sid)
                 (_see_span if kind == "span" else _see_log)(facts, place, row, spans)
         _see_children(facts, spans)

@@ -28,19 +28,21 @@ class CapturingProcessor(SessionSpanProcessor):
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._writer = WritingProcessor(
-            FileSpanExporter(capture.root, service_name=capture.service_name)
-        )
+        exporter = FileSpanExporter(capture.root, service_name=capture.service_name)
+        self._writer = WritingProcessor(exporter)
+        super().__init__(exporter)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
-        if not self._capture.spans_wanted:
-            return
-        with contextlib.suppress(Exception):
-            super().on_start(span, parent_context)
-            if session_of(span) is None:
-                with session(self._capture.sid):
-                    super().on_start(span, parent_context)
+        if self._capture.spans_wanted:
+            with contextlib.suppress(Exception):
+                super().on_start(span, parent_context)
+
+    def _stamp(self, span: Span, parent_context: Context | None) -> None:
+        super()._stamp(span, parent_context)
+        if session_of(span) is None:
+            with session(self._capture.sid):
+                super()._stamp(span, parent_context)
 
     def _on_ending(self, span: Span) -> None:
         with contextlib.suppress(Exception):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from tracectrl.files import listing
 from tracectrl.files.listing import StoredSession
 from tracectrl.files.names import OVERFLOW_STEM, root_dir, stem_of
+from tracectrl.files.presence import any_present
 from tracectrl_logging.reader.files.lines import session_lines
+from tracectrl_logging.reader.files.opening import is_being_written
 from tracectrl_logging.reader.files.root import (
     Listing,
     id_of,
@@ -94,6 +96,13 @@ class FileStore:
             at_once=at_once,
         )
         return query.in_order(found)
+
+    def is_running(self, sid: str, owners: Collection[str | None] = ()) -> bool:
+        """Return what :meth:`Store.is_running` says."""
+        if any_present(self.directory, owners):
+            return True
+        own = (found for found in self.files_of(sid) if found.stem != OVERFLOW_STEM)
+        return any(map(is_being_written, own))
 
     def read(self, sid: str, selection: Selection = ALL) -> Iterator[Line]:
         """Return lines as :meth:`Store.read` says."""

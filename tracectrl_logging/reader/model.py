@@ -6,12 +6,12 @@ Named tuples, which are made and loaded several times faster than frozen datacla
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tracectrl.schema import UNKNOWN, Kind
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Final, TypeAlias
 
     from typing_extensions import Self
 
@@ -39,6 +39,12 @@ class Line(NamedTuple):
     """The place in the file at *path*, counted from 1; 0 where it was not counted."""
     session_id: str = UNKNOWN
     """The session of the line: its own, or where it names none that of its file."""
+
+
+State: TypeAlias = Literal["running", "ended", "crashed"]
+"""Whether a session goes on: see :attr:`SessionSummary.state`."""
+
+RUNNING: Final = "running"
 
 
 class SessionSummary(NamedTuple):
@@ -73,6 +79,12 @@ class SessionSummary(NamedTuple):
     cost_usd: float | None = None
     """What the calls cost whose models have a known price, in US dollars; ``None`` where none has, or
     where the extra ``genai`` is missing."""
+    open_spans: int = 0
+    """Spans that have not ended, as far as the lines say."""
+    state: State = "ended"
+    """``running``: a process has one of the files open for writing, or a span of the session, or a
+    block that was to say its end. ``crashed``: there are such spans or blocks, and no such process.
+    Else ``ended``."""
 
 
 class Damage(NamedTuple):

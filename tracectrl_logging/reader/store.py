@@ -60,6 +60,17 @@ class Store(Protocol):
             OSError: the store cannot be read.
         """
 
+    def is_running(self, sid: str, owners: Collection[str | None] = ()) -> bool:
+        """Tell whether a process is in the session *sid*.
+
+        That is one that has its files open for writing, or, where its lines name *owners* of spans or
+        blocks that have not ended, one of these.
+
+        Raises:
+            UnknownSessionError: there is no such session.
+            OSError: the store cannot be read.
+        """
+
     def read(self, sid: str, selection: Selection = ...) -> Iterator[Line]:
         """Return the lines of the session *sid* that *selection* means, as an iterator.
 

@@ -15,10 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import escape
 
 from tracectrl._time import ns_of, time_of
-from tracectrl.schema import ERROR, LOG_KEYS, OTLP_KEY, TIME_KEY, severity
+from tracectrl.schema import ERROR, LOG_KEYS, OBSERVED_KEY, OTLP_KEY, TIME_KEY, severity
 from tracectrl.session import SESSION_ATTRIBUTE
 from tracectrl_logging.console import on_one_line, plain_value
 from tracectrl_logging.reader.json_rows import summary_row, typed
+from tracectrl_logging.reader.timeline.open_spans import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,7 @@ _EXTRAS: Final = 300
 _VALUE: Final = 120
 _MOST_ID: Final = 64
 _LEVEL: Final = 16
+_OPEN: Final = 2  # what a row is of, beside 0 for a log line and 1 for a span that has ended
 _STATUSES: Final = ("OK", "ERROR")
 _NO_ATTRIBUTES: Final = frozenset({SESSION_ATTRIBUTE})
 _NO_EXTRAS: Final = frozenset((*LOG_KEYS, OTLP_KEY))
@@ -183,10 +185,11 @@ def _line_row(line: Line, view: View, html: str, whole: bool) -> list[Any]:  # n
     raw: Any = text.decode() if whole or len(text) <= MOST_RAW_BYTES else None
     if len(text) > MOST_RAW_BYTES:
         raw = {"bytes": len(text), "time": line.time, "digest": digest_of(line), "text": raw}
+    still_open = view.is_span and is_open(row)
     return [
-        int(view.is_span),
+        _OPEN if still_open else int(view.is_span),
         _us(line.time),
-        _us(time_of(row.get("end_time"))) if view.is_span else None,
+        _us(time_of(row.get(OBSERVED_KEY if still_open else "end_time"))) if view.is_span else None,
         rank(line),
         _text(row.get("span_id")),
         _text(row.get("parent_span_id")),

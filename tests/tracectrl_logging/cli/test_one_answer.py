@@ -108,6 +108,17 @@ def span(time: datetime, status: str, ms: int) -> bytes:
     return orjson.dumps({**row, "attributes": {}, "events": events, "links": [], "resource": {}})
 
 
+def open_span(time: datetime, status: str, ms: int) -> bytes:
+    """Return the line of an open span of our own, which may have a line of its end, too."""
+    row = orjson.loads(span(time, status, ms))
+    for key in ("end_time", "duration_ns", "status", "status_message"):
+        del row[key]
+    observed = (time + timedelta(seconds=ms)).strftime(FORM)
+    return orjson.dumps(
+        {**row, "state": "void" if status == "OK" else "open", "observed_time": observed}
+    )
+
+
 def span_of_collector(time: datetime, status: str, ms: int) -> bytes:
     """Return a span as OTLP/JSON."""
     start = (time - START) // timedelta(microseconds=1) * 1000 + int(START.timestamp()) * 10**9
@@ -131,7 +142,7 @@ logs = st.lists(
 spans = st.lists(
     st.builds(
         lambda make, *args: make(*args),
-        st.sampled_from([span, span, span_of_collector]),
+        st.sampled_from([span, open_span, span_of_collector]),
         times,
         st.sampled_from(["UNSET", "OK", "ERROR"]),
         st.integers(0, 9),
@@ -174,7 +185,7 @@ def asked(root: str, *args: str) -> list[dict[str, Any]]:
 
 def counted(rows: Iterable[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     """Return what is compared of rows of sessions, by their IDs."""
-    keys = ("logs", "spans", "errors", "error_spans", "first_time", "last_time")
+    keys = ("logs", "spans", "open_spans", "errors", "error_spans", "first_time", "last_time")
     return {row["session_id"]: tuple(row[key] for key in keys) for row in rows}
 
 
@@ -210,8 +221,9 @@ def test_one_answer(
             sid = row["session_id"]
             counts[sid if sid in sessions else "%overflow"] += row["count"]
         assert {sid: row[0] for sid, row in expected.items() if row[0]} == counts
-        for sid, (log_count, span_count, *_) in with_lines.items():
+        for sid, (log_count, span_count, open_spans, *_) in with_lines.items():
             shown = asked(directory, "show", sid, "--json")
+            assert open_spans == sum(row.get("state") == "open" for row in shown)
             kinds = ["span" if "start_time" in row else "log" for row in shown]
             assert (log_count, span_count) == (kinds.count("log"), kinds.count("span"))
             exported = asked(directory, "export", sid, "--format", "otlp", "-o", "-")

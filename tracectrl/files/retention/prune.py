@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from tracectrl.files.directory import Directory
 from tracectrl.files.listing import id_of, scan
 from tracectrl.files.names import OVERFLOW_STEM, root_path
+from tracectrl.files.presence import remove_left
 from tracectrl.files.retention.crowd import order
 from tracectrl.files.retention.exclusive import (
     BeingWrittenError,
@@ -120,6 +121,7 @@ def _prune(
     run = _Run(directory, stored.sessions, report, dry_run=dry_run)
     if not dry_run:
         run.totals.freed_bytes += remove_stale(directory, stored.temporary)
+        remove_left(directory.root, dir_fd=directory.fd)
     waiting = sorted(stored.sessions, key=attrgetter("last_write_ns"), reverse=True)
     while waiting:
         session = waiting[-1]

@@ -224,6 +224,11 @@ class Appender:
         """How many descriptors are open now."""
         return len(self._table.files)
 
+    def leave_to_parent(self) -> None:
+        """Close what the process has open that this one was forked from."""
+        if not self._table.here[0]:
+            self._own_table()
+
     def _own_table(self) -> Table:
         """Return the table of this process, a forked child that has its parent's still."""
         fresh = Table()
@@ -498,6 +503,16 @@ def _distrust() -> None:
     """Have each open file looked at before its next line: somebody else closes our descriptors."""
     for appender in _living():
         appender.distrust()
+
+
+def _leave_to_parent() -> None:
+    """Close, in a forked child, what its parent has open: it is the parent that writes there."""
+    for appender in _living():
+        appender.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _living() -> list[Appender]:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @json_option(
     "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message,"
     " error_spans, model_calls, input_tokens, output_tokens, cache_read_tokens,"
-    " cache_creation_tokens, reasoning_tokens, cost_usd"
+    " cache_creation_tokens, reasoning_tokens, cost_usd, open_spans, state"
 )
 @root_option
 def sessions(
@@ -82,7 +82,8 @@ def sessions(
     meet different conditions. The keys duration, logs, spans and errors mean the whole session, and
     so do model_calls, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens,
     reasoning_tokens and cost_usd, which is there where the extra "genai" knows the models' prices.
-    --service, too, is met by any line.
+    The key state is running (a process has a file of the session open, or a span), crashed (spans are
+    open, and no such process lives) or ended. --service, too, is met by any line.
 
     With -n, the latest sessions are found by the times of their files; the others are not read.
 

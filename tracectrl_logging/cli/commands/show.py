@@ -139,6 +139,7 @@ def show(
             full=full,
             flat=flat,
             pager=pager,
+            is_running=store.is_running,
         )
     problems.exit(found=found)
 

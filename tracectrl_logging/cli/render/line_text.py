@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracectrl._time import time_of
-from tracectrl.schema import LOG_KEYS, OTLP_KEY
+from tracectrl._time import ns_of, time_of
+from tracectrl.schema import LOG_KEYS, OTLP_KEY, PID_KEY
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.console import plain_value
+from tracectrl_logging.reader.timeline.open_spans import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,12 +51,14 @@ class View(NamedTuple):
     """With tracebacks, stacks, IDs and the details of spans."""
 
     def parts(
-        self, line: Line, *, with_service: bool
+        self, line: Line, *, with_service: bool, until: str | None = None
     ) -> tuple[tuple[str, str], list[tuple[str, str]]]:
-        """Return the level of *line* as a column, and its body."""
+        """Return the level of *line* as a column, and its body; an open span is so *until* then."""
         column, body = of(line.kind)
         row = self.keys.row(line.row)
         extras = self.keys.extras(row)
+        if line.kind == "span":
+            body = partial(span, until=until)
         said = body(row, full=self.full, with_service=with_service, extras=extras)
         if self.full and extras is None:
             said += _ids(row)
@@ -101,15 +105,22 @@ def log(
 
 
 def span(
-    row: dict[str, Any], *, full: bool, with_service: bool, extras: dict[str, Any] | None = None
+    row: dict[str, Any],
+    *,
+    full: bool,
+    with_service: bool,
+    extras: dict[str, Any] | None = None,
+    until: str | None = None,
 ) -> list[tuple[str, str]]:
     """Return the body of the span line *row*; *full* includes its attributes.
 
-    *extras*, where given, replace the attributes.
+    *extras*, where given, replace the attributes. An open span is so *until* that time at least.
     """
     said = [(text_of(row.get("name", "-")), "bold")]
     if with_service and "service" in row:
         said.insert(0, (f"[{text_of(row['service'])}] ", "dim"))
+    if is_open(row):
+        said += _openness(row, until)
     took = row.get("duration_ns")
     if isinstance(took, int):
         said.append((f"  {duration(took)}", "blue"))
@@ -127,6 +138,16 @@ def span(
     elif full:
         said.extend(_details(row))
     return said
+
+
+def _openness(row: dict[str, Any], until: str | None) -> Iterator[tuple[str, str]]:
+    """Yield how long the span of *row* has been open at least, and where."""
+    start_ns, until_ns = ns_of(row.get("start_time")), ns_of(until)
+    yield "  open", "yellow"
+    if start_ns is not None and until_ns is not None:
+        yield f" for {duration(until_ns - start_ns)}", "yellow"
+    if (pid := row.get(PID_KEY)) is not None:
+        yield f" in process {text_of(pid)}", "dim"
 
 
 def duration(ns: int) -> str:

@@ -22,7 +22,7 @@ _WIDEST_ID = 48
 _WIDEST_SERVICES = 30
 _MOST_PER_COLUMN = 8
 """How many characters of a message are looked at for one column: accents take none of their own."""
-_ERRORS, _MODELS = 5, slice(6, 10)
+_ERRORS, _STATE, _MODELS = 5, slice(6, 7), slice(7, 11)
 _BETWEEN = "\x1f"
 _MOST_CHARACTERS = 1024 * 1024
 _BLOCK_BYTES = 256 * 1024
@@ -39,6 +39,7 @@ class _Cells(NamedTuple):
     logs: str
     spans: str
     errors: str
+    state: str
     calls: str
     tokens_in: str
     tokens_out: str
@@ -52,19 +53,20 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     times = TimeFormat(tz)
     titles = [
         *("SESSION", f"LAST ({_name(tz)})", "DURATION", "LOGS", "SPANS", "ERRORS"),
-        *("CALLS", "TOKENS IN", "OUT", "COST", "SERVICES"),
+        *("STATE", "CALLS", "TOKENS IN", "OUT", "COST", "SERVICES"),
     ]
     widths = [len(title) for title in titles]
-    has_models = False
+    state = calls = ""
     most = None if screen.width is None else _MOST_PER_COLUMN * screen.width
     rows = _Rows()
     for summary in summaries:
         cells = _cells(summary, times)
         widths = list(map(max, widths, map(width_of, cells)))
-        has_models = has_models or bool(cells.calls)
+        state, calls = max(state, cells.state), max(calls, cells.calls)
         rows.append((*cells, shown((summary.first_message or "")[:most])))
-    if not has_models:
-        del titles[_MODELS], widths[_MODELS]
+    without = [some for some, text in ((_MODELS, calls), (_STATE, state)) if not text]
+    for some in without:
+        del titles[some], widths[some]
     widths[0] = min(widths[0], _WIDEST_ID)
     if screen.width is not None:
         widths[-1] = min(widths[-1], _WIDEST_SERVICES)
@@ -81,8 +83,8 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
         f"{{:{'<' if at in {0, 1, last} else '>'}{it}}}" for at, it in enumerate(widths)
     )
     for *texts, message in rows:
-        if not has_models:
-            del texts[_MODELS]
+        for some in without:
+            del texts[some]
         if room is None and not screen.is_styled and all(map(str.isascii, texts)):
             screen.line([(f"{plain.format(*texts)}{GAP}{message}", "")])
             continue
@@ -140,6 +142,7 @@ def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> 
             (f"{first} - {until}  {cells.took}  " if summary.first_time else "no lines  ", ""),
             (f"{count(summary.logs, 'log')}  {count(summary.spans, 'span')}  ", ""),
             (count(summary.errors, "error"), "red" if summary.errors else "dim"),
+            (f"  {cells.state}" if cells.state else "", ""),
         ],
         [(GAP, "")],
     )
@@ -157,6 +160,7 @@ def _cells(summary: SessionSummary, times: TimeFormat) -> _Cells:
         str(summary.logs),
         str(summary.spans),
         str(summary.errors),
+        "" if summary.state == "ended" else summary.state,
         *_models(summary),
         ", ".join(map(shown, summary.services)),
     )

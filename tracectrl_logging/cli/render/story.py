@@ -22,13 +22,14 @@ from tracectrl_logging.reader.timeline.tally import Tally
 from tracectrl_logging.reader.timeline.tree import with_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import tzinfo
     from typing import Final, TextIO
 
     from tracectrl_logging.reader.model import Line
 
     IsMeant = Callable[[Line], bool]
+    IsRunning = Callable[[str, Collection[str | None]], bool]
 
 MOST_LINES: Final = 50_000
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -49,6 +50,7 @@ def tell(
     full: bool,
     flat: bool,
     pager: bool,
+    is_running: IsRunning,
 ) -> bool:
     """Print the lines of sessions, each in time order; return whether there were any.
 
@@ -61,10 +63,11 @@ def tell(
         full: with tracebacks, stacks and the details of spans.
         flat: all sessions together, without nesting.
         pager: use a pager where stdout is a terminal.
+        is_running: as :meth:`~tracectrl_logging.reader.Store.is_running`.
     """
     with screen_for(problems, pager=pager) as screen:
         view = View(screen, TimeFormat(tz), keys or Keys(None), full)
-        story = _Story(view, problems, is_meant)
+        story = _Story(view, problems, is_meant, is_running)
         return story.flat(streams) if flat else story.nested(streams)
 
 
@@ -100,10 +103,17 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 class _Story:
-    def __init__(self, view: View, problems: Problems, is_meant: IsMeant | None) -> None:
+    def __init__(
+        self,
+        view: View,
+        problems: Problems,
+        is_meant: IsMeant | None,
+        is_running: IsRunning | None = None,
+    ) -> None:
         self._view = view
         self._problems = problems
         self._is_meant = is_meant
+        self._is_running = is_running
 
     def flat(self, streams: Mapping[str, Iterable[Line]]) -> bool:
         """Print the lines of all sessions together."""
@@ -149,7 +159,11 @@ class _Story:
             held = with_context(held, lambda line: id(line) in meant)
         if not is_first:
             self._view.screen.line([])
-        nested.put(held, totals.summary(sid), self._view)
+        summary = totals.summary(sid)
+        if self._is_running is not None:
+            is_running = self._is_running(sid, totals.owners)
+            summary = summary._replace(state=totals.state(is_running=is_running))
+        nested.put(held, summary, self._view)
         return True
 
     def _too_large(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DEEPEST: Final = 12
 _HOUR_S: Final = 3600
+_STATE_STYLES: Final = {"running": "green", "crashed": "bold red"}
 
 
 def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
@@ -25,8 +26,9 @@ def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
     _put_head(lines, totals, view)
     start = moment(totals.first_time)
     many = len(totals.services) > 1
+    until = totals.last_time
     for depth, line in walk(nest(lines)):
-        column, said = view.parts(line, with_service=many)
+        column, said = view.parts(line, with_service=many, until=until)
         guides = "│ " * depth if depth <= _DEEPEST else "│ " * _DEEPEST + f"({depth}) "
         at = offset(start, moment(line.time))
         first = [(f"{at}{mark_of(line, line.row):<2}", "dim"), column, ("  ", ""), (guides, "dim")]
@@ -43,11 +45,16 @@ def _put_head(lines: list[Line], totals: SessionSummary, view: View) -> None:
     ]
     if totals.first_time is not None and totals.duration_ns is not None:
         parts[:0] = [view.times.second(totals.first_time), line_text.duration(totals.duration_ns)]
-    view.screen.line([(shown(totals.session_id), "bold cyan")])
+    head = [(shown(totals.session_id), "bold cyan")]
+    if totals.state in _STATE_STYLES:
+        head.append((f"  {totals.state}", _STATE_STYLES[totals.state]))
+    view.screen.line(head)
     body = [(" · ".join(parts), "dim"), (" · ", "dim")]
     body.append((line_text.count(totals.errors, "error"), "red" if totals.errors else "dim"))
     if totals.error_spans:
         body += [(" · ", "dim"), (line_text.count(totals.error_spans, "span") + " in error", "red")]
+    if totals.open_spans:
+        body += [(" · ", "dim"), (line_text.count(totals.open_spans, "span") + " open", "yellow")]
     if totals.services:
         body.append((f" · {', '.join(map(shown, totals.services))}", "dim"))
     view.screen.line(body)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -19,6 +20,7 @@ from tracectrl_logging.reader.files.opening import UNREADABLE, close_all, open_c
 from tracectrl_logging.reader.files.root import session_in_list
 from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import parse
+from tracectrl_logging.reader.timeline.open_spans import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,7 +169,9 @@ def session_lines(
     report: Report,
     wanted: Wanted | None = None,
 ) -> Iterator[Line]:
-    """Yield the lines of one *kind* of the session *sid* in the order they were written.
+    """Return the lines of one *kind* of the session *sid* in the order they were written.
+
+    Spans that are open come last; of one that has ended there is the line of its end alone.
 
     Args:
         several: its own files and, where there is one, the file of many sessions' lines, of which
@@ -178,7 +182,23 @@ def session_lines(
         report: called for each line or file that cannot be read.
         wanted: picks lines by their bytes and by what they say.
     """
-    for found in several:
+    found = _session_lines(several, kind, sid, report, wanted if kind == "log" else None)
+    if kind == "log":
+        return found
+    spans = settled(found, attrgetter("row"))
+    return spans if wanted is None else (line for line in spans if wanted(line.raw, line.row))
+
+
+def _session_lines(
+    several: Sequence[StoredSession],
+    kind: Kind,
+    sid: str | None,
+    report: Report,
+    wanted: Wanted | None,
+) -> Iterator[Line]:
+    """Yield the lines as they are stored, those of open spans that have ended since, too."""
+    # Spans of the file of many come first: whose lines it takes gets a file later, if at all.
+    for found in several if kind == "log" else reversed(several):
         if found.stem != OVERFLOW_STEM:
             yield from lines(found, kind, sid or UNKNOWN, report, wanted=wanted)
             continue
@@ -192,7 +212,7 @@ def session_lines(
 def lines(
     found: StoredSession, kind: Kind, sid: str, report: Report, *, wanted: Wanted | None = None
 ) -> Iterator[Line]:
-    """Yield the lines of one *kind* in the files *found* of the session *sid* as they were written.
+    """Yield the lines of one *kind* in the files *found* of the session *sid* as they are stored.
 
     *wanted* picks them by their bytes and by what they say.
     """

@@ -6,12 +6,14 @@ what was opened is compared with the names again, and opened anew where they dif
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
 import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from tracectrl.files.locks import is_held
 from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
 from tracectrl_logging.reader.files.root import session_named
 from tracectrl_logging.reader.model import Damage
@@ -91,6 +93,20 @@ def close_all(files: list[OpenFile]) -> None:
     """Close *files*."""
     for file in files:
         file.stream.close()
+
+
+def is_being_written(found: StoredSession) -> bool:
+    """Tell whether a process has one of the files *found* open for writing."""
+    for suffix in found.suffixes:
+        if suffix in SUFFIX_OF.values():
+            with contextlib.suppress(OSError):
+                fd = os.open(os.path.join(found.root, found.stem + suffix), FLAGS)
+                try:
+                    if is_held(fd):
+                        return True
+                finally:
+                    os.close(fd)
+    return False
 
 
 def is_as_named(found: StoredSession, kind: Kind, read: dict[str, tuple[int, int]]) -> bool:

@@ -14,15 +14,18 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._json import timestamp_ns
+from tracectrl.files.locks import is_held
 from tracectrl.files.names import OVERFLOW_STEM, stem_of
+from tracectrl.files.presence import any_present
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.reader.files.lines import flat_rows, session_of
 from tracectrl_logging.reader.files.opening import close_all, open_chain
 from tracectrl_logging.reader.files.root import id_of, session_in_list
 from tracectrl_logging.reader.files.whole import latest_time, whole_rows
 from tracectrl_logging.reader.files.workers import spread
-from tracectrl_logging.reader.model import Damage, SessionSummary, unheard
+from tracectrl_logging.reader.model import RUNNING, Damage, SessionSummary, unheard
 from tracectrl_logging.reader.store import KINDS
+from tracectrl_logging.reader.timeline.open_spans import Held
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
@@ -219,7 +222,7 @@ def _reader_of(
         state = session.last_write_ns, session.size_bytes, frozenset(session.suffixes)
         kept = None if session.stem in shared else known
         came = None if kept is None else kept.get((session.stem, on_lines))
-        if came is None or came[0] != state:
+        if came is None or came[0] != state or came[2].state == RUNNING:
             damages: list[Damage] = []
             counted = shared.get(session.stem) or _Counted(on_lines)
             came = state, damages, *tallied(session, damages.append, counted)
@@ -248,12 +251,29 @@ class _Counted:
     """What has been counted of one session so far, and what no line of it has met."""
 
     def __init__(self, conditions: Iterable[Condition] = ()) -> None:
-        self.tally = Tally()
         self.unmet = list(conditions)
+        self.is_held = False
+        """Whether a process has one of the session's files open for writing."""
+        self._tally = Tally()
+        self._held: Held[dict[str, Any]] = Held()
 
     def add(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
-        """Count lines of one *kind*."""
-        self.tally.add(kind, _tested(rows, self.unmet) if self.unmet else rows)
+        """Count lines of one *kind* as they are stored."""
+        self._count(kind, self._held.sift(rows, _itself) if kind == "span" else rows)
+
+    def look(self, fd: int) -> None:
+        """Look whether a process has the file open as *fd* for writing."""
+        self.is_held = self.is_held or is_held(fd)
+
+    def summary(self, sid: str, root: str) -> SessionSummary:
+        """Return the session *sid* under *root* in numbers, now that all lines have been counted."""
+        self._count("span", self._held.rest())
+        tally = self._tally
+        state = tally.state(is_running=self.is_held or any_present(root, tally.owners))
+        return tally.summary(sid, state)
+
+    def _count(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
+        self._tally.add(kind, _tested(rows, self.unmet) if self.unmet else rows)
 
 
 _Shared: TypeAlias = "dict[str, _Counted]"
@@ -282,13 +302,17 @@ def tallied(found: StoredSession, report: Report, counted: _Counted) -> tuple[Se
         The session in numbers, and whether all conditions are met by a line, log or span.
     """
     sid = id_of(found, report)
-    unmet = counted.unmet
     for kind in KINDS if found.stem != OVERFLOW_STEM else ():
-        rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind)
+        rows: Iterable[dict[str, Any]] | None = whole_rows(found, kind, counted.look)
         if rows is None:
-            rows = _rows(found, kind, sid, report, with_rest=bool(unmet))
+            with_rest = bool(counted.unmet)
+            rows = _rows(found, kind, sid, report, with_rest=with_rest, look=counted.look)
         counted.add(kind, rows)
-    return counted.tally.summary(sid), not unmet
+    return counted.summary(sid, found.root), not counted.unmet
+
+
+def _itself(row: dict[str, Any]) -> dict[str, Any]:
+    return row
 
 
 def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[dict[str, Any]]:
@@ -300,12 +324,21 @@ def _tested(rows: Iterable[dict[str, Any]], unmet: list[Condition]) -> Iterator[
 
 
 def _rows(
-    found: StoredSession, kind: Kind, sid: str, report: Report, *, with_rest: bool
+    found: StoredSession,
+    kind: Kind,
+    sid: str,
+    report: Report,
+    *,
+    with_rest: bool,
+    look: Callable[[int], object] | None = None,
 ) -> Iterator[dict[str, Any]]:
     files = open_chain(found, kind, report)
     try:
         for file in files:
             for _, _, row in flat_rows(file, kind, sid, report, with_rest=with_rest):
                 yield row
+        for file in files:
+            if file.end is not None and look is not None:  # compressed files are not written
+                look(file.stream.fileno())
     finally:
         close_all(files)

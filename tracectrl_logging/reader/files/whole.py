@@ -36,12 +36,15 @@ _TIMES: Final[dict[Kind, bytes]] = {
 """The times in lines as our writers make them, or as Python's own encoder would."""
 
 
-def whole_rows(found: StoredSession, kind: Kind) -> list[dict[str, Any]] | None:
+def whole_rows(
+    found: StoredSession, kind: Kind, look: Callable[[int], object] | None = None
+) -> list[dict[str, Any]] | None:
     """Return the lines of one *kind* of the session whose files are *found*, under our keys.
 
-    ``None`` where they are to be read line by line.
+    ``None`` where they are to be read line by line. *look*, if it is given, is called with
+    the descriptor of the file.
     """
-    data = _content(found, kind)
+    data = _content(found, kind, look)
     if not data:
         return None if data is None else []
     key = TIME_KEY[kind]
@@ -78,7 +81,9 @@ def _times_of(kind: Kind) -> Callable[[bytes], list[Any]]:
     return re.compile(_TIMES[kind]).findall
 
 
-def _content(found: StoredSession, kind: Kind) -> bytes | None:
+def _content(
+    found: StoredSession, kind: Kind, look: Callable[[int], object] | None = None
+) -> bytes | None:
     """Return the content of the only file of its *kind*: whole lines, nothing where there is none.
 
     ``None`` where there are several files, or one that is not small, plain and at rest.
@@ -92,6 +97,8 @@ def _content(found: StoredSession, kind: Kind) -> bytes | None:
         fd = os.open(f"{found.root}/{found.stem}{own}", FLAGS)
         try:
             data = os.read(fd, most)
+            if look is not None:
+                look(fd)
         finally:
             os.close(fd)
         is_all = found.is_as_listed() or not is_rotated(found, kind, {0})

@@ -21,10 +21,17 @@ SORTS: Final = ("last", "duration", "errors")
 """The orders that there are: the latest first, the longest, those with the most errors."""
 
 _COUNTS: Final = (
-    *("logs", "spans", "errors", "error_spans", "model_calls", "input_tokens", "output_tokens"),
-    *("cache_read_tokens", "cache_creation_tokens", "reasoning_tokens", "cost_usd"),
+    *("logs", "spans", "errors", "error_spans", "open_spans", "model_calls"),
+    *(
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_creation_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+    ),
 )
-FIGURES: Final = frozenset({"duration", "duration_ns", *_COUNTS})
+FIGURES: Final = frozenset({"duration", "duration_ns", "state", *_COUNTS})
 """The keys of conditions that are on a session as a whole."""
 
 _SECOND_NS: Final = 1_000_000_000
@@ -93,7 +100,7 @@ class SessionQuery:
 
 def _figures(summary: SessionSummary) -> dict[str, Any]:
     took = summary.duration_ns
-    figures: dict[str, Any] = {name: getattr(summary, name) for name in _COUNTS}
+    figures: dict[str, Any] = {name: getattr(summary, name) for name in ("state", *_COUNTS)}
     if summary.cost_usd is None:
         del figures["cost_usd"]
     if took is not None:

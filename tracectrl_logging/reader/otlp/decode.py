@@ -13,7 +13,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import timestamp_ns
-from tracectrl.schema import LEVELS, OTLP_KEY, UNKNOWN, level_of_severity, severity_of_name
+from tracectrl.schema import (
+    LEVELS,
+    OPEN,
+    OTLP_KEY,
+    STATE_KEY,
+    UNKNOWN,
+    level_of_severity,
+    severity_of_name,
+)
 from tracectrl.session import SESSION_ATTRIBUTE
 from tracectrl_logging.reader.otlp import encode
 from tracectrl_logging.reader.otlp.values import plain, plain_attributes
@@ -285,13 +293,16 @@ def _span(stored: encode.Message, sid: str) -> dict[str, Any]:
     if span.get("parentSpanId"):
         row["parent_span_id"] = span["parentSpanId"]
     start = int(span.get("startTimeUnixNano") or 0)
-    end = int(span.get("endTimeUnixNano") or start)
+    end = int(span.get("endTimeUnixNano") or 0)
     row["start_time"] = timestamp_ns(start)
-    row["end_time"] = timestamp_ns(end)
-    row["duration_ns"] = end - start
-    status = span.get("status") or {}
-    row["status"] = _named(status.get("code"), encode.STATUSES, encode.STATUSES[0])
-    row["status_message"] = status.get("message")
+    if not end and attributes.get(encode.STATE_ATTRIBUTE) == OPEN:
+        row[STATE_KEY] = attributes.pop(encode.STATE_ATTRIBUTE)
+    else:
+        row["end_time"] = timestamp_ns(end or start)
+        row["duration_ns"] = (end or start) - start
+        status = span.get("status") or {}
+        row["status"] = _named(status.get("code"), encode.STATUSES, encode.STATUSES[0])
+        row["status_message"] = status.get("message")
     resource = plain_attributes((stored.origin.get("resource") or {}).get("attributes"))
     row.update(_service(resource))
     row["scope"] = _scope_name(stored)

@@ -11,9 +11,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._time import ns_of
-from tracectrl.schema import LOG_KEYS, OTLP_KEY, severity
+from tracectrl.schema import LOG_KEYS, OPEN, OTLP_KEY, severity
 from tracectrl.spans.values import any_value, key_values, text
 from tracectrl_logging.reader.otlp.values import are_same_attributes, are_same_values
+from tracectrl_logging.reader.timeline.open_spans import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,9 @@ EXCEPTION: Final = {
 }
 STACK: Final = "code.stacktrace"
 """The attributes of a record that a line has keys of its own for."""
+
+STATE_ATTRIBUTE: Final = "tracectrl.span.state"
+"""The attribute of a span that is open, which OTLP has no field for; such a one has no end."""
 
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _MAX_NS: Final = 2**64 - 1
@@ -51,6 +55,9 @@ class Message(NamedTuple):
 def span(row: Mapping[str, Any]) -> Message:
     """Return the span line *row* as a message."""
     start, end = _start_and_end(row)
+    attributes = row.get("attributes")
+    if is_open(row):
+        end, attributes = None, {**_dict(attributes), STATE_ATTRIBUTE: OPEN}
     ids = _ids(row)
     parent = row.get("parent_span_id")
     kind, status = row.get("kind"), row.get("status")
@@ -64,8 +71,8 @@ def span(row: Mapping[str, Any]) -> Message:
         "name": text(row.get("name")),
         "kind": KINDS.index(kind) if kind in KINDS[1:] else 1,
         "startTimeUnixNano": str(start),
-        "endTimeUnixNano": str(end),
-        "attributes": key_values(row.get("attributes")),
+        "endTimeUnixNano": None if end is None else str(end),
+        "attributes": key_values(attributes),
         "events": [
             {
                 "timeUnixNano": str(_ns(event.get("timestamp"))),
@@ -202,7 +209,7 @@ def _flags(row: Mapping[str, Any]) -> int:
     return int(flags, 16) & 0xFF if isinstance(flags, str) and _HEX.fullmatch(flags) else 0
 
 
-def _start_and_end(row: Mapping[str, Any]) -> tuple[int, int]:
+def _start_and_end(row: Mapping[str, Any]) -> tuple[int, int | None]:
     """Return when a span started and ended, in nanoseconds, so that its duration is exact.
 
     The times are stored to the microsecond; the duration says how much of one is missing.

@@ -27,6 +27,7 @@ from tracectrl_logging.reader.files.root import (
 from tracectrl_logging.reader.model import Damage
 from tracectrl_logging.reader.sql.fields import FIRST, SEPARATOR, takers
 from tracectrl_logging.reader.sql.views import COLUMNS
+from tracectrl_logging.reader.timeline.open_spans import Held
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -83,6 +84,8 @@ class Feed:
         self._names: Sequence[str] = ()
         self._with_rest = False
         self._stems: Container[str] = ()
+        self._held: Held[str] = Held()
+        self._held_of_many: Held[str] = Held()  # the file of many comes first, other ends later
         self.fd, self._target = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):  # more than this user may have
@@ -155,11 +158,13 @@ class Feed:
             if suffixes == [live]:
                 try:
                     self._pass_plain(os.path.join(self._root, stem + live), sid)
-                    continue
+                    session = None
                 except FileNotFoundError:  # rotated, compressed or removed just now
                     session = session_named(self._root, stem)
             if session is not None:
                 self._pass_chain(session, sid)
+            self._pass_held(self._held)
+        self._pass_held(self._held_of_many)
 
     def _pass_plain(self, path: str, sid: str | None) -> None:
         """Pass on the lines of the one file of a session, which is not compressed."""
@@ -204,17 +209,29 @@ class Feed:
             file, kind, line_sid, self._report, with_rest=self._with_rest, limits=self._limits
         )
         waiting, size = self._waiting, self._size
+        held = self._held_of_many if sid is None else self._held
         for number, raw, row in rows:
             line = SEPARATOR.join([FIRST, *[take(row, raw) for take in columns]])
             if len(line) > _LARGE_BYTES and len(line.encode()) > most:
                 self._report(Damage(path, number, f"longer than {self._limits.line_bytes} bytes"))
                 continue
+            if kind == "span":
+                if held is self._held:
+                    self._held_of_many.forget(row)
+                if not held.passes(row, line):
+                    continue
             waiting.append(line)
             size += len(line)
             if size > _WRITE_BYTES or len(waiting) > _WRITE_LINES:
                 self._write()
                 size = 0
         self._size = size
+
+    def _pass_held(self, held: Held[str]) -> None:
+        """Pass on the lines of spans that are open, now that no end can come."""
+        lines = held.rest()
+        self._waiting += lines
+        self._size += sum(map(len, lines))
 
 
 def _has_block_without_newline(path: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.schema import ERROR
+from tracectrl.schema import ERROR, OPEN
 from tracectrl_logging.reader.sql.connection import PLAN
 from tracectrl_logging.reader.sql.fields import ESCAPED, SEPARATOR
 
@@ -55,6 +55,8 @@ COLUMNS: Final[dict[Kind, dict[str, str]]] = {
         "duration_ns": "BIGINT",
         "status": "VARCHAR",
         "status_message": "VARCHAR",
+        "state": "VARCHAR",
+        "observed_time": _TIME,
         "service": "VARCHAR",
         "scope": "VARCHAR",
         "attributes": "JSON",
@@ -83,13 +85,15 @@ CREATE VIEW sessions AS SELECT
   count(*) FILTER (NOT is_log) AS spans,
   count(*) FILTER (is_log AND is_error) AS errors,
   count(*) FILTER (NOT is_log AND is_error) AS error_spans,
+  count(*) FILTER (is_open) AS open_spans,
   coalesce(list_sort(list(DISTINCT service) FILTER (service IS NOT NULL)), []) AS services
 FROM (
   SELECT {SESSION}, timestamp AS first_time, timestamp AS last_time, true AS is_log,
-    coalesce(severity_number >= {ERROR}, false) AS is_error, service FROM {_STORED["log"]}
+    coalesce(severity_number >= {ERROR}, false) AS is_error, false AS is_open, service FROM {_STORED["log"]}
   UNION ALL
-  SELECT {SESSION}, least(start_time, end_time), greatest(start_time, end_time), false,
-    coalesce(status = 'ERROR', false), service FROM {_STORED["span"]}
+  SELECT {SESSION}, least(start_time, end_time, observed_time),
+    greatest(start_time, end_time, observed_time), false, coalesce(status = 'ERROR', false),
+    end_time IS NULL AND coalesce(state = '{OPEN}', false), service FROM {_STORED["span"]}
 ) GROUP BY {SESSION}"""  # noqa: S608 - of our own constants
 PUBLIC: Final = ";".join(
     (

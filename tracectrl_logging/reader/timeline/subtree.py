@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracectrl_logging.reader.timeline.open_spans import span_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.model import Line
-
-    Key = tuple[object, str]
+    from tracectrl_logging.reader.timeline.open_spans import SpanKey
 
 _MANY: Final = 100
 _ID_KEYS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -31,8 +32,7 @@ class AmbiguousSpanError(LookupError):
 class Subtree:
     """The span whose ID starts with *start*, and the spans below it.
 
-    A span that is not stored, since it runs still or its process died, has what is in it all the
-    same. Memory is for the IDs of the spans below.
+    A span that is not stored has what is in it all the same. Memory is for the IDs of the spans below.
 
     Args:
         lines: returns the lines of the sessions, each time anew.
@@ -52,13 +52,13 @@ class Subtree:
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Tell whether the line that says *row*, of a log or of a span, belongs to it."""
-        return _key(row, "span_id") in self._keys
+        return span_key(row, "span_id") in self._keys
 
-    def _top(self, start: str) -> set[Key]:
-        keys: dict[str, set[Key]] = {}
+    def _top(self, start: str) -> set[SpanKey]:
+        keys: dict[str, set[SpanKey]] = {}
         for line in self._lines():
             for name in _ID_KEYS[line.kind]:
-                key = _key(line.row, name)
+                key = span_key(line.row, name)
                 if key is not None and key[1].startswith(start) and len(keys) < _MANY:
                     keys.setdefault(key[1], set()).add(key)
         if start in keys:
@@ -72,14 +72,7 @@ class Subtree:
     def _grow(self) -> bool:
         before = len(self._keys)
         for line in self._lines():
-            key = _key(line.row, "span_id") if line.kind == "span" else None
-            if key is not None and _key(line.row, "parent_span_id") in self._keys:
+            key = span_key(line.row, "span_id") if line.kind == "span" else None
+            if key is not None and span_key(line.row, "parent_span_id") in self._keys:
                 self._keys.add(key)
         return len(self._keys) > before
-
-
-def _key(row: Mapping[str, Any], name: str) -> Key | None:
-    trace_id, span_id = row.get("trace_id"), row.get(name)
-    if not isinstance(span_id, str):
-        return None
-    return (trace_id if isinstance(trace_id, str) else None), span_id

@@ -6,17 +6,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
-from tracectrl.schema import ERROR, severity
+from tracectrl.schema import ERROR, OBSERVED_KEY, PRESENCE_KEY, severity
 from tracectrl_logging.reader.genai.names import MARKS
 from tracectrl_logging.reader.genai.usage import UsageSum
-from tracectrl_logging.reader.model import SessionSummary
+from tracectrl_logging.reader.model import RUNNING, SessionSummary
+from tracectrl_logging.reader.timeline.open_spans import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeGuard
 
     from tracectrl.schema import Kind
-    from tracectrl_logging.reader.model import Line
+    from tracectrl_logging.reader.model import Line, State
 
 _CANONICAL_LENGTH = len("2025-01-01T00:00:00.000000Z")
 
@@ -32,6 +33,8 @@ class Tally:
         "lines",
         "message",
         "message_at",
+        "open_spans",
+        "owners",
         "services",
         "usage",
     )
@@ -40,6 +43,9 @@ class Tally:
         self.lines: dict[Kind, int] = {"log": 0, "span": 0}
         self.errors = 0
         self.error_spans = 0
+        self.open_spans = 0
+        self.owners: set[str | None] = set()
+        """The processes whose spans are open, by what the lines say of them; ``None`` for nothing."""
         self.services: set[str] = set()
         self.first: str | None = None
         self.last: str | None = None
@@ -74,7 +80,13 @@ class Tally:
             if row.get("status") == "ERROR":
                 self.error_spans += 1
             self._see(row.get("start_time"))
-            self._see(row.get("end_time"))
+            if is_open(row):
+                self.open_spans += 1
+                owner = row.get(PRESENCE_KEY)
+                self.owners.add(owner if isinstance(owner, str) else None)
+                self._see(row.get(OBSERVED_KEY))
+            else:
+                self._see(row.get("end_time"))
             service = row.get("service")
             if type(service) is str:
                 self.services.add(service)
@@ -90,7 +102,13 @@ class Tally:
         self.add(line.kind, (line.row,))
         self._see(line.time)
 
-    def summary(self, sid: str) -> SessionSummary:
+    def state(self, *, is_running: bool) -> State:
+        """Return the state of the session, where a process is in it or is not."""
+        if is_running:
+            return RUNNING
+        return "crashed" if self.owners else "ended"
+
+    def summary(self, sid: str, state: State = "ended") -> SessionSummary:
         """Return the session *sid* in numbers."""
         message = self.message
         summary = SessionSummary(
@@ -104,6 +122,8 @@ class Tally:
             duration_ns=_between(self.first, self.last),
             first_message=message if type(message) is str else None,
             error_spans=self.error_spans,
+            open_spans=self.open_spans,
+            state=state,
         )
         if self.usage is None:
             return summary

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracectrl_logging.reader.timeline.open_spans import span_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tracectrl_logging.reader.model import Line
+    from tracectrl_logging.reader.timeline.open_spans import SpanKey
 
 
 class Node:
@@ -31,9 +34,9 @@ def nest(lines: Iterable[Line]) -> list[Node]:
     Where parents form a cycle, its first line is made a root.
     """
     nodes = [Node(line) for line in lines]
-    spans: dict[tuple[object, str], Node] = {}
+    spans: dict[SpanKey, Node] = {}
     for node in nodes:
-        key = _key(node.line, "span_id")
+        key = span_key(node.line.row)
         if key is not None and node.line.kind == "span":
             spans.setdefault(key, node)
     roots: list[Node] = []
@@ -48,9 +51,9 @@ def nest(lines: Iterable[Line]) -> list[Node]:
 def with_context(lines: Iterable[Line], is_meant: Callable[[Line], bool]) -> list[Line]:
     """Return those of *lines* that are meant and the spans above them, in the order given."""
     held = list(lines)
-    spans: dict[tuple[object, str], Line] = {}
+    spans: dict[SpanKey, Line] = {}
     for line in held:
-        key = _key(line, "span_id")
+        key = span_key(line.row)
         if key is not None and line.kind == "span":
             spans.setdefault(key, line)
     kept: set[int] = set()
@@ -76,25 +79,16 @@ def walk(roots: Iterable[Node]) -> Iterator[tuple[int, Line]]:
             levels.append(iter(node.children))
 
 
-def _parent(node: Node, spans: dict[tuple[object, str], Node]) -> Node | None:
+def _parent(node: Node, spans: dict[SpanKey, Node]) -> Node | None:
     key = _parent_key(node.line)
     return None if key is None else spans.get(key)
 
 
-def _parent_key(line: Line) -> tuple[object, str] | None:
-    return _key(line, "parent_span_id" if line.kind == "span" else "span_id")
+def _parent_key(line: Line) -> SpanKey | None:
+    return span_key(line.row, "parent_span_id" if line.kind == "span" else "span_id")
 
 
-def _key(line: Line, name: str) -> tuple[object, str] | None:
-    trace_id, span_id = line.row.get("trace_id"), line.row.get(name)
-    if not isinstance(span_id, str):
-        return None
-    return (trace_id if isinstance(trace_id, str) else None), span_id
-
-
-def _without_cycles(
-    nodes: list[Node], roots: list[Node], spans: dict[tuple[object, str], Node]
-) -> list[Node]:
+def _without_cycles(nodes: list[Node], roots: list[Node], spans: dict[SpanKey, Node]) -> list[Node]:
     """Return the roots, with one more for each cycle; the order of *nodes* is kept."""
     place = {id(node): index for index, node in enumerate(nodes)}
     chosen = set(map(id, roots))
@@ -120,7 +114,7 @@ def _below(roots: list[Node]) -> Iterator[Node]:
         waiting.extend(node.children)
 
 
-def _cycle_above(node: Node, spans: dict[tuple[object, str], Node]) -> list[Node]:
+def _cycle_above(node: Node, spans: dict[SpanKey, Node]) -> list[Node]:
     """Return the members of the cycle that the chain of parents of *node* runs into."""
     chain: dict[int, Node] = {}
     here: Node | None = node

@@ -106,13 +106,13 @@ export class Drawer {
     const what = kind === LOG ? (level ? capital(LEVEL_NAMES[level]) : "Log line") : kind === SPAN ? "Span" : "Open span";
     this.title.replaceChildren(
       make("span", { class: `drawer-kind at-${LEVEL_NAMES[level]}` }, what),
-      make("span", { class: "drawer-name" }, shown(kind === OPEN ? story.spans.texts[story.span[node]] : story.names.texts[story.name[node]]) || " "),
+      make("span", { class: "drawer-name" }, shown(story.isGuessed(node) ? story.spans.texts[story.span[node]] : story.names.texts[story.name[node]]) || " "),
     );
     /** @type {HTMLElement[]} */
     const parts = [this.#when(node)];
     const message = memberOf(row, "message") ?? memberOf(row, "event") ?? memberOf(row, "msg") ?? memberOf(row, "status_message");
     if (message && textOf(message)) parts.push(make("div", { class: "drawer-message" }, this.#long(textOf(message))));
-    if (kind === OPEN) {
+    if (story.isGuessed(node)) {
       parts.push(make("p", { class: "drawer-note" }, "The line of this span is written when it ends. Until then, it is known by the lines in it."));
     }
     const exception = memberOf(row, "exception");
@@ -200,7 +200,7 @@ export class Drawer {
   #link(node) {
     const { story } = this;
     const start = story.start[node];
-    const name = story.kind[node] === OPEN ? `span ${story.spans.texts[story.span[node]]}` : story.names.texts[story.name[node]];
+    const name = story.isGuessed(node) ? `span ${story.spans.texts[story.span[node]]}` : story.names.texts[story.name[node]];
     const text = story.kind[node] === LOG ? gistOf(story.raw[node]) : start === NO_TIME ? "" : durationOf(story.end[node] - start);
     const level = LEVEL_NAMES[levelOf(story.severity[node])];
     return make(

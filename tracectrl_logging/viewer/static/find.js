@@ -1,6 +1,5 @@
 // Text search in the rows that are here: by and by, so that the page stays quick.
 
-import { OPEN } from "./model.js";
 
 /** @typedef {import("./model.js").Story} Story */
 /** @typedef {import("./model.js").LongLine} LongLine */
@@ -103,7 +102,6 @@ export class Finder {
   /** A node's line has come, which was known by others before.
    * @param {number} node */
   #lookAt(node) {
-    if (this.story.kind[node] === OPEN) return;
     const raw = this.story.raw[node];
     if (raw === undefined) return;
     if (typeof raw !== "string") this.long.push({ node, place: raw });

@@ -1,8 +1,8 @@
 // The rows of one session: columns of numbers, the tree they form, and the order they are shown in.
 //
 // A row is a node of the tree; node 0 is the session itself. Nodes are numbered as they come, and
-// every property of theirs is a column (a typed array). A span whose own line has not come yet is
-// known by the lines that name it: an OPEN node stands for it until then.
+// every property of theirs is a column (a typed array). A span that has not ended is an OPEN node: its
+// line says so, or it has none yet and is known by the lines that name it.
 
 /** @typedef {{bytes: number, time: string, digest: string, text?: string | null}} LongLine a line too long to be sent along */
 /**
@@ -128,7 +128,7 @@ export class Story {
     this.logs = 0;
     this.spanLines = 0;
     this.errors = 0;
-    /** @type {Set<number>} spans whose line has not come */
+    /** @type {Set<number>} spans that have not ended */
     this.openSpans = new Set();
     this.levels = new Int32Array(7);
     /** @type {number[]} how many lines a service has, by its number */
@@ -147,8 +147,8 @@ export class Story {
    * @param {StoryRow[]} rows */
   add(rows) {
     for (const row of rows) {
-      if (row[0] === SPAN) this.#addSpan(row);
-      else this.#addLog(row);
+      if (row[0] === LOG) this.#addLog(row);
+      else this.#addSpan(row);
     }
     this.version++;
   }
@@ -240,11 +240,17 @@ export class Story {
     this.arrange();
   }
 
-  /** An open span that nothing but one span names says nothing: it is left out.
+  /** Tell whether a span is known by the lines that name it alone: no line of its own has come.
+   * @param {number} node */
+  isGuessed(node) {
+    return this.kind[node] === OPEN && this.html[node] === undefined;
+  }
+
+  /** A span without a line of its own that nothing but one span names says nothing: it is left out.
    * @param {number} node */
   isElided(node) {
     const only = this.first[node];
-    return this.kind[node] === OPEN && only !== 0 && !this.next[only] && this.kind[only] !== LOG;
+    return this.isGuessed(node) && only !== 0 && !this.next[only] && this.kind[only] !== LOG;
   }
 
   /** Return the span that a node is shown under, 0 for none.
@@ -368,19 +374,22 @@ export class Story {
   #addSpan(row) {
     const key = this.traces.number(row[6]) * KEY_BASE + this.spans.number(row[4]);
     const there = row[4] ? this.nodeOfSpan.get(key) : undefined;
+    if (row[0] === OPEN && there !== undefined && !this.isGuessed(there)) return;
+    const isCounted = there !== undefined && this.kind[there] === OPEN && !this.isGuessed(there);
     let node;
     if (there !== undefined && this.kind[there] === OPEN) {
       node = there;
       this.openSpans.delete(node);
       this.#unlink(node);
-      this.#fill(node, SPAN, row);
+      this.#fill(node, row[0], row);
       this.filled.push(node);
     } else {
-      node = this.#node(SPAN, row);
+      node = this.#node(row[0], row);
       if (row[4] && there === undefined) this.nodeOfSpan.set(key, node);
     }
-    this.spanLines++;
-    this.#count(node);
+    if (row[0] === OPEN) this.openSpans.add(node);
+    if (!isCounted) this.spanLines++;
+    this.#count(node, isCounted);
     const parent = row[5] ? this.#named(this.trace[node], this.parentSpan[node], node) : 0;
     // Only what was named before can have something below it already.
     const isCycle = parent === node || (there === node && this.#isAbove(node, parent));
@@ -409,10 +418,10 @@ export class Story {
   }
 
   /** @param {number} node */
-  #count(node) {
+  #count(node, isCounted = false) {
     if (this.severity[node] >= ERROR_SEVERITY) this.errors++;
     const service = this.service[node];
-    this.linesOfService[service] = (this.linesOfService[service] ?? 0) + 1;
+    if (!isCounted) this.linesOfService[service] = (this.linesOfService[service] ?? 0) + 1;
     const start = this.start[node];
     if (start === NO_TIME) return;
     if (start < this.from) this.from = start;
@@ -453,7 +462,7 @@ export class Story {
     this.kind[node] = kind;
     this.came[node] = ++this.lines;
     this.start[node] = start;
-    this.end[node] = Math.max(row[2] ?? start, start);
+    this.end[node] = Math.max(row[2] ?? start, start, kind === OPEN ? this.end[node] : NO_TIME);
     this.severity[node] = row[3];
     this.span[node] = this.spans.number(row[4]);
     this.parentSpan[node] = this.spans.number(row[5]);
@@ -536,7 +545,7 @@ export class Story {
     const start = this.start[child];
     if (start === NO_TIME) return;
     this.end[open] = Math.max(this.end[open], this.end[child], start);
-    if (start < this.start[open] || this.start[open] === NO_TIME) {
+    if (this.isGuessed(open) && (start < this.start[open] || this.start[open] === NO_TIME)) {
       this.#unlink(open);
       this.start[open] = start;
       this.#link(open, this.parent[open]);
@@ -559,7 +568,7 @@ export class Story {
   #isPicked(node) {
     const { severity, services, loggers, kind, trace, hits } = this.picked;
     const isLog = this.kind[node] === LOG;
-    if (this.kind[node] === OPEN && (severity || kind || trace || hits || loggers.size || services.size)) {
+    if (this.isGuessed(node) && (severity || kind || trace || hits || loggers.size || services.size)) {
       return false;
     }
     if (this.severity[node] < severity) return false;

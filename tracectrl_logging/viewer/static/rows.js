@@ -220,7 +220,8 @@ export class Rows {
         changed = true;
       }
       const { element } = row;
-      const content = this.revision * 4 + story.kind[node];
+      const isOpenLine = story.kind[node] === OPEN && !story.isGuessed(node);
+      const content = this.revision * 4 + (isOpenLine ? 3 : story.kind[node]);
       if (row.revision !== content) {
         row.revision = content;
         row.state = "";
@@ -258,12 +259,8 @@ export class Rows {
     const text = make("span", { class: "cell-text", role: "gridcell" }, twist);
     const html = story.html[node];
     if (html !== undefined) text.append(fragment(html));
-    else {
-      text.append(
-        make("span", { class: "nm" }, `span ${story.spans.texts[story.span[node]].slice(0, 16)}`),
-        make("span", { class: "kv open-note" }),
-      );
-    }
+    else text.append(make("span", { class: "nm" }, `span ${story.spans.texts[story.span[node]].slice(0, 16)}`));
+    if (story.kind[node] === OPEN) text.append(make("span", { class: "kv open-note" }));
     const bar = make("span", { class: "cell-bar", role: "gridcell" });
     if (story.kind[node] === SPAN) bar.append(make("span", { class: "unseen" }, durationOf(story.end[node] - start)));
     text.append(make("span", { class: "inside" }));
@@ -307,7 +304,7 @@ export class Rows {
     if (has) element.setAttribute("aria-expanded", String(!closed));
     else element.removeAttribute("aria-expanded");
     const note = element.querySelector(".open-note");
-    if (note) note.textContent = this.live ? "still open" : "its own line never came";
+    if (note) note.textContent = this.live ? "still open" : story.isGuessed(node) ? "its own line never came" : "never ended";
     const inside = /** @type {HTMLElement} */ (element.children[1].lastChild);
     if (closed) {
       const { rows, errors } = story.below(node);

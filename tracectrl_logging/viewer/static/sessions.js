@@ -24,6 +24,7 @@ const LIST_CONDITIONS = [
   ["logs>", "by the number of log lines"],
   ["spans>", "by the number of spans"],
   ["errors>", "by the number of errors"],
+  ["state=", "running, ended or crashed"],
 ];
 
 /** @typedef {import("./source.js").ListRow} SessionItem */

@@ -55,6 +55,8 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
         "cache_creation_tokens",
         "reasoning_tokens",
         "cost_usd",
+        "open_spans",
+        "state",
     ] == list(row)
     assert {"session_id": "s", "logs": 1, "spans": 1, "errors": 1, "services": ["api"]} == {
         key: row[key] for key in ("session_id", "logs", "spans", "errors", "services")

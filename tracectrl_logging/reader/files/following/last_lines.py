@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracectrl._json import timestamp_ns
 from tracectrl._time import time_of
 from tracectrl.files.names import OVERFLOW_STEM, session_id_of, stem_of
-from tracectrl.schema import TIME_KEY, UNKNOWN
+from tracectrl.schema import OBSERVED_KEY, TIME_KEY, UNKNOWN
 from tracectrl_logging.reader.files.following.content import Content, File
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat, flat_rows, session_of
 from tracectrl_logging.reader.files.opening import KIND_OF, OpenFile
 from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import CUT_OFF, NOT_JSON, parse, row_of
+from tracectrl_logging.reader.timeline.open_spans import (
+    Held,
+    is_open,
+    is_unsettled,
+    settled,
+    span_key,
+)
 from tracectrl_logging.reader.timeline.order import in_time_order
 from tracectrl_logging.reader.timeline.spill import Shelf
 
@@ -34,9 +41,6 @@ if TYPE_CHECKING:
 
     Predicate = Callable[[Mapping[str, Any]], bool]
 
-END_KEY: dict[Kind, str] = {"log": "timestamp", "span": "end_time"}
-"""The key of the time when a line was written, about."""
-
 _BLOCK_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
 _MOST_BLOCK_BYTES = 4 * 1024 * 1024
@@ -45,6 +49,7 @@ _SURE_AFTER = 64
 # So many files are all looked into: the times in their lines need not fit those of the files.
 _FEW_FILES = 2000
 _SLACK_NS = 2_000_000_000
+_MOST_ENDED = 1_000_000  # beyond these, a span that was open long before its end is shown twice
 
 
 class MovedError(Exception):
@@ -94,6 +99,7 @@ class Backlog:
         self._complete = complete
         self._damaged: Counter[str] = Counter()
         self._shelf = Shelf()
+        self._ended: set[int] = set()  # hashes of spans whose last lines were met
         self._sids: dict[str, str] = {}
         self._files: list[Noted] = []
         self._times: dict[tuple[str, Kind], str] = {}
@@ -132,8 +138,17 @@ class Backlog:
             del raw  # it may be long, and so may the next
 
     def _of_kind(self, files: list[Noted], kind: str) -> Iterator[Line]:
-        lines = chain.from_iterable(self._all_of(it) for it in files if it.parsed.kind == kind)
-        return in_time_order(lines, _RUN_BYTES)
+        held: Held[tuple[str, Line]] = Held()
+        lines = chain.from_iterable(
+            self._all_of(it, held) for it in files if it.parsed.kind == kind
+        )
+        return in_time_order(chain(lines, self._still_open(held)), _RUN_BYTES)
+
+    def _still_open(self, held: Held[tuple[str, Line]]) -> Iterator[Line]:
+        """Yield the lines of spans whose ends have not come, now that all was read."""
+        for stem, line in held.rest():
+            if self._wanted.means(line.kind, stem, line.row):
+                yield line
 
     def _last_of(self, file: Noted, count: int, least: str) -> list[_Kept]:
         """Return the last *count* lines of *file*, fewer where the others are before *least*."""
@@ -147,9 +162,9 @@ class Backlog:
             early = 0
             is_forward = opened.stream is not None
             lines = self._rows(file, opened) if is_forward else self._backwards(file, opened.fd)
-            for raw, row in lines:
+            for raw, row in lines if kind == "log" else self._spans(lines, is_forward=is_forward):
                 own = time_of(row.get(TIME_KEY[kind])) or ""
-                end = time_of(row.get(END_KEY[kind])) or own
+                end = end_of(kind, row) or own
                 is_full = not is_forward and len(found) == count
                 is_meant = not is_full and self._wanted.means(kind, stem, row)
                 handle = keep(raw) if is_meant else None
@@ -193,7 +208,28 @@ class Backlog:
                 break
         return time
 
-    def _all_of(self, file: Noted) -> Iterator[Line]:
+    def _spans(
+        self, lines: Iterator[tuple[bytes, dict[str, Any]]], *, is_forward: bool
+    ) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Yield *lines* without those of open spans that have ended since."""
+        for raw, row in settled(lines, itemgetter(1)) if is_forward else lines:
+            if not self._has_ended(row):
+                yield raw, row
+            del raw, row  # they may be long, and so may the next
+
+    def _has_ended(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether *row* is of an open span whose end was met; lines are met from the last one on."""
+        key = span_key(row)
+        if key is None:
+            return False
+        if is_unsettled(row) and (hash(key) in self._ended or not is_open(row)):
+            self._ended.add(hash(key))
+            return True
+        if len(self._ended) < _MOST_ENDED:
+            self._ended.add(hash(key))
+        return False
+
+    def _all_of(self, file: Noted, held: Held[tuple[str, Line]]) -> Iterator[Line]:
         """Yield the lines of *file* in the order of writing."""
         stem, kind = file.parsed.stem, kind_of(file)
         time = self._times.get((stem, kind), "")
@@ -203,6 +239,10 @@ class Backlog:
             packed = opened.stream is not None
             for raw, row in self._rows(file, opened) if packed else self._forwards(file, opened):
                 self._times[stem, kind] = time = time_of(row.get(TIME_KEY[kind])) or time
+                if kind == "span" and is_unsettled(row):
+                    held.passes(row, (stem, self._line(file, raw, row, time)))
+                    continue
+                held.forget(row)
                 if self._wanted.means(kind, stem, row):
                     yield self._line(file, raw, row, time)
                 del raw, row  # it may be long, and so may the next
@@ -328,6 +368,13 @@ def _give_time(found: deque[_Kept], count: int, time: str) -> None:
         found[number] = _Kept(kept.end or time, kept.handle, kept.time or time)
 
 
+def end_of(kind: Kind, row: Mapping[str, Any]) -> str | None:
+    """Return the time when the line *row* was written, about; ``None`` where that is not known."""
+    if kind == "log":
+        return time_of(row.get("timestamp"))
+    return time_of(row.get("end_time") or (row.get(OBSERVED_KEY) if is_open(row) else None))
+
+
 def kind_of(file: Noted | File) -> Kind:
     """Return what the lines of *file* are of."""
     return KIND_OF[file.parsed.kind]
@@ -361,4 +408,4 @@ def damaged_lines(count: int, what: str) -> str:
 
 
 def _end(line: Line) -> str:
-    return time_of(line.row.get(END_KEY[line.kind])) or line.time
+    return end_of(line.kind, line.row) or line.time

@@ -24,11 +24,11 @@ from tracectrl_logging.reader.files.following.content import ALL, Content, Store
 from tracectrl_logging.reader.files.following.contents import Contents
 from tracectrl_logging.reader.files.following.cursor import positions_of, text_of
 from tracectrl_logging.reader.files.following.last_lines import (
-    END_KEY,
     Backlog,
     MovedError,
     Wanted,
     damaged_lines,
+    end_of,
     parse_whole,
     sid_of,
 )
@@ -36,6 +36,7 @@ from tracectrl_logging.reader.files.lines import flat, session_of
 from tracectrl_logging.reader.files.root import sessions_named, stems_for
 from tracectrl_logging.reader.model import Closing, Damage, InvalidCursorError, Line, unheard
 from tracectrl_logging.reader.parsing import row_of
+from tracectrl_logging.reader.timeline.open_spans import is_open, is_unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -266,7 +267,7 @@ class FileTail(Closing):
         """Return the time about which *content* goes on, if that is known."""
         if not content.latest and content.first is None and content.file is not None:
             rows = self._rows(content.file, content, content.file.first_line)
-            times = [time_of(row.get(END_KEY[content.kind])) or "" for row in rows]
+            times = [end_of(content.kind, row) or "" for row in rows]
             content.first = max(times, default="")
             content.file.first_line = b""
         return content.latest or content.first or ""
@@ -371,7 +372,9 @@ class FileTail(Closing):
         key = ""
         kind = content.kind
         for raw, row in found:
-            end = time_of(row.get(END_KEY[kind]))
+            if kind == "span" and is_unsettled(row) and not is_open(row):
+                continue
+            end = end_of(kind, row)
             moment = end if kind == "log" else time_of(row.get("start_time"))
             key = max(key, end or moment or "")
             content.time = moment or content.time or ""
