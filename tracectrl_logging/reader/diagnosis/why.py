@@ -261,6 +261,11 @@ class _Session:
             return self._cause_in_logs() or next(iter(self.failures()), None)
         chain = self._chain(top)
         found = self._of(chain[-1])
+        crash = next((it for it in reversed(self._errors) if it.is_critical), None)
+        if crash is not None and crash.key not in self._spans and not top.is_open:
+            texts = [text for span in chain for text in (_said(span), found.message) if text]
+            if crash.time > top.end and not any(_relates(crash, it, exactly=True) for it in texts):
+                return self._of_log(crash)
         other = self._elsewhere(chain, found.message)
         return found if other is None else self._of(self._chain(other)[-1])
 
@@ -380,9 +385,17 @@ class _Session:
         others = [
             it for it in roots if it.service not in own and (it.is_error or self._gave_up(it))
         ]
-        named = [it for it in others if it.service and it.service.lower() in message.lower()]
-        if not named and _SECONDHAND.search(f"{message} {chain[-1].says}"):
+        leaf = chain[-1]
+        named = [
+            it
+            for it in others
+            if (it.service and it.service.lower() in message.lower())
+            or self._is_about(message, self._chain(it)[-1])
+        ]
+        if not named and _SECONDHAND.search(f"{message} {leaf.says}"):
             named = others
+        if not named:  # what failed while this one waited
+            named = [it for it in others if chain[0].start <= it.start and it.end <= leaf.end]
         return named[0] if named else None
 
     def _of(self, span: _Span) -> Failure:
@@ -423,12 +436,15 @@ class _Session:
         return span
 
     def _cause_in_logs(self) -> Failure | None:
-        """Return the earliest error that the last one is about, of those outside of spans that failed."""
+        """Return the earliest error that the fatal one is about, of those outside of spans that failed.
+
+        Fatal is the last that is critical, else the first whose service did nothing more.
+        """
         errors = [it for it in self._errors if it.key not in self._errors_in]
         if not errors:
             return None
         fatal = [it for it in errors if not self._of_log(it).handled] or errors[:1]
-        last = next((it for it in reversed(fatal) if it.is_critical), fatal[-1])
+        last = next((it for it in reversed(fatal) if it.is_critical), fatal[0])
         texts = [last.message, *(last.exception or ())[1:]]
         texts = [text for text in texts if text]
         first = next(

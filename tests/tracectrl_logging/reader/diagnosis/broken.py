@@ -591,6 +591,74 @@ def foreign_levels(world: World) -> Injected:
     return Injected(error[1], "")
 
 
+def rolled_back(world: World) -> Injected:
+    """The caller rolls back, says so, and raises an exception of its own from the one it caught."""
+    spans = world.chain(3)
+    error, outer = world.error(), ("OrderError", "order not placed")
+    trace = (
+        f"{_trace(error)}\nThe above exception was the direct cause of the following exception:\n\n"
+        f"{_trace(outer)}"
+    )
+    world.end(spans[2], raised=error)
+    world.log("INFO", "rolling back", spans[1])
+    for span in (spans[1], spans[0]):
+        world.end(span, raised=outer, stacktrace=trace)
+    return Injected(error[1], spans[2]["name"])
+
+
+def job_of_another(world: World) -> Injected:
+    """A job fails in a trace of its own; who waits for it fails a while later."""
+    spans = world.chain(2)
+    job = world.begin(world.name(), None, "mailer")
+    job["trace_id"] = "e" * 32
+    error = world.error()
+    world.end(job, raised=error)
+    world.at += 800 * _MS
+    world.log("INFO", "asking for the job again", spans[-1])
+    world.unwind(spans, ("JobError", f"job {world.random.randrange(99)} failed"))
+    return Injected(error[1], job["name"])
+
+
+def logs_of_two(world: World) -> Injected:
+    """Two services log without spans; the second one only tells that the first one failed."""
+    for service in ("shop", "billing") * 3:
+        world.log("INFO", f"{world.name()} done", service=service)
+    error = world.error()
+    world.log("ERROR", "ledger closed", service="billing", raised=error)
+    world.log("INFO", f"{world.name()} done", service="shop")
+    world.log("ERROR", "worker reported a failure", service="shop")
+    return Injected(error[1], "")
+
+
+def crash_after_jobs(world: World) -> Injected:
+    """A job fails and others go on; at the end something outside of all spans ends the process."""
+    for number in range(4):
+        root = world.begin(f"job {world.name()}", None)
+        world.noise(root)
+        if number == 1:
+            world.end(root, raised=world.error())
+        else:
+            world.end(root)
+    error = world.error()
+    world.log("CRITICAL", "uncaught exception", raised=error)
+    return Injected(error[1], "")
+
+
+def wrapped_at_each_level(world: World) -> Injected:
+    """Each level logs, and raises an exception of its own from the one it caught."""
+    spans = world.chain(4)
+    error = raised = world.error()
+    trace = _trace(error)
+    for depth, span in enumerate(reversed(spans)):
+        if depth:
+            raised = (f"Level{depth}Error", f"{span['name']} failed")
+            between = "\nThe above exception was the direct cause of the following exception:\n\n"
+            trace += between + _trace(raised)
+        world.log("ERROR", f"{span['name']} could not go on", span, raised=raised, stacktrace=trace)
+        world.end(span, raised=raised, stacktrace=trace)
+    return Injected(error[1], spans[-1]["name"])
+
+
 HELD_OUT: list[Callable[[World], Injected]] = [
     *(killed_by_another, request_again, during_handling, three_services, without_span_ids),
     *(
@@ -599,6 +667,11 @@ HELD_OUT: list[Callable[[World], Injected]] = [
         hang,
         two_requests,
         failed_cleanup,
+        rolled_back,
+        job_of_another,
+        logs_of_two,
+        crash_after_jobs,
+        wrapped_at_each_level,
         killed_in_a_retry,
         foreign_levels,
     ),
