@@ -21,6 +21,8 @@ _RAISE: Final = opmap["RAISE_VARARGS"]
 
 # What hands an exception on from where it was raised to where it is awaited: futures, above all.
 _RELAYS: Final = {*sys.stdlib_module_names, "gevent", "outcome"}
+_RERAISE: Final = {"reraise", "_reraise"}
+"""The functions that raise what their caller has caught, whosever they are: six's, Sentry's."""
 
 
 class ExceptionNotes(Generic[Note]):
@@ -40,7 +42,8 @@ class ExceptionNotes(Generic[Note]):
     def get(self, error: BaseException) -> Note | None:
         """Return the note for *error*; ``None`` where there is none, or it was raised anew since.
 
-        A ``raise`` in the very frame that caught it, or in a future that hands it on, is none anew.
+        A ``raise`` in the very frame that caught it, in a ``reraise()``, or in a future that hands it
+        on, is none anew.
         """
         place, note = self._notes.get(id(error), ((), None))
         traceback = error.__traceback__
@@ -65,5 +68,6 @@ def is_raised_anew(traceback: TracebackType) -> bool:
         and behind.tb_frame is not frame
         and code[at] == _RAISE
         and code[at + 1] > 0
+        and frame.f_code.co_name not in _RERAISE
         and str(frame.f_globals.get("__name__")).partition(".")[0] not in _RELAYS
     )

@@ -62,6 +62,33 @@ def test_raised_by_who_caught_it() -> None:
     assert "noted" == notes.get(caught(relay))
 
 
+def test_raised_for_who_caught_it() -> None:
+    """A ``reraise()``, as several libraries have it, lets an exception go on; another function does not."""
+    notes: ExceptionNotes[str] = ExceptionNotes()
+
+    def reraise(error: BaseException) -> None:
+        raise error
+
+    def again(error: BaseException) -> None:
+        raise error
+
+    def note() -> None:
+        try:
+            os.environ["MISSING"]
+        except KeyError as error:
+            notes.put(error, "noted")
+            raise
+
+    def relay(by: Callable[[BaseException], None]) -> None:
+        try:
+            note()
+        except KeyError as error:
+            by(error)
+
+    assert "noted" == notes.get(caught(lambda: relay(reraise)))
+    assert notes.get(caught(lambda: relay(again))) is None
+
+
 def test_number_of_notes() -> None:
     """Of very many exceptions the latest keep their notes."""
     notes: ExceptionNotes[int] = ExceptionNotes()
