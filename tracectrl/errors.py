@@ -6,13 +6,13 @@ from __future__ import annotations
 class MissingExtraError(ImportError):
     """A package that an optional feature needs is not installed.
 
-    The message holds the ``pip install`` line that mends it.
+    The message holds the ``pip install`` line that mends it: of *extra*, or of the package itself.
     """
 
-    def __init__(self, feature: str, package: str, extra: str) -> None:
+    def __init__(self, feature: str, package: str, extra: str | None) -> None:
+        what = package if extra is None else f"'tracectrl-logging[{extra}]'"
         super().__init__(
-            f"{feature} needs the package {package!r}, which is not installed;"
-            f" run: pip install 'tracectrl-logging[{extra}]'"
+            f"{feature} needs the package {package!r}, which is not installed; run: pip install {what}"
         )
 
 

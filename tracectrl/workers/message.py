@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import trace
 
 from tracectrl.context import inject_trace_headers, remote_session
-from tracectrl.remote import ENVIRONMENT_KEYS
-from tracectrl.session import SESSION_ID_ENV, current_session_id
+from tracectrl.propagation import SESSION_HEADER, first_session
+from tracectrl.remote import ENVIRONMENT_KEYS, continued, normalised
+from tracectrl.session import SESSION_ID_ENV, current_session_id, mint
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -43,6 +44,16 @@ def unpack(message: object) -> remote_session:
     """
     carried = message.get(MESSAGE_KEY) if isinstance(message, Mapping) else None
     return remote_session(carried if isinstance(carried, dict) else {})
+
+
+def work_in(message: object) -> continued:
+    """Return the context manager in which a worker does the work of *message*, which :func:`pack` wrote into.
+
+    Work that was sent from no session is in one of its own.
+    """
+    carried = message.get(MESSAGE_KEY) if isinstance(message, Mapping) else None
+    headers = normalised(carried if isinstance(carried, dict) else {})
+    return continued(headers, first_session(headers.get(SESSION_HEADER.lower(), ())) or mint())
 
 
 def child_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
