@@ -97,6 +97,13 @@ PID_KEY: Final = "process.pid"
 PRESENCE_KEY: Final = "process.lock"
 """The key by which can be told whether that process lives (:mod:`tracectrl.files.presence`)."""
 
+SESSION_START: Final = "session.start"
+SESSION_END: Final = "session.end"
+"""The messages of the lines about the blocks of a session, which OpenTelemetry calls events."""
+
+BLOCK_KEY: Final = "session.block"
+"""The key of what both lines about a block have in common."""
+
 TIME_KEY: Final[dict[Kind, str]] = {"log": "timestamp", "span": "start_time"}
 """The key of the time that a line is sorted by."""
 

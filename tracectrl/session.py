@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from tracectrl.session_events import BlockEvents
+
     SessionTokens: TypeAlias = tuple[Token[Any], ...]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -130,16 +132,27 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
     one of its own. Coroutine functions, generator functions and async generator functions stay what
     they are; whoever takes the items of a generator is not in its session.
 
+    Args:
+        sid: the session; ``None`` for a new one.
+        events: log ``session.start`` and ``session.end``, by the logger ``tracectrl.session`` at INFO,
+            where a block begins and ends, with the exception that ends it. A session whose block was
+            left by a process that is gone has crashed. A decorated function logs none.
+
     Raises:
         TypeError: *sid* is neither a string nor ``None``.
         ValueError: *sid* is empty.
     """
 
-    __slots__ = ("_sid", "_tokens")
+    __slots__ = ("_events", "_sid", "_tokens")
 
-    def __init__(self, sid: str | None = None) -> None:
+    def __init__(self, sid: str | None = None, *, events: bool = False) -> None:
         self._sid = None if sid is None else checked(sid)
         self._tokens: list[SessionTokens] = []
+        self._events: BlockEvents | None = None
+        if events:
+            from tracectrl.session_events import BlockEvents  # noqa: PLC0415 - where they are wanted
+
+            self._events = BlockEvents()
 
     def __enter__(self) -> str:
         sid = mint() if self._sid is None else self._sid
@@ -147,6 +160,8 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
             keep_set()
         tokens = _session_id.set(sid), _from_headers.set(False)
         self._tokens.append((*tokens, *stay_in_finalizer()) if _collecting else tokens)
+        if self._events is not None:
+            self._events.begun(sid, tokens[0])
         return sid
 
     def __call__(self, fn: F) -> F:
@@ -202,13 +217,17 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         # in whose token can be reset.
         for index in range(len(self._tokens) - 1, -1, -1):
             if restore(self._tokens[index]):
-                del self._tokens[index]
+                token = self._tokens.pop(index)[0]
+                if self._events is not None:
+                    self._events.ended(token, exc)
                 if left is not None:
                     try:  # noqa: SIM105 - suppress() needs stack, too
                         note_left(exc, left)
                     except RecursionError:  # what is on its way out is to come out
                         pass
                 return
+        if self._events is not None:
+            self._events.ended(None, exc)
 
 
 @contextlib.contextmanager

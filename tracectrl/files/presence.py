@@ -13,8 +13,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import re
+import threading
+import time
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracectrl.files.locks import claim, is_claimed
@@ -31,6 +35,7 @@ _ID_BYTES: Final = 8
 _EACH: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _EACH
 _ATTEMPTS: Final = 10
+_POLL_S: Final = 0.001
 
 
 class _Presence(NamedTuple):
@@ -53,13 +58,19 @@ class _Presence(NamedTuple):
         return (status.st_dev, status.st_ino) == self.identity and status.st_nlink > 0
 
 
+roots: Final[weakref.WeakKeyDictionary[object, str]] = weakref.WeakKeyDictionary()
+"""The root of each writer of the process."""
+
+_making: dict[int, threading.RLock] = {}  # by process: nobody may be there to let go in a child
+_ids: dict[int, str] = {}  # by process: a forked child has another
 _own: dict[tuple[int, str], _Presence] = {}  # by process and root
 
 
 def announce(root: str) -> str | None:
     """Return the ID by which this process is known under *root*, for as long as it lives.
 
-    ``None`` where there can be no such file: the system has no locks, the disk is full.
+    It is the same under each root. ``None`` where there can be no such file: the system has no locks,
+    the disk is full.
     """
     key = os.getpid(), root
     known = _own.get(key)
@@ -67,20 +78,22 @@ def announce(root: str) -> str | None:
         claim(known.fd)  # anew, should it be lost
         return known.id
     try:
-        made = _made(root)
+        with _making.setdefault(key[0], threading.RLock()):
+            known = _own.get(key)
+            if known is None or not known.is_there():
+                known = _made(root, _ids.setdefault(key[0], os.urandom(_ID_BYTES).hex()))
+                if not _own:
+                    atexit.register(_leave)
+                _own[key] = known
     except OSError:
         return None
-    if made is None:
-        return None
-    if known is None:
-        known = _own.setdefault(key, made)
-        if known is not made:  # another thread was quicker
-            _remove(made)
-        elif len(_own) == 1:
-            atexit.register(_leave)
-        return known.id
-    _own[key] = made
-    return made.id
+    return known.id
+
+
+def announce_everywhere() -> str | None:
+    """Do as :func:`announce` does under the roots of all writers."""
+    found = {announce(root) for root in set(roots.values())} - {None}
+    return next(iter(found), None)
 
 
 def is_present(root: str, presence_id: str) -> bool:
@@ -130,14 +143,18 @@ def _remove_left(at: int) -> None:
                 os.close(fd)
 
 
-def _made(root: str) -> _Presence | None:
-    """Make a file for this process; return ``None`` where it cannot be locked."""
+def _made(root: str, presence_id: str) -> _Presence:
+    """Make a file for this process.
+
+    Raises:
+        OSError: it cannot be made, or not be locked.
+    """
     directory = os.path.join(root, PRESENCE_DIRECTORY)
+    path = os.path.join(directory, presence_id)
     remove_left(root)
     for _ in range(_ATTEMPTS):
-        path = os.path.join(directory, os.urandom(_ID_BYTES).hex())
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _EACH, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | _EACH, 0o600)
         except FileNotFoundError:  # the first process here, or the last one has just left
             with contextlib.suppress(FileExistsError):
                 os.mkdir(directory, 0o700)
@@ -146,13 +163,13 @@ def _made(root: str) -> _Presence | None:
         made = _Presence(path, fd, (status.st_dev, status.st_ino))
         if claim(fd) and made.is_there():  # else somebody took it for one that was left
             return made
-        _remove(made)
-    return None
+        os.close(fd)
+        time.sleep(_POLL_S)
+    raise OSError(errno.EAGAIN, "somebody has it", path)
 
 
 def _is_own(presence_id: str) -> bool:
-    pid = os.getpid()
-    return any(owner == pid and it.id == presence_id for (owner, _), it in list(_own.items()))
+    return presence_id == _ids.get(os.getpid())
 
 
 def _leave() -> None:

@@ -174,18 +174,32 @@ def test_the_last_process_that_ends_tidies_up(
     assert [] == os.listdir(place)
 
 
-def test_a_closed_or_removed_file_is_made_anew(place: str) -> None:
-    """A process whose file somebody has taken away gets another."""
+def test_a_closed_or_removed_file_is_made_anew(
+    place: str, other: Callable[[str], tuple[subprocess.Popen[str], str]]
+) -> None:
+    """A process whose file somebody has closed or taken away is present again with the next line."""
+    process, its = other(
+        f"again = 'print(announce(sys.argv[1]), flush=True), sys.stdin.readline()'\n"
+        f"os.remove(os.path.join(sys.argv[1], '{PRESENCE_DIRECTORY}', os.listdir(sys.argv[1] + '/{PRESENCE_DIRECTORY}')[0]))\n"
+        "eval(again)\nos.closerange(3, 256)\neval(again)"
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for _ in range(2):
+        assert its == process.stdout.readline().strip()
+        assert is_present(place, its)
+        process.stdin.write("\n")
+        process.stdin.flush()
 
-    def act() -> int:
-        first = announce(place)
-        os.remove(os.path.join(place, PRESENCE_DIRECTORY, str(first)))
-        second = announce(place)
-        os.closerange(3, 256)
-        third = announce(place)
-        return len({first, second, third})
 
-    assert 3 == in_child(act)
+def test_a_process_has_one_id_under_all_roots(tmp_path: Path) -> None:
+    """What names a process in one root names it in another."""
+    places = [tmp_path / "a", tmp_path / "b"]
+    for each in places:
+        each.mkdir()
+    first, second = map(announce, map(str, places))
+    assert first == second
+    assert 1 == in_child(lambda: is_present(str(places[1]), str(first)))
 
 
 def test_a_root_that_cannot_hold_it_gives_no_id(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.locks import FLAGS, hold
 from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
+from tracectrl.files.presence import roots
 from tracectrl.files.root import make_root
 from tracectrl.files.write.numbers import least_number, moved_up, open_descriptors
 from tracectrl.files.write.once import append_once
@@ -115,6 +116,7 @@ class Appender:
         self._share_at = float("-inf")
         self.shares: Final = max_open_files is None
         _appenders.append(weakref.ref(self, _appenders.remove))
+        roots[self] = self.root
         self._rotate_at = float("-inf")
         self.max_sessions_per_minute = max_sessions_per_minute
         self._new: dict[str, float] = {}  # when they were admitted, the oldest first

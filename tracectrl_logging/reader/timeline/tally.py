@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
-from tracectrl.schema import ERROR, OBSERVED_KEY, PRESENCE_KEY, severity
+from tracectrl.schema import (
+    BLOCK_KEY,
+    ERROR,
+    OBSERVED_KEY,
+    PRESENCE_KEY,
+    SESSION_END,
+    SESSION_START,
+    severity,
+)
 from tracectrl_logging.reader.genai.names import MARKS
 from tracectrl_logging.reader.genai.usage import UsageSum
 from tracectrl_logging.reader.model import RUNNING, SessionSummary
@@ -26,6 +34,8 @@ class Tally:
     """What has been counted of one session so far."""
 
     __slots__ = (
+        "_blocks",
+        "_owners",
         "error_spans",
         "errors",
         "first",
@@ -34,7 +44,6 @@ class Tally:
         "message",
         "message_at",
         "open_spans",
-        "owners",
         "services",
         "usage",
     )
@@ -44,8 +53,8 @@ class Tally:
         self.errors = 0
         self.error_spans = 0
         self.open_spans = 0
-        self.owners: set[str | None] = set()
-        """The processes whose spans are open, by what the lines say of them; ``None`` for nothing."""
+        self._owners: set[str | None] = set()
+        self._blocks: dict[str, str | None] = {}
         self.services: set[str] = set()
         self.first: str | None = None
         self.last: str | None = None
@@ -64,6 +73,8 @@ class Tally:
         for row in rows:
             if severity(row) >= ERROR:
                 self.errors += 1
+            if BLOCK_KEY in row:
+                self._see_block(row)
             time = row.get("timestamp")
             self._see(time)
             at = self.message_at
@@ -83,7 +94,7 @@ class Tally:
             if is_open(row):
                 self.open_spans += 1
                 owner = row.get(PRESENCE_KEY)
-                self.owners.add(owner if isinstance(owner, str) else None)
+                self._owners.add(owner if isinstance(owner, str) else None)
                 self._see(row.get(OBSERVED_KEY))
             else:
                 self._see(row.get("end_time"))
@@ -101,6 +112,19 @@ class Tally:
         """Count a line; one without a time counts at the one that it has borrowed."""
         self.add(line.kind, (line.row,))
         self._see(line.time)
+
+    def _see_block(self, row: dict[str, Any]) -> None:
+        block, owner = row[BLOCK_KEY], row.get(PRESENCE_KEY)
+        if isinstance(block, str):
+            if row.get("message") == SESSION_START:
+                self._blocks[block] = owner if isinstance(owner, str) else None
+            elif row.get("message") == SESSION_END:
+                self._blocks.pop(block, None)
+
+    @property
+    def owners(self) -> set[str | None]:
+        """The processes whose spans and blocks have not ended, ``None`` where a line names none."""
+        return self._owners.union(self._blocks.values())
 
     def state(self, *, is_running: bool) -> State:
         """Return the state of the session, where a process is in it or is not."""
