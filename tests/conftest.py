@@ -68,7 +68,7 @@ def _clean_context() -> Iterator[None]:
 
 def _clear_context() -> None:
     session._session_id.set(None)
-    session._from_headers.set(False)
+    session._known.set(None)
     otel_context.attach(otel_context.Context())
     structlog.contextvars.clear_contextvars()
 

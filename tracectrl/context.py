@@ -15,8 +15,9 @@ from opentelemetry import propagate
 
 from tracectrl import session as _session
 from tracectrl._steps import code_of, of_kind
+from tracectrl.attributes import ATTRIBUTES_HEADER, text_of
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
-from tracectrl.remote import TRACE_CONTEXT, normalised, read, remote_session
+from tracectrl.remote import TRACE_CONTEXT, carried_attributes, normalised, read, remote_session
 from tracectrl.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -142,19 +143,24 @@ def bind(fn: F) -> F:  # noqa: C901 - one wrapper for each kind of function
 
 
 @overload
-def inject_trace_headers(headers: None = None) -> dict[str, Any]: ...
+def inject_trace_headers(headers: None = None, *, attributes: bool = False) -> dict[str, Any]: ...
 
 
 @overload
-def inject_trace_headers(headers: H) -> H: ...
+def inject_trace_headers(headers: H, *, attributes: bool = False) -> H: ...
 
 
-def inject_trace_headers(headers: MutableMapping[str, Any] | None = None) -> Any:
+def inject_trace_headers(
+    headers: MutableMapping[str, Any] | None = None, *, attributes: bool = False
+) -> Any:
     """Write the current span and session into *headers* and return that same mapping.
 
     Writes ``traceparent``, what the global propagator adds, and ``X-TraceCtrl-Session``; each only
     where there is something to say. The same header in another case (of a request that is passed
     on, say) is replaced. With no *headers*, a new dict.
+
+    With *attributes*, what the session knows of itself goes along as ``X-TraceCtrl-Attributes``: who
+    the user is, perhaps, so only send it to services of your own. What is longer than 8 KiB stays.
     """
     carrier: MutableMapping[str, Any] = {} if headers is None else headers
     written: dict[str, str] = {}
@@ -163,6 +169,8 @@ def inject_trace_headers(headers: MutableMapping[str, Any] | None = None) -> Any
     sid = _session.current_session_id()
     if sid is not None:
         written[SESSION_HEADER] = encode_session_header(sid)
+        if attributes and (text := text_of(sid, _session.attributes_of(sid))) is not None:
+            written[ATTRIBUTES_HEADER] = text
     lowered = {name.lower() for name in written}
     names: list[Any] = list(carrier.keys())  # whose, is not ours to know
     for name in names:
@@ -173,7 +181,7 @@ def inject_trace_headers(headers: MutableMapping[str, Any] | None = None) -> Any
     return carrier
 
 
-def extract_trace_headers(headers: Headers) -> Context:
+def extract_trace_headers(headers: Headers, *, attributes: bool = False) -> Context:
     """Continue the trace and the session that *headers* carry, in the current context.
 
     Spans and log lines from here on belong to the caller's trace and session. What an earlier call
@@ -183,6 +191,8 @@ def extract_trace_headers(headers: Headers) -> Context:
     Args:
         headers: a mapping of names to values, or ASGI's list of pairs; names in any case; str or
             bytes. Malformed values are ignored.
+        attributes: whether to believe what the headers say of the session's attributes, which then
+            stand on each line; for callers of your own. At most 64 of them in 8 KiB.
 
     Returns:
         The OpenTelemetry ``Context``, now current, for an explicit ``context=``.
@@ -190,8 +200,9 @@ def extract_trace_headers(headers: Headers) -> Context:
     Raises:
         TypeError: *headers* is neither a mapping nor an iterable of pairs.
     """
-    context, sid = read(normalised(headers))
+    carrier = normalised(headers)
+    context, sid = read(carrier)
     _session.keep_set()
     otel_context.attach(context)
-    _session.enter_from_headers(sid)
+    _session.enter_from_headers(sid, carried_attributes(carrier, sid) if attributes else None)
     return context

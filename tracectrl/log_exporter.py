@@ -13,10 +13,18 @@ from tracectrl.files.write.sink import LOSS_LOGGER, Sink
 from tracectrl.files.write.values import open_appender
 from tracectrl.processor import values_of
 from tracectrl.redaction import redactor
-from tracectrl.schema import LEVELS, LOG_KEYS, OTLP_KEY, UNKNOWN, level_keys, level_of_severity
+from tracectrl.schema import (
+    LEVELS,
+    LOG_KEYS,
+    OTLP_KEY,
+    SESSION_ATTRIBUTE,
+    UNKNOWN,
+    level_keys,
+    level_of_severity,
+)
 from tracectrl.service import service_name as known_service_name
 from tracectrl.service import service_of
-from tracectrl.session import SESSION_ATTRIBUTE, current_session_id
+from tracectrl.session import current_session_id
 
 if TYPE_CHECKING:
     import os

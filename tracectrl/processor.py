@@ -9,13 +9,17 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
+from tracectrl.attributes import SessionState, described
+from tracectrl.schema import SESSION_ATTRIBUTE
 from tracectrl.session import (
     COLLECTS_IN_RESET,
     PINNED,
-    SESSION_ATTRIBUTE,
+    PINNED_STATE,
+    attributes_of,
     current_session_id,
     keep_set,
     session_for,
+    state_of,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +81,8 @@ class SessionSpanProcessor(SpanProcessor):
         sid: object = getattr(attributes, PINNED, None) or values.get(SESSION_ATTRIBUTE)
         if sid:
             setattr(attributes, PINNED, str(sid))
+            if described:
+                _describe(attributes, values, str(sid), parent_context)
             return
         here = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
         if here is not None:
@@ -85,23 +91,30 @@ class SessionSpanProcessor(SpanProcessor):
             else:
                 attributes[SESSION_ATTRIBUTE] = here
             setattr(attributes, PINNED, here)
+            if described:
+                _describe(attributes, values, here, parent_context)
 
     def _on_ending(self, span: Span) -> None:
         for open_spans in self._told[1]:
             open_spans.ended(span)
         attributes: Any = span._attributes  # noqa: SLF001
-        present = values_of(attributes).get(SESSION_ATTRIBUTE)
+        values = values_of(attributes)
+        present = values.get(SESSION_ATTRIBUTE)
         sid = getattr(attributes, PINNED, None)
+        missing: dict[str, Any] = {}
         if sid is None:
             sid = current_session_id()
-            if sid is None or present is not None:
-                return
-        elif present == sid or (present is not None and not sid.startswith(str(present))):
-            return  # there, or overwritten on purpose
+            if sid is not None and present is None:
+                missing = {SESSION_ATTRIBUTE: sid}
+        elif present is None or (present != sid and sid.startswith(str(present))):
+            missing = {SESSION_ATTRIBUTE: sid}  # else there, or overwritten on purpose
+        if described:
+            known = getattr(attributes, PINNED_STATE, None) or attributes_of(sid)
+            missing |= {name: it for name, it in {**known}.items() if name not in values}
+        if not missing:
+            return
         # Late, evicted or truncated. The attributes are immutable by now: replace them.
-        whole = BoundedAttributes(
-            attributes={**attributes.copy(), SESSION_ATTRIBUTE: sid}, immutable=True
-        )
+        whole = BoundedAttributes(attributes={**attributes.copy(), **missing}, immutable=True)
         whole.dropped = attributes.dropped
         setattr(whole, PINNED, sid)
         span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
@@ -126,8 +139,14 @@ class SessionLogRecordProcessor(LogRecordProcessor):
         """Stamp *log_record*."""
         sid = current_session_id()
         attributes: Any = log_record.log_record.attributes
-        if sid is not None and attributes is not None and SESSION_ATTRIBUTE not in attributes:
+        if sid is None or attributes is None:
+            return
+        if SESSION_ATTRIBUTE not in attributes:
             attributes[SESSION_ATTRIBUTE] = sid
+        if described and attributes[SESSION_ATTRIBUTE] == sid:
+            for name, value in {**attributes_of(sid)}.items():
+                if name not in attributes:
+                    attributes[name] = value
 
     def shutdown(self) -> None:
         """Do nothing: there is nothing to shut down."""
@@ -164,6 +183,20 @@ def session_of(span: trace.Span | ReadableSpan) -> str | None:
 
 def _pin(span: trace.Span, sid: str) -> None:
     setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _describe(attributes: Any, values: Any, sid: str, context: Context | None) -> None:
+    """Put on a span that begins what is known of its session *sid*, here or by its parent."""
+    state = state_of(sid)
+    if state is None:
+        parent = getattr(trace.get_current_span(context), "_attributes", None)
+        state = getattr(parent, PINNED_STATE, None)
+        if not isinstance(state, SessionState) or state.sid != sid:
+            return
+    setattr(attributes, PINNED_STATE, state)
+    for name, value in {**state}.items():
+        if name not in values:
+            attributes[name] = value
 
 
 def _takes_any(attributes: Any) -> bool:

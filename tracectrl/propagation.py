@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from opentelemetry import baggage as otel_baggage
@@ -19,7 +19,14 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 
-from tracectrl.session import SESSION_ATTRIBUTE, SESSION_KEY, session_for
+from tracectrl.attributes import (
+    ATTRIBUTES_HEADER,
+    attributes_in,
+    state_for,
+    text_of,
+)
+from tracectrl.schema import SESSION_ATTRIBUTE
+from tracectrl.session import SESSION_KEY, STATE_KEY, attributes_of, session_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +36,9 @@ SESSION_HEADER = "X-TraceCtrl-Session"
 
 BAGGAGE_ENV = "TRACECTRL_BAGGAGE"
 """The environment variable that makes :class:`SessionPropagator` use W3C baggage, too."""
+
+ATTRIBUTES_ENV = "TRACECTRL_ATTRIBUTES_HEADER"
+"""The environment variable that makes :class:`SessionPropagator` carry the session's attributes, too."""
 
 # Visible ASCII (RFC 9110, field-value without spaces) travels as it is, "%" aside.
 _AS_IS = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -63,12 +73,17 @@ class SessionPropagator(TextMapPropagator):
             which writes the same header. ``None`` takes the environment variable
             ``TRACECTRL_BAGGAGE``: ``true``, or anything else for no. Where both arrive, the header
             of our own counts.
+        attributes: also carry what the session knows of itself, such as who the user is, in the header
+            ``X-TraceCtrl-Attributes``, and believe what arrives there: where all clients and servers
+            are of your own alone, for the header goes to each. ``None`` takes the environment variable
+            ``TRACECTRL_ATTRIBUTES_HEADER``, the same way. At most 64 attributes in 8 KiB; never in
+            baggage, which services hand on to whomever they call.
     """
 
-    def __init__(self, *, baggage: bool | None = None) -> None:
-        if baggage is None:
-            baggage = os.environ.get(BAGGAGE_ENV, "").strip().lower() in ("true", "1")
+    def __init__(self, *, baggage: bool | None = None, attributes: bool | None = None) -> None:
+        baggage = _is_on(BAGGAGE_ENV) if baggage is None else baggage
         self._baggage = W3CBaggagePropagator() if baggage else None
+        self._attributes = _is_on(ATTRIBUTES_ENV) if attributes is None else attributes
 
     def inject(
         self,
@@ -81,6 +96,8 @@ class SessionPropagator(TextMapPropagator):
         if sid is None:
             return
         setter.set(carrier, SESSION_HEADER, encode_session_header(sid))
+        if self._attributes and (text := text_of(sid, attributes_of(sid))) is not None:
+            setter.set(carrier, ATTRIBUTES_HEADER, text)
         if self._baggage is not None:
             context = otel_baggage.set_baggage(
                 SESSION_ATTRIBUTE, sid.encode("utf-8", "replace").decode(), context
@@ -95,17 +112,31 @@ class SessionPropagator(TextMapPropagator):
     ) -> Context:
         """Return *context* with the session that *carrier* holds, if it holds one."""
         context = Context() if context is None else context
-        values = getter.get(carrier, SESSION_HEADER) or getter.get(carrier, SESSION_HEADER.lower())
-        sid: object = first_session(values or ())
+        sid: Any = first_session(_values(carrier, SESSION_HEADER, getter))
         if sid is None and self._baggage is not None:
             read = self._baggage.extract(carrier, Context(), getter)
             sid = otel_baggage.get_baggage(SESSION_ATTRIBUTE, read)
-        return otel_context.set_value(SESSION_KEY, sid, context) if sid else context
+        if not sid:
+            return context
+        if self._attributes:
+            texts = [*_values(carrier, ATTRIBUTES_HEADER, getter)]
+            known = attributes_in(texts[0], sid) if len(texts) == 1 else {}
+            context = otel_context.set_value(STATE_KEY, state_for(sid, known), context)
+        return otel_context.set_value(SESSION_KEY, sid, context)
 
     @property
     def fields(self) -> set[str]:
         """The headers this propagator writes."""
-        return {SESSION_HEADER} if self._baggage is None else {SESSION_HEADER, "baggage"}
+        more = ("baggage", self._baggage is not None), (ATTRIBUTES_HEADER, self._attributes)
+        return {SESSION_HEADER, *(name for name, is_written in more if is_written)}
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("true", "1")
+
+
+def _values(carrier: CarrierT, name: str, getter: Getter[CarrierT]) -> Iterable[str]:
+    return getter.get(carrier, name) or getter.get(carrier, name.lower()) or ()
 
 
 def first_session(values: Iterable[str]) -> str | None:

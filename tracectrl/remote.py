@@ -14,6 +14,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tracectrl import session as _session
+from tracectrl.attributes import ATTRIBUTES_HEADER, SessionState, attributes_in
 from tracectrl.propagation import SESSION_HEADER, encode_session_header, first_session
 
 if TYPE_CHECKING:
@@ -41,16 +42,24 @@ class remote_session:  # noqa: N801 - used as a function: ``with remote_session(
     """:func:`extract_trace_headers` for one block; what was current before comes back after it.
 
     The ``with`` target is the OpenTelemetry ``Context``.
+
+    Args:
+        headers: as for :func:`extract_trace_headers`.
+        attributes: the same.
     """
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, headers: Headers, *, attributes: bool = False) -> None:
         self._headers = headers
+        self._with_attributes = attributes
         self._tokens: list[tuple[Token[Context], _session.SessionTokens]] = []
 
     def __enter__(self) -> Context:
-        context, sid = read(normalised(self._headers))
+        headers = normalised(self._headers)
+        context, sid = read(headers)
+        carried = carried_attributes(headers, sid) if self._with_attributes else None
         _session.keep_set()
-        self._tokens.append((otel_context.attach(context), _session.enter_from_headers(sid)))
+        tokens = otel_context.attach(context), _session.enter_from_headers(sid, carried)
+        self._tokens.append(tokens)
         return context
 
     def __exit__(
@@ -74,8 +83,9 @@ class remote_session:  # noqa: N801 - used as a function: ``with remote_session(
 def from_environment() -> remote_session | None:
     """Return the context manager that continues what the environment of the process carries.
 
-    That is ``TRACECTRL_SESSION_ID``, ``TRACEPARENT``, ``TRACESTATE`` and ``BAGGAGE``. ``None`` where
-    it carries none of these, or where a session and a span are current already.
+    That is ``TRACECTRL_SESSION_ID`` with ``TRACECTRL_SESSION_ATTRIBUTES``, and ``TRACEPARENT``,
+    ``TRACESTATE`` and ``BAGGAGE``. ``None`` where it carries none of these, or where a session and a
+    span are current already.
     """
     carried: dict[str, str] = {}
     if not trace.get_current_span().get_span_context().is_valid:
@@ -87,11 +97,12 @@ def from_environment() -> remote_session | None:
     sid = os.environ.get(_session.SESSION_ID_ENV)
     if sid and _session.current_session_id() is None:
         carried[SESSION_HEADER] = encode_session_header(sid)
-    return remote_session(carried) if carried else None
+        carried[ATTRIBUTES_HEADER] = os.environ.get(_session.ATTRIBUTES_ENV, "")
+    return remote_session(carried, attributes=True) if carried else None
 
 
 class continued:  # noqa: N801 - used as a function, by the middlewares
-    """Run a block in the session *sid* and in the trace that *headers* carry.
+    """Run a block in a *session* and in the trace that *headers* carry.
 
     Where an instrumentation has started a span for the request already, that span stays current:
     it is the one that continues the caller's trace; it gets the session. A span that is current
@@ -100,12 +111,12 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
 
     Args:
         headers: as :func:`normalised` returns them.
-        sid: the session; what the headers say of it does not count.
+        session: the state of the session; what the headers say of it does not count.
     """
 
-    def __init__(self, headers: Mapping[str, list[str]], sid: str) -> None:
+    def __init__(self, headers: Mapping[str, list[str]], session: SessionState) -> None:
         self._headers = headers
-        self._session = _session.session(sid)
+        self._session = _session.session_of(session)
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> str:
@@ -142,6 +153,12 @@ def _stamp_late(span: trace.Span, sid: str) -> None:
 
         if session_of(span) is None:
             stamp_span(span, sid)
+
+
+def carried_attributes(headers: Mapping[str, list[str]], sid: str | None) -> dict[str, Any]:
+    """Return the attributes of the session *sid* in *headers*, their names in lower case."""
+    texts = headers.get(ATTRIBUTES_HEADER.lower(), ())
+    return attributes_in(texts[0], sid) if len(texts) == 1 else {}
 
 
 class _LowerCaseGetter(Getter[Mapping[str, list[str]]]):

@@ -62,6 +62,18 @@ SPAN_KEYS: Final[tuple[str, ...]] = (
 )
 """The keys of a span line, in order."""
 
+SESSION_ATTRIBUTE: Final = "session.id"
+"""The attribute of a span, or of an OpenTelemetry log record, that names its session.
+
+https://opentelemetry.io/docs/specs/semconv/general/session/
+"""
+
+PARENT_KEY: Final = "tracectrl.session.parent_id"
+"""The attribute of a session that names the one which began it: a sub-agent's."""
+
+PREVIOUS_KEY: Final = "session.previous_id"
+"""The attribute of a session that names the one which it goes on from."""
+
 OTLP_KEY: Final = "_otlp"
 """The key of what a line that was stored as OTLP/JSON says beyond the others; no writer of ours has it."""
 

@@ -24,9 +24,17 @@ from opentelemetry import trace
 
 from tracectrl._exception_notes import ExceptionNotes
 from tracectrl._steps import code_of, driven, items_of, kept, of_kind
+from tracectrl.attributes import (
+    HeaderState,
+    SessionState,
+    attributes_in,
+    checked_attributes,
+    kin,
+    state_for,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Final, TypeAlias
 
@@ -42,14 +50,17 @@ R = TypeVar("R")
 SESSION_ID_ENV = "TRACECTRL_SESSION_ID"
 """The environment variable from which :func:`new_session` takes the ID, where it is set."""
 
+ATTRIBUTES_ENV = "TRACECTRL_SESSION_ATTRIBUTES"
+"""The environment variable with the attributes of the session that :data:`SESSION_ID_ENV` names."""
+
 WHOLE_PROGRAM_ENV = "TRACECTRL_CAPTURE"
 """Set where the session of :data:`SESSION_ID_ENV` is that of a program as a whole, by ``run``."""
 
 SESSION_KEY = otel_context.create_key("tracectrl-session-id")
 """Where an extracted session ID lives in an OpenTelemetry ``Context``."""
 
-SESSION_ATTRIBUTE = "session.id"
-"""https://opentelemetry.io/docs/specs/semconv/general/session/"""
+STATE_KEY = otel_context.create_key("tracectrl-session-state")
+"""Where the attributes of an extracted session live in an OpenTelemetry ``Context``."""
 
 PINNED = "_tracectrl_session_id"
 """Where a span keeps its session beside ``session.id``, which the SDK's limits evict and truncate.
@@ -58,19 +69,23 @@ On the attributes object: the one thing that a span shares with the read-only co
 exported. Reading it takes no lock, and the attribute's are held while the SDK logs.
 """
 
+PINNED_STATE = "_tracectrl_session_state"
+"""Where a span keeps the attributes of its session, as it keeps that, once there are any."""
+
 _session_id: ContextVar[str | None] = ContextVar("tracectrl_session_id", default=None)
 
-# True while the session in this context was put there by headers and by nobody since. Headers that
-# carry no session drop it then: a reused thread must not continue the previous request.
-_from_headers: ContextVar[bool] = ContextVar("tracectrl_session_from_headers", default=False)
+# What the session in this context knows of itself; it counts where its ID is the current session's.
+# A HeaderState, while that was put there by headers and by nobody since. Headers that carry no session
+# drop it then: a reused thread must not continue the previous request.
+_known: ContextVar[SessionState | None] = ContextVar("tracectrl_session_state", default=None)
 
 COLLECTS_IN_RESET: Final[bool] = sys.version_info < (3, 12)
 """Whether the garbage collector may run inside of ``ContextVar.reset``: see :func:`keep_set`."""
 
 _UNSET: Final[Any] = object()
 
-# The session that an exception was raised in, and the one around what it left last.
-_left: ExceptionNotes[tuple[str, str | None]] = ExceptionNotes()
+# The session that an exception was raised in, the one around what it left last, and what the former knows.
+_left: ExceptionNotes[tuple[str, str | None, SessionState | None]] = ExceptionNotes()
 
 # The process and thread in which the garbage collector is running: see leave_finalizers_out(). A child
 # that another thread forks meanwhile has that thread's ID here, which may be another's there.
@@ -88,9 +103,9 @@ def new_session() -> str:
     The ID is the value of ``TRACECTRL_SESSION_ID`` where that is set and not empty (a child
     process continues its parent's session that way), else a fresh UUID4 string.
     """
-    sid = mint()
-    _store(sid)
-    return sid
+    state = begun()
+    _store(state)
+    return state.sid
 
 
 def current_session_id() -> str | None:
@@ -112,13 +127,49 @@ def set_session_id(sid: str) -> None:
         TypeError: *sid* is not a string.
         ValueError: *sid* is empty.
     """
-    _store(checked(sid))
+    _store(state_now(checked(sid)))
 
 
 def ensure_session() -> str:
     """Return the current session ID, or start a session where there is none."""
     sid = current_session_id()
     return new_session() if sid is None else sid
+
+
+def set_session_attributes(
+    *,
+    user_id: str | None = ...,  # type: ignore[assignment] # None takes it away
+    tags: Iterable[str] | None = ...,  # type: ignore[assignment]
+    **attributes: object,
+) -> bool:
+    """Put attributes on every log line and span of the current session, from now on.
+
+    They belong to the session, wherever this is called: in a function, a task or a thread of it. A span
+    that is open gets them when it ends, if it ends in the session.
+
+    Args:
+        user_id: the attribute ``user.id``; ``None`` takes it away.
+        tags: the attribute ``session.tags``, a list of texts; the same.
+        attributes: others, under their own names; the same. A text, a number, a truth value or a list
+            of one of these stays as it is, any other value becomes text.
+
+    Returns:
+        Whether there is a session; outside of any, nothing is set.
+
+    Raises:
+        TypeError: a name is a key of a line or an attribute of a log record, or begins with an
+            underscore; *tags* is no list of texts.
+    """
+    given = checked_attributes(user_id, tags, attributes)
+    sid = current_session_id()
+    if sid is None:
+        return False
+    state = state_of(sid)
+    if state is None:
+        state = state_for(sid)
+        _known.set(state)
+    state.describe({**attributes_of(sid), **given})  # those that came with a span, or with headers
+    return True
 
 
 class session:  # noqa: N801 - used as a function: ``with session() as sid:``
@@ -133,19 +184,37 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
     they are; whoever takes the items of a generator is not in its session.
 
     Args:
-        sid: the session; ``None`` for a new one.
+        sid: the session; ``None`` for a new one, as :func:`new_session` begins it.
+        user_id: see :func:`set_session_attributes`.
+        tags: the same.
+        parent: the session that began this one, for a sub-agent's: its ID, or ``True`` for the current
+            one. Each line and span names it (``tracectrl.session.parent_id``), and so do the listings.
+            The child of the current session takes its attributes over, and has an ID of its own.
+        previous: the session that this one goes on from (``session.previous_id``), the same way.
         events: log ``session.start`` and ``session.end``, by the logger ``tracectrl.session`` at INFO,
             where a block begins and ends, with the exception that ends it. A session whose block was
             left by a process that is gone has crashed. A decorated function logs none.
+        attributes: see :func:`set_session_attributes`.
 
     Raises:
-        TypeError: *sid* is neither a string nor ``None``.
-        ValueError: *sid* is empty.
+        TypeError: *sid* is neither a string nor ``None``; *parent* or *previous* is neither that nor a
+            truth value; see :func:`set_session_attributes`.
+        ValueError: *sid*, *parent* or *previous* is empty.
     """
 
-    __slots__ = ("_events", "_sid", "_tokens")
+    __slots__ = ("_begin", "_events", "_sid", "_tokens")
 
-    def __init__(self, sid: str | None = None, *, events: bool = False) -> None:
+    def __init__(
+        self,
+        sid: str | None = None,
+        *,
+        user_id: str | None = None,
+        tags: Iterable[str] | None = None,
+        parent: bool | str = False,
+        previous: bool | str = False,
+        events: bool = False,
+        **attributes: object,
+    ) -> None:
         self._sid = None if sid is None else checked(sid)
         self._tokens: list[SessionTokens] = []
         self._events: BlockEvents | None = None
@@ -153,34 +222,53 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
             from tracectrl.session_events import BlockEvents  # noqa: PLC0415 - where they are wanted
 
             self._events = BlockEvents()
+        self._begin: Callable[[], SessionState] | None = begun if sid is None else None
+        if attributes or parent or previous or user_id is not None or tags is not None:
+            user, tagged = (... if it is None else it for it in (user_id, tags))
+            given = checked_attributes(user, tagged, attributes)
+            relatives = _checked_relative(parent), _checked_relative(previous)
+            self._begin = functools.partial(_begun_with, self._sid, given, *relatives)
 
     def __enter__(self) -> str:
-        sid = mint() if self._sid is None else self._sid
+        sid, state = self._sid, _known.get()
+        if self._begin is not None:
+            state = self._begin()
+            sid = state.sid
+        elif state is not None and state.sid == sid:
+            state = state if type(state) is SessionState else state_now(sid)
+        else:
+            state = SessionState()
+            state.sid = sid  # type: ignore[assignment] # there is one, where nothing begins
         if COLLECTS_IN_RESET:
             keep_set()
-        tokens = _session_id.set(sid), _from_headers.set(False)
+        tokens: SessionTokens = _session_id.set(sid), _known.set(state)
         self._tokens.append((*tokens, *stay_in_finalizer()) if _collecting else tokens)
         if self._events is not None:
-            self._events.begun(sid, tokens[0])
-        return sid
+            self._events.begun(sid, tokens[0])  # type: ignore[arg-type] # as above
+        return sid  # type: ignore[return-value] # as above
+
+    def _again(self) -> session:
+        """Return another object that enters the same session, or a new one."""
+        scope = session(self._sid)
+        scope._begin = self._begin
+        return scope
 
     def __call__(self, fn: F) -> F:
         """Return *fn*, each call of which runs in a session."""
         if isinstance(fn, (staticmethod, classmethod)):
             return cast("F", type(fn)(self(fn.__func__)))
-        sid = self._sid
-        code = code_of(fn)
+        code, again = code_of(fn), self._again
 
         def begun(*args: Any, **kwargs: Any) -> tuple[contextvars.Context, Any]:
             context = contextvars.copy_context()
-            context.run(session(sid).__enter__)
+            context.run(again().__enter__)
             return context, context.run(fn, *args, **kwargs)
 
         wrapper: Callable[..., Any]
         if inspect.iscoroutinefunction(code):
 
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with session(sid):
+                with again():
                     return await fn(*args, **kwargs)
 
         elif inspect.isasyncgenfunction(code):
@@ -199,7 +287,7 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         else:
 
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with session(sid):
+                with again():
                     return kept(contextvars.copy_context(), fn(*args, **kwargs))
 
         functools.update_wrapper(wrapper, fn, updated=())
@@ -238,7 +326,7 @@ def detached() -> Iterator[None]:
     nobody's session.
     """
     keep_set()
-    tokens = _session_id.set(None), _from_headers.set(False)
+    tokens = _session_id.set(None), _known.set(None)
     bare = trace.set_span_in_context(
         trace.INVALID_SPAN, without_session(otel_context.get_current())
     )
@@ -261,6 +349,79 @@ def mint() -> str:
 def new_id() -> str:
     """Return an ID that no session has."""
     return str(uuid.uuid4())
+
+
+def session_of(state: SessionState) -> session:
+    """Return the context manager that enters the session with just this *state*."""
+    scope = session(state.sid)
+    scope._begin = lambda: state  # noqa: SLF001 - as above
+    return scope
+
+
+def begun() -> SessionState:
+    """Return the state of a new session, or of the one in the environment, which may be current."""
+    sid = os.environ.get(SESSION_ID_ENV)
+    if not sid:
+        return state_for(str(uuid.uuid4()))
+    if state_of(sid) is not None:
+        return state_now(sid)
+    return state_for(sid, attributes_in(os.environ.get(ATTRIBUTES_ENV), sid))
+
+
+def _begun_with(
+    sid: str | None,
+    given: Mapping[str, Any],
+    parent: bool | str,  # noqa: FBT001 - as the user gave it
+    previous: bool | str,  # noqa: FBT001
+) -> SessionState:
+    """Return the state of the session *sid*, or of a new one, with what is *given*."""
+    current = current_session_id()
+    parent_id, previous_id = (current if it is True else it or None for it in (parent, previous))
+    if sid is not None:
+        state = state_now(sid)
+    elif parent_id or previous_id:  # not that of the environment, which may be one of these
+        state = state_for(str(uuid.uuid4()))
+    else:
+        state = begun()
+    if parent_id == current and state.sid != current:
+        state.describe({**attributes_of(parent_id), **state})
+    relatives = kin(*(None if it == state.sid else it for it in (parent_id, previous_id)))
+    state.describe({**given, **relatives})
+    return state
+
+
+def state_now(sid: str) -> SessionState:
+    """Return the state that the session *sid* has where it is entered now: the one of this context."""
+    state = state_of(sid)
+    return state if type(state) is SessionState else state_for(sid, attributes_of(sid))
+
+
+def _checked_relative(sid: object) -> bool | str:
+    return sid if isinstance(sid, bool) else checked(sid)
+
+
+def attributes_of(sid: str | None) -> Mapping[str, Any]:
+    """Return the attributes of the session *sid*, as far as this context knows them; not to be changed."""
+    state = _known.get()
+    return state if state and state.sid is sid else state_of(sid) or _extracted(sid) or {}
+
+
+def state_of(sid: str | None) -> SessionState | None:
+    """Return the state of the session *sid* in this context, if it has one."""
+    state = _known.get()
+    return state if state is not None and type(sid) is str and state.sid == sid else None
+
+
+def _extracted(sid: str | None) -> SessionState | None:
+    """Return what OpenTelemetry's context, or its span, knows of the session *sid*."""
+    context = otel_context.get_current()
+    if not context or type(sid) is not str:
+        return None
+    state = context.get(STATE_KEY)
+    if state is None:
+        attributes = getattr(trace.get_current_span(context), "_attributes", None)
+        state = getattr(attributes, PINNED_STATE, None)
+    return state if isinstance(state, SessionState) and state.sid == sid else None
 
 
 def mint_for_request() -> str:
@@ -365,22 +526,29 @@ def note_left(error: BaseException | None, context: contextvars.Context) -> None
     try:
         sid, outer = context.run(current_session_id), current_session_id()
         if error is not None and sid is not None and sid != outer:
-            raised_in, last = _left.get(error) or (sid, sid)
-            _left.put(error, (raised_in if last == sid else sid, outer))
+            state = context.run(state_of, sid)
+            raised_in, last, known = _left.get(error) or (sid, sid, state)
+            is_on_its_way = last == sid
+            _left.put(error, (raised_in, outer, known) if is_on_its_way else (sid, outer, state))
     except Exception:  # noqa: BLE001, S110 - the exception is somebody else's object
         pass
 
 
 def where_raised(error: BaseException | None) -> str | None:
     """Return the session that *error* was raised in, as far as its way to this context tells."""
+    return _raised_in(error)[0]
+
+
+def _raised_in(error: BaseException | None) -> tuple[str | None, SessionState | None]:
+    """Return the session that *error* was raised in, and what is known of it, where that was noted."""
     current = current_session_id()
     try:
         left = None if error is None else _left.get(error)
     except Exception:  # noqa: BLE001 - the exception is a strange object
         left = None
     if left is not None and current in (None, left[1]):
-        return left[0]
-    return current
+        return left[0], left[2]
+    return current, None
 
 
 def run_where_raised(
@@ -392,21 +560,30 @@ def run_where_raised(
     """
     own = context.copy()
     own.run(stay_in_finalizer)
-    sid = own.run(where_raised, error)
+    sid, state = own.run(_raised_in, error)
     if sid is not None:
-        own.run(session(sid).__enter__)
+        own.run((session(sid) if state is None else session_of(state)).__enter__)
     return own.run(fn, *args)
 
 
-def enter_from_headers(sid: str | None) -> SessionTokens:
-    """Make *sid* current as one that headers carried; ``None`` drops only such a one."""
+def enter_from_headers(
+    sid: str | None, attributes: Mapping[str, Any] | None = None
+) -> SessionTokens:
+    """Make *sid* current as one that headers carried; ``None`` drops only such a one.
+
+    Of *attributes*, which came along, those count that a session of this context does not know.
+    """
     keep_set()
-    if sid is None and not _from_headers.get():
-        sid, from_headers = _session_id.get(), False
+    state, current = _known.get(), _session_id.get()
+    is_local = type(state) is not HeaderState
+    if sid is None:
+        own: SessionTokens = ()
+        sid, state = (current, state) if is_local else (None, None)
     else:
-        from_headers = sid is not None
-    own = stay_in_finalizer() if _collecting and from_headers else ()
-    return _session_id.set(sid), _from_headers.set(from_headers), *own
+        own = stay_in_finalizer() if _collecting else ()
+        known = state if is_local and state is not None and sid == state.sid == current else {}
+        state = state_for(sid, {**(attributes or {}), **known}, HeaderState)
+    return _session_id.set(sid), _known.set(state), *own
 
 
 def restore(tokens: SessionTokens) -> bool:
@@ -449,7 +626,7 @@ def keep_set() -> None:
     that is what it answers. On later versions the collector runs between byte codes alone.
     """
     if COLLECTS_IN_RESET and _session_id.get(_UNSET) is _UNSET:
-        _from_headers.set(_from_headers.get())
+        _known.set(_known.get())
         runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
         variable = getattr(runtime, "_current_context", None)
         if isinstance(variable, ContextVar):  # else a runtime context of the user's own
@@ -457,8 +634,8 @@ def keep_set() -> None:
         _session_id.set(None)  # last: who finds it set finds the others set
 
 
-def _store(sid: str) -> None:
+def _store(state: SessionState) -> None:
     keep_set()
-    _session_id.set(sid)
-    _from_headers.set(False)
+    _known.set(state)
+    _session_id.set(state.sid)
     stay_in_finalizer()

@@ -13,12 +13,13 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.attributes import described
 from tracectrl.errors import require
 from tracectrl_logging.bridges import NEAR, reaches_root, records_being_handled, says
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import KEPT, attributes
 from tracectrl_logging.line.fields import RECORD_ATTRIBUTES
-from tracectrl_logging.stamp import stamp
+from tracectrl_logging.stamp import add_attributes, stamp
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _NO_KEYS = RECORD_ATTRIBUTES | {"color_message"}
 
 
 def add_session_context(record: Record) -> None:
-    """Put the IDs of the present session and span into ``extra`` of *record*: a loguru patcher.
+    """Put the IDs and attributes of the present session, and its span, into ``extra``: a loguru patcher.
 
     ``session_id``, ``trace_id``, ``span_id`` and ``trace_flags``, where there are such; what ``extra``
     holds under these names stays. Never raises.
@@ -46,7 +47,9 @@ def add_session_context(record: Record) -> None:
     ):  # loguru lets what a patcher raises through to the application
         fields: Any = record
         extra = fields["extra"]
-        fields["extra"] = {**stamp(), **extra} if extra else dict(stamp())
+        fields["extra"] = said = {**stamp(), **extra} if extra else dict(stamp())
+        if described:
+            add_attributes(said, said)
         error = fields["exception"]
         if error is not None and error.value is not None:
             fields[KEPT] = exceptions.of_exc_info(error.value)

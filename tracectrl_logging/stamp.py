@@ -13,10 +13,16 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from tracectrl.schema import STAMP_KEYS
-from tracectrl.session import _collecting, _session_id, is_finalizing, session_in
+from tracectrl.session import (
+    _collecting,
+    _session_id,
+    attributes_of,
+    is_finalizing,
+    session_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from opentelemetry.context import Context
 
@@ -78,6 +84,15 @@ def stamp() -> Stamp:
     except AttributeError:
         return _made(context)
     return ids if sid is _current_session() else _made(context)
+
+
+def add_attributes(fields: dict[str, Any], taken: Container[str]) -> None:
+    """Put on *fields*, of a record or an event, what is known of its session, less the names *taken*.
+
+    To be called where :data:`tracectrl.attributes.described` says that there may be anything.
+    """
+    known = {**attributes_of(fields.get("session_id"))}  # a copy: other threads may add to it
+    fields.update({name: value for name, value in known.items() if name not in taken})
 
 
 def is_stamped(fields: Mapping[str, Any]) -> bool:

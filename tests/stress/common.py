@@ -22,7 +22,7 @@ import orjson
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
-from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.schema import SESSION_ATTRIBUTE
 from tracectrl_logging.reader import UnknownSessionError, read
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from tracectrl.session import (
     detached,
     ensure_session,
     session,
+    set_session_attributes,
     set_session_id,
 )
 
@@ -337,3 +338,55 @@ def test_a_session_that_is_known_late() -> None:
 
     assert ("late", "late") == spans.session("server")
     assert (None, None) == spans.session("nobody's")
+
+
+class TestAttributesOfTheSession:
+    """What a session knows of itself, on spans and log records."""
+
+    def test_from_the_start_and_later(self, spans: Spans) -> None:
+        """A span has them at its start; one that is open gets what is added later when it ends."""
+        outer: Any
+        with (
+            session("s", user_id="u", tags=["t"]),
+            spans.tracer.start_as_current_span("outer") as outer,
+        ):
+            assert "u" == outer.attributes["user.id"]
+            set_session_attributes(plan="pro")
+            with spans.tracer.start_as_current_span("inner", attributes={"plan": "own"}):
+                pass
+        with session("other"), spans.tracer.start_as_current_span("foreign"):
+            pass
+
+        known = {"session.id": "s", "user.id": "u", "session.tags": ("t",)}
+        assert {**known, "plan": "pro"} == dict(spans["outer"].attributes or {})
+        assert {**known, "plan": "own"} == dict(spans["inner"].attributes or {})
+        assert {"session.id": "other"} == dict(spans["foreign"].attributes or {})
+
+    def test_on_another_thread(self, spans: Spans) -> None:
+        """A child that has nothing but its parent span knows the session by that."""
+        with session("s", user_id="u"):
+            parent = spans.tracer.start_span("parent")
+        context = trace.set_span_in_context(parent)
+        in_new_thread(lambda: spans.tracer.start_span("child", context).end())
+        in_new_thread(lambda: spans.tracer.start_span("given", context, attributes=OTHER).end())
+        parent.end()
+
+        assert {"session.id": "s", "user.id": "u"} == dict(spans["child"].attributes or {})
+        assert OTHER == dict(spans["given"].attributes or {})
+
+    def test_a_log_record_of_the_sdk(self) -> None:
+        """It gets those of its session, where it does not say otherwise."""
+        exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SessionLogRecordProcessor())
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        logger = provider.get_logger("t")
+        with session("s", user_id="u", plan="pro"):
+            logger.emit(LogRecord(body="a", attributes={"plan": "own"}))
+            logger.emit(LogRecord(body="b", attributes={"session.id": "other"}))
+
+        found = [dict(it.log_record.attributes or {}) for it in exporter.get_finished_logs()]
+        assert [{"session.id": "s", "user.id": "u", "plan": "own"}, OTHER] == found
+
+
+OTHER = {"session.id": "other"}

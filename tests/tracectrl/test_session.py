@@ -21,12 +21,14 @@ from tracectrl.context import remote_session
 from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import (
     SESSION_KEY,
+    attributes_of,
     current_session_id,
     detached,
     ensure_session,
     leave_finalizers_out,
     new_session,
     session,
+    set_session_attributes,
     set_session_id,
 )
 from tracectrl.workers import carry, pack, unpack
@@ -729,3 +731,184 @@ def test_one_object_in_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert {"first": None, "second": None} == after
+
+
+class TestAttributes:
+    """What a session knows of itself."""
+
+    def test_they_belong_to_the_session(self) -> None:
+        """Set in a copy of the context, they are known wherever the session is; elsewhere they are not."""
+        with session("a"):
+            copy = contextvars.copy_context()
+            in_thread = contextvars.copy_context()
+            thread = threading.Thread(
+                target=in_thread.run,
+                args=(lambda: set_session_attributes(user_id="u", plan="pro"),),
+            )
+            thread.start()
+            thread.join()
+            known = {"user.id": "u", "plan": "pro"}
+            assert known == copy.run(attributes_of, "a") == attributes_of("a")
+            set_session_id("b")
+            assert {} == attributes_of("b") == attributes_of("a")
+            with session("c"):
+                assert {} == attributes_of("c") == attributes_of(None)
+            assert known == copy.run(attributes_of, "a")
+        assert {} == attributes_of("a")
+
+    def test_of_a_session_that_is_entered_again(self) -> None:
+        """Inside of itself it is the same session; later it begins anew."""
+        with session("a", user_id="u", tags=["t"]):
+            with session("a", user_id="v"), session("b", plan=1):
+                assert {"plan": 1} == attributes_of("b")
+            assert {"user.id": "v", "session.tags": ("t",)} == attributes_of("a")
+            with detached(), session("a"):
+                assert {} == attributes_of("a")
+        with session("a"):
+            assert {} == attributes_of("a")
+
+    def test_within_what_headers_brought(self) -> None:
+        """A session that headers made current, and that is entered again, is the application's then."""
+        for enter in (lambda: set_session_id("a"), session("a").__enter__, lambda: None):
+            with session("a", user_id="u"):
+                message: dict[str, Any] = pack({})
+            with unpack(message):
+                enter()
+                assert {"user.id": "u"} == attributes_of("a")
+                set_session_attributes(plan=1)
+                with session("a"):
+                    assert {"user.id": "u", "plan": 1} == attributes_of("a")
+        with session("a", plan=1), unpack(message):
+            assert {"user.id": "u", "plan": 1} == attributes_of("a")
+
+    def test_what_is_set_within_is_known_around(self) -> None:
+        """However often a session without any is entered in itself, it is one."""
+        with session("a"):
+            with session("a"), session("a", plan=1):
+                set_session_id("a")
+                set_session_attributes(more=2)
+            assert {"plan": 1, "more": 2} == attributes_of("a")
+
+    def test_one_is_taken_away(self) -> None:
+        """``None`` does so; at the beginning of a session it says nothing."""
+        with session("a", user_id=None, tags=["t"], plan=None):
+            assert set_session_attributes(user_id="u", plan=1)
+            assert set_session_attributes(user_id=None, tags=None, unknown=None)
+            assert {"plan": 1} == attributes_of("a")
+
+    def test_outside_of_any_session(self) -> None:
+        """Nothing is set, and no session begins."""
+        assert not set_session_attributes(user_id="u")
+        assert current_session_id() is None
+        with detached():
+            assert not set_session_attributes(user_id="u")
+
+    def test_of_a_session_that_others_made_current(self) -> None:
+        """A session that a propagator extracted can be described, too."""
+        otel_context.attach(otel_context.set_value(SESSION_KEY, "remote"))
+
+        assert set_session_attributes(plan=2)
+        assert {"plan": 2} == attributes_of(current_session_id())
+
+    @pytest.mark.parametrize(
+        "options", [{"level": 1}, {"tags": "t"}, {"parent": 1}, {"previous": 2}]
+    )
+    def test_wrong_options(self, options: Any) -> None:
+        """The error comes from the call, before anything is entered."""
+        with pytest.raises(TypeError):
+            session("a", **options)
+
+    def test_decorator(self) -> None:
+        """Each call has them, and a state of its own."""
+
+        @session("a", user_id="u")
+        def work(plan: int) -> dict[str, Any]:
+            more: dict[str, Any] = {f"plan{plan}": plan}
+            set_session_attributes(**more)
+            return dict(attributes_of("a"))
+
+        assert {"user.id": "u", "plan1": 1} == work(1)
+        assert {"user.id": "u", "plan2": 2} == work(2)
+
+    def test_many_threads(self) -> None:
+        """What several set at once is all there."""
+        with session("a"):
+            context = contextvars.copy_context()
+
+            def work(number: int) -> None:
+                for part in range(50):
+                    more: dict[str, Any] = {f"a{number}.{part}": part}
+                    context.copy().run(set_session_attributes, **more)
+
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert 200 == len(attributes_of("a"))
+
+
+class TestKin:
+    """A session that another began, or that goes on from one."""
+
+    def test_child(self) -> None:
+        """It has an ID of its own, names its parent, and takes over what is known of that."""
+        with session("a", user_id="u", plan="pro"):
+            with session(parent=True, plan="free") as child:
+                assert str(uuid.UUID(child)) == child
+                known = {"user.id": "u", "plan": "free", "tracectrl.session.parent_id": "a"}
+                assert known == attributes_of(child)
+                with session("grandchild", parent=True):
+                    parent = attributes_of("grandchild")["tracectrl.session.parent_id"]
+                    assert child == parent
+            assert {"user.id": "u", "plan": "pro"} == attributes_of("a")
+
+    def test_continuation(self) -> None:
+        """It goes on from the current session, or from one by its ID, and is somebody else's."""
+        with session("a", user_id="u"), session("b", previous=True):
+            assert {"session.previous_id": "a"} == attributes_of("b")
+        with session("c", previous="old", parent="p"):
+            known = {"session.previous_id": "old", "tracectrl.session.parent_id": "p"}
+            assert known == attributes_of("c")
+
+    def test_without_kin(self) -> None:
+        """Outside of any session there is no parent, and no session is its own."""
+        with session("a", parent=True, previous=True):
+            assert {} == attributes_of("a")
+            with session("a", parent=True):
+                assert {} == attributes_of("a")
+
+    def test_in_a_process_that_continues_a_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A child is new there, too, not the session of the environment."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "a")
+        monkeypatch.setenv("TRACECTRL_SESSION_ATTRIBUTES", '{"session.id":"a","user.id":"u"}')
+        with session() as outer, session(parent=True) as child:
+            assert "a" == outer != child
+            assert {"user.id": "u"} == contextvars.copy_context().run(self.known_of_new)
+            known = {"user.id": "u", "tracectrl.session.parent_id": "a"}
+            assert known == attributes_of(child)
+
+    def test_attributes_of_another_session_in_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A shell that sets the session alone leaves those of the one before: they are not its."""
+        monkeypatch.setenv("TRACECTRL_SESSION_ID", "b")
+        monkeypatch.setenv("TRACECTRL_SESSION_ATTRIBUTES", '{"session.id":"a","user.id":"u"}')
+        assert {} == self.known_of_new()
+
+    @staticmethod
+    def known_of_new() -> dict[str, Any]:
+        """Return what is known of a new session."""
+        return dict(attributes_of(new_session()))
+
+    def test_each_call_is_a_child(self) -> None:
+        """The parent is the session of the call, not that of the definition."""
+
+        @session(parent=True)
+        def work() -> str:
+            known: str = attributes_of(current_session_id())["tracectrl.session.parent_id"]
+            return known
+
+        for sid in ("a", "b"):
+            with session(sid):
+                assert sid == work()

@@ -292,3 +292,17 @@ def test_configure_beside_an_intercept_handler(
     assert {("app", "both"): 1, (__name__, "loguru alone"): 1, (__name__, "both"): 1} == {
         key if key[0] == "app" else (__name__, key[1]): count for key, count in found.items()
     }
+
+
+def test_what_the_session_knows(root: Path, lines: Any, enqueued: bool) -> None:
+    """The attributes of the session are a record's, unless it says otherwise itself."""
+    logger.configure(patcher=session_patcher())
+    logger.add(SessionFileSink(root), enqueue=enqueued)
+    with session("a", user_id="u", plan="pro"):
+        logger.bind(plan="own").info("said")
+    with session("a"):
+        logger.info("unsaid")
+
+    assert [("u", "own"), (None, None)] == [
+        (row.get("user.id"), row.get("plan")) for row in lines("a")
+    ]

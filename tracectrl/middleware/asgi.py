@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
+from tracectrl.attributes import HeaderState, SessionState
 from tracectrl.middleware.errors import HEADER, SCOPE_KEY, header_of, is_answered_by, with_header
 from tracectrl.middleware.finalizers import leave_async_finalizers_out
-from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
+from tracectrl.middleware.inbound import (
+    DEFAULT_HEADERS,
+    DEFAULT_MAX_LENGTH,
+    STATE_KEY,
+    Inbound,
+    Policy,
+)
 from tracectrl.remote import TRACE_CONTEXT, continued, normalised
 from tracectrl.session import (
-    _from_headers,
+    _known,
     _session_id,
     keep_set,
     leave_finalizers_out,
@@ -68,6 +75,11 @@ class SessionMiddleware:
         trust_inbound: ``False`` ignores the session in the headers.
         is_valid: a check of your own, called with the ID after the others have passed.
         max_length: the longest ID, in characters.
+        aliases: names that others use for the session, such as ``thread_id`` or
+            ``langfuse.session.id``. Where none of *headers* is there, the session is in the header of
+            such a name, else in the entry of such a name in the header ``baggage``.
+        attributes: believe what the header ``X-TraceCtrl-Attributes`` says of the session, such as who
+            the user is: for callers of your own alone.
 
     Raises:
         ValueError: an option is out of range.
@@ -82,6 +94,8 @@ class SessionMiddleware:
         trust_inbound: bool = True,
         is_valid: Callable[[str], bool] | None = None,
         max_length: int = DEFAULT_MAX_LENGTH,
+        aliases: Sequence[str] = (),
+        attributes: bool = False,
     ) -> None:
         self.app = app
         leave_finalizers_out()
@@ -92,9 +106,11 @@ class SessionMiddleware:
             trust_inbound=trust_inbound,
             is_valid=is_valid,
             max_length=max_length,
+            aliases=aliases,
+            attributes=attributes,
         )
         # Where nothing is to be found, the name that no header has.
-        self._first = self._inbound.names[0].encode() if trust_inbound and headers else b""
+        self._first = headers[0].lower().encode() if trust_inbound and headers else b""
         self._max_plain = max_length if is_valid is None else 0
         self._known: dict[bytes | None, tuple[str, tuple[bytes, bytes]]] = {}
         self._more: frozenset[bytes] = frozenset()
@@ -123,8 +139,10 @@ class SessionMiddleware:
             return send(message)
 
         scope[SCOPE_KEY] = sid
+        scope[STATE_KEY] = state = SessionState()
+        state.sid = sid
         keep_set()
-        token = _session_id.set(sid)
+        token, known = _session_id.set(sid), _known.set(state)
         try:
             await self.app(scope, receive, answer)
         except Exception:
@@ -134,11 +152,12 @@ class SessionMiddleware:
         finally:
             try:
                 _session_id.reset(token)
+                _known.reset(known)
             except ValueError:  # closed in another context, see tracectrl.session.restore
                 pass
             else:
-                if _from_headers.get() or _current_context():
-                    _clear()
+                if _current_context():
+                    otel_context.attach(_NOTHING)  # leave no span, as it was before
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for one connection, whatever its headers say."""
@@ -155,7 +174,7 @@ class SessionMiddleware:
                 message = with_header(message, header)
             return send(message)
 
-        with continued(headers, verdict.sid):
+        with continued(headers, self._inbound.state(headers, scope, verdict.sid)):
             verdict.tell()
             if verdict.refusal is not None:
                 await _refuse(scope["type"], answer, verdict.refusal)
@@ -174,7 +193,7 @@ class SessionMiddleware:
         They continue no trace, and name a session in plain sight or none. That takes a fraction of
         the time of looking at all that headers may say. ``None`` where there is more to look at.
         """
-        if SCOPE_KEY in scope or _from_headers.get() or _current_context():
+        if SCOPE_KEY in scope or type(_known.get()) is HeaderState or _current_context():
             return None
         if propagate.get_global_textmap() is not self._propagator:
             self._find_out_more()
@@ -215,12 +234,6 @@ class SessionMiddleware:
         fields = {*TRACE_CONTEXT.fields, *propagator.fields, *self._inbound.names}
         self._more = frozenset(name.lower().encode() for name in fields) - {self._first}
         self._propagator = propagator
-
-
-def _clear() -> None:
-    """Leave no headers' session and no span, as it was before a request in plain sight."""
-    _from_headers.set(False)
-    otel_context.attach(_NOTHING)
 
 
 async def _send_text(send: Send, status: int, text: str) -> None:

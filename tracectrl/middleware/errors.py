@@ -13,12 +13,15 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.middleware.inbound import STATE_KEY
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
     from typing import TypeAlias
+
+    from tracectrl.attributes import SessionState
 
     Scope: TypeAlias = MutableMapping[str, Any]
     Message: TypeAlias = MutableMapping[str, Any]
@@ -87,19 +90,19 @@ def _in_session(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fn, updated=())
     def wrapped(request: Any, error: Exception) -> Any:
-        sid = request.scope.get(SCOPE_KEY)
-        if sid is None:  # raised before the request came to the middleware
+        state = request.scope.get(STATE_KEY)
+        if state is None:  # raised before the request came to the middleware
             return fn(request, error)
-        with continued(normalised(request.scope["headers"]), sid):
-            return _carrying(fn(request, error), sid)
+        with continued(normalised(request.scope["headers"]), state):
+            return _carrying(fn(request, error), state)
 
     @functools.wraps(fn, updated=())
     async def wrapped_async(request: Any, error: Exception) -> Any:
-        sid = request.scope.get(SCOPE_KEY)
-        if sid is None:
+        state = request.scope.get(STATE_KEY)
+        if state is None:
             return await fn(request, error)
-        with continued(normalised(request.scope["headers"]), sid):
-            return _carrying(await fn(request, error), sid)
+        with continued(normalised(request.scope["headers"]), state):
+            return _carrying(await fn(request, error), state)
 
     return wrapped_async if _is_async(fn) else wrapped
 
@@ -111,16 +114,16 @@ def _is_async(fn: Any) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
 
 
-def _carrying(response: Any, sid: str) -> Any:
+def _carrying(response: Any, state: SessionState) -> Any:
     """Return *response*, an ASGI application, with the session's header and run in the session."""
-    header = header_of(sid)
+    header = header_of(state.sid)
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         def answer(message: Message) -> Awaitable[None]:
             is_start = message["type"] == "http.response.start"
             return send(with_header(message, header) if is_start else message)
 
-        with continued(normalised(scope["headers"]), sid):
+        with continued(normalised(scope["headers"]), state):
             await response(scope, receive, answer)
 
     return respond

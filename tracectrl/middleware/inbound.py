@@ -5,16 +5,28 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from opentelemetry import baggage
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+
+from tracectrl.attributes import ATTRIBUTES_HEADER, SessionState, state_for
 from tracectrl.propagation import SESSION_HEADER, decode_session_header
+from tracectrl.remote import carried_attributes
 from tracectrl.session import mint_for_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+    from typing import Any
 
 Policy: TypeAlias = Literal["replace", "reject", "accept"]
 
 DEFAULT_HEADERS = (SESSION_HEADER, "X-Session-Id")
 DEFAULT_MAX_LENGTH = 128
+
+STATE_KEY = "tracectrl.session_state"
+"""Where what the session knows of itself stands, in the ASGI scope or the WSGI environment."""
+
+_BAGGAGE = W3CBaggagePropagator()
 
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +61,8 @@ class Inbound:
         trust_inbound: bool,
         is_valid: Callable[[str], bool] | None,
         max_length: int,
+        aliases: Sequence[str] = (),
+        attributes: bool = False,
     ) -> None:
         if policy not in ("replace", "reject", "accept"):
             msg = f"policy must be 'replace', 'reject' or 'accept', got {policy!r}"
@@ -56,10 +70,19 @@ class Inbound:
         if max_length < 1:
             msg = f"max_length must be at least 1, got {max_length!r}"
             raise ValueError(msg)
-        if isinstance(headers, str):
-            msg = f"headers is a list of header names, not the string {headers!r}"
-            raise ValueError(msg)  # noqa: TRY004 - the type is right, a string is a sequence
-        self.names = [name.lower() for name in headers]
+        for option, names in (("headers", headers), ("aliases", aliases)):
+            if isinstance(names, str):
+                msg = f"{option} must be a list of names, got the str {names!r}"
+                raise ValueError(msg)  # noqa: TRY004 - the type is right, a string is a sequence
+        self._names = [name.lower() for name in (*headers, *aliases)]
+        self._aliases = aliases
+        self._with_attributes = attributes
+        self.names = {*self._names}
+        """The headers that have something to say, in lower case."""
+        if aliases:
+            self.names.add("baggage")
+        if attributes:
+            self.names.add(ATTRIBUTES_HEADER.lower())
         self._policy = policy
         self._trust = trust_inbound
         self._is_valid = is_valid
@@ -72,19 +95,36 @@ class Inbound:
         """
         if current is not None:
             return Verdict(current)
-        if self._trust:
-            for name in self.names:
-                for value in headers.get(name, ()):
-                    sid = _session_id(name, value)
-                    if sid is None:
-                        continue
-                    flaw = self._flaw(value, sid)
-                    if flaw is None:
-                        return Verdict(sid)
-                    if self._policy == "reject":
-                        return Verdict(mint_for_request(), flaw)
-                    return Verdict(mint_for_request(), replaced=flaw)
+        for value, sid in self._named(headers) if self._trust else ():
+            flaw = self._flaw(value, sid)
+            if flaw is None:
+                return Verdict(sid)
+            if self._policy == "reject":
+                return Verdict(mint_for_request(), flaw)
+            return Verdict(mint_for_request(), replaced=flaw)
         return Verdict(mint_for_request())
+
+    def state(
+        self, headers: Mapping[str, list[str]], scope: MutableMapping[str, Any], sid: str
+    ) -> SessionState:
+        """Return what is known of the session *sid* of a request, and keep it in its *scope*."""
+        state = scope.get(STATE_KEY)
+        if not isinstance(state, SessionState) or state.sid != sid:
+            carried = carried_attributes(headers, sid) if self._with_attributes else None
+            scope[STATE_KEY] = state = state_for(sid, carried)
+        return state
+
+    def _named(self, headers: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+        """Yield what the headers call the session, and the ID that this is."""
+        for name in self._names:
+            for value in headers.get(name, ()):
+                if (sid := _session_id(name, value)) is not None:
+                    yield value, sid
+        if self._aliases and "baggage" in headers:
+            entries = baggage.get_all(_BAGGAGE.extract(headers, Context()))
+            for name in self._aliases:
+                if (sid := str(entries.get(name, "")).strip()) != "":
+                    yield sid, sid
 
     def _flaw(self, value: str, sid: str) -> str | None:
         """Say what is wrong with the header *value* that carries *sid*, without repeating it."""

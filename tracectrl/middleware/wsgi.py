@@ -43,6 +43,8 @@ class SessionWSGIMiddleware:
         trust_inbound: bool = True,
         is_valid: Callable[[str], bool] | None = None,
         max_length: int = DEFAULT_MAX_LENGTH,
+        aliases: Sequence[str] = (),
+        attributes: bool = False,
     ) -> None:
         self.app = app
         leave_finalizers_out()
@@ -52,6 +54,8 @@ class SessionWSGIMiddleware:
             trust_inbound=trust_inbound,
             is_valid=is_valid,
             max_length=max_length,
+            aliases=aliases,
+            attributes=attributes,
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -60,7 +64,7 @@ class SessionWSGIMiddleware:
         verdict = self._inbound(headers, environ.get(ENVIRON_KEY))
         environ[ENVIRON_KEY] = verdict.sid
         start = _Start(start_response, verdict.sid)
-        scope = continued(headers, verdict.sid)
+        scope = continued(headers, self._inbound.state(headers, environ, verdict.sid))
         scope.__enter__()
         try:
             verdict.tell()

@@ -12,8 +12,7 @@ from opentelemetry.trace import Link
 
 from tracectrl._json import encode_line, exact, well_formed
 from tracectrl.errors import MissingExtraError
-from tracectrl.schema import UNKNOWN
-from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.schema import SESSION_ATTRIBUTE, UNKNOWN
 from tracectrl.spans.flat import plain_attributes
 
 if TYPE_CHECKING:

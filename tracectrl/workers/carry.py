@@ -92,7 +92,10 @@ class _Carried(Generic[P, R]):
         return kept(*self.begun(*args, **kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Continued, (self._fn, self._context.copy().run(inject_trace_headers, {}))
+        headers: dict[str, str] = self._context.copy().run(
+            inject_trace_headers, {}, attributes=True
+        )
+        return _Continued, (self._fn, headers)
 
 
 class _Continued(Generic[P, R]):
@@ -105,7 +108,7 @@ class _Continued(Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         # What is current here is an accident: a forked process has it from whoever started it.
-        with detached(), remote_session(self._headers):
+        with detached(), remote_session(self._headers, attributes=True):
             return kept(contextvars.copy_context(), self._fn(*args, **kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, trace
 
+from tracectrl.attributes import state_for
 from tracectrl.context import inject_trace_headers
 from tracectrl.errors import MissingExtraError
 from tracectrl.propagation import SESSION_HEADER, first_session
-from tracectrl.remote import continued, normalised
-from tracectrl.session import current_session_id, mint
+from tracectrl.remote import carried_attributes, continued, normalised
+from tracectrl.session import begun, current_session_id, state_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def _leave_logging_alone(**_: Any) -> None:
 
 def _sent(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
-        inject_trace_headers(headers)
+        inject_trace_headers(headers, attributes=True)
 
 
 def _be_outermost(signals: Any) -> None:
@@ -94,8 +95,13 @@ def _started(task_id: str, task: Any, **_: Any) -> None:
         _be_outermost(signals)
     carried = {name: value for name, value in vars(task.request).items() if isinstance(value, str)}
     headers = normalised(carried)
-    sid = first_session(headers.get(SESSION_HEADER.lower(), ())) or current_session_id() or mint()
-    scope = continued(headers, sid)
+    sid = first_session(headers.get(SESSION_HEADER.lower(), ()))
+    if sid is not None:
+        state = state_for(sid, carried_attributes(headers, sid))
+    else:
+        sid = current_session_id()
+        state = begun() if sid is None else state_now(sid)
+    scope = continued(headers, state)
     _running.set((*_running.get(), (task_id, scope)))
     scope.__enter__()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp, timestamp_ns
+from tracectrl.attributes import described
 from tracectrl.redaction import LEAVES
 from tracectrl.schema import (
     LEVEL_OF_NUMBER,
@@ -26,6 +27,7 @@ from tracectrl.schema import (
     level_and_rank,
     level_keys,
 )
+from tracectrl.session import attributes_of
 from tracectrl_logging.line.event_record import KEPT, STAMP
 from tracectrl_logging.line.fields import (
     LOGGINGS_MESSAGE,
@@ -144,6 +146,9 @@ class Encoder:
             if added and added[0] == STAMP:
                 ids = stamp_at(fields)
                 del added[0]
+            if described:
+                extras = {**attributes_of(ids.get("session_id"))}
+                is_clean = not extras or redact is None
             for name in added:
                 if name in known:
                     extras[name] = value = fields[name]
@@ -181,6 +186,8 @@ class Encoder:
             else:
                 if len(event) - len(extras) in (len(ids), 0):  # all of the stamp, or nothing of it
                     del extras["event"]
+                    if described:
+                        extras = {**attributes_of(ids.get("session_id")), **extras}
                     if self._redact is not None:
                         extras = self._redact(extras)
                     name = level_of(method)

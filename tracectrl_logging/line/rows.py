@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tracectrl._json import encode_line, safe_repr, timestamp
+from tracectrl.attributes import described
 from tracectrl.redaction import redactor
 from tracectrl.schema import (
     LEVEL_OF_METHOD,
@@ -28,6 +29,7 @@ from tracectrl.schema import (
     level_keys,
 )
 from tracectrl.service import service_name as known_service_name
+from tracectrl.session import attributes_of
 from tracectrl_logging.line import exceptions
 from tracectrl_logging.line.event_record import (
     KEPT,
@@ -144,7 +146,9 @@ class Rows:
 
     def of_text(self, text: str, record: logging.LogRecord) -> dict[str, Any]:
         """Return the row of *record* with *text*, which says all of it, as the message."""
-        return self._row(record, text)
+        row = self._row(record, text)
+        self.add_extras(row, {})
+        return row
 
     def of_event(self, logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
         """Return the row of a structlog event dict, which is used up.
@@ -191,7 +195,13 @@ class Rows:
         return clean if any(clean[key] is not row[key] for key in row) else row
 
     def add_extras(self, row: dict[str, Any], extras: dict[str, Any]) -> None:
-        """Put *extras* behind the keys of *row*; one that is called like a key is renamed."""
+        """Put *extras* behind the keys of *row*; one that is called like a key is renamed.
+
+        What the session knows of itself stands in front of them, unless they say otherwise.
+        """
+        if described:
+            known = {**attributes_of(row["session_id"])}  # a copy: other threads may add to it
+            extras = {**{name: it for name, it in known.items() if name not in row}, **extras}
         if self.redact is not None:
             extras = self.redact(extras)
         if _KEYS.isdisjoint(extras):
@@ -280,7 +290,7 @@ class Rows:
         extras = {**said, **extras_of(record)} if said else extras_of(record)
         if is_stamped(record.__dict__):
             extras.update(stamp_of(record.__dict__)[1])
-        if extras:
+        if extras or described:
             self.add_extras(row, extras)
 
     def _of_dict(self, record: logging.LogRecord, msg: dict[str, Any]) -> dict[str, Any]:

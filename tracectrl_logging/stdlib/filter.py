@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.attributes import described
 from tracectrl.schema import STAMP_KEYS
 from tracectrl_logging.line.event_record import STAMP, keep_event
-from tracectrl_logging.stamp import ABSENT, stamp
+from tracectrl_logging.stamp import ABSENT, add_attributes, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,13 @@ class SessionContextFilter(logging.Filter):
                     fields["span_id"],
                     fields["trace_flags"],
                 ) = complete
+                if described:
+                    add_attributes(fields, fields)
                 return True
         kept = fields.get(STAMP)
         self._fill(fields, kept if isinstance(kept, dict) else stamp())
+        if described:
+            add_attributes(fields, fields)
         return True
 
     def _fill(self, fields: dict[str, Any], ids: Mapping[str, str]) -> None:

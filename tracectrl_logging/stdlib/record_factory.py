@@ -6,8 +6,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.attributes import described
 from tracectrl.schema import STAMP_KEYS
-from tracectrl_logging.stamp import stamp
+from tracectrl_logging.stamp import add_attributes, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ class _StampingFactory:
             for key, value in {**_NO_IDS, **stamp()}.items():
                 if key not in fields and key not in extra:
                     fields[key] = value
+            if described:
+                add_attributes(fields, {*fields, *extra})
         return record
 
 

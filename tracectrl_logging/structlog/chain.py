@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from structlog.processors import EventRenamer
 
+from tracectrl.attributes import described
+from tracectrl.session import attributes_of
 from tracectrl_logging.bridges import (
     NEAR,
     is_around,
@@ -184,6 +186,9 @@ class RecordMaker:
         exc_info, exception = _exception(event)
         created = _leave_out_what_the_record_says(event, number, logger.name)
         fields, names = attributes(event, _NO_KEYS)
+        ids = stamp()
+        sid = fields.get("session_id", ids.get("session_id"))
+        fields = {**(attributes_of(sid) if described else {}), **fields}
         kept: dict[str, Any] = {}
         if names:
             kept["names"] = names
@@ -202,14 +207,14 @@ class RecordMaker:
         _WITHIN.depth = nested + 1
         try:
             if not is_echo and type(logger)._log is not _LOG:  # noqa: SLF001 - it may mask
-                extra = {STAMP: stamp(), **fields}
+                extra = {STAMP: ids, **fields}
                 _log_by_its_own(logger, number, text, args, exc_info=exc_info, extra=extra)
                 return
             record = _made(
                 logger,
                 number,
                 frame,
-                {STAMP: stamp(), **fields},
+                {STAMP: ids, **fields},
                 msg=text,
                 args=args,
                 exc_info=exc_info,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracectrl.attributes import described
 from tracectrl_logging.line.fields import stamp_of
-from tracectrl_logging.stamp import ABSENT, stamp
+from tracectrl_logging.stamp import ABSENT, add_attributes, stamp
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -38,6 +39,8 @@ def add_session_context(
                 event_dict["span_id"],
                 event_dict["trace_flags"],
             ) = here.complete
+        if described:
+            add_attributes(event_dict, event_dict)  # type: ignore[arg-type]
         return event_dict
     record = event_dict.get("_record")
     # Of a log record; else it is a key of somebody's own.
@@ -47,4 +50,7 @@ def add_session_context(
     for key, value in ids.items():
         if key not in event_dict or (absent is not None and event_dict[key] == absent):
             event_dict[key] = value
+    if described:
+        taken = event_dict if fields is None else {*event_dict, *fields}
+        add_attributes(event_dict, taken)  # type: ignore[arg-type]
     return event_dict

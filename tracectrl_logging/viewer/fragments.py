@@ -15,8 +15,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import escape
 
 from tracectrl._time import ns_of, time_of
-from tracectrl.schema import ERROR, LOG_KEYS, OBSERVED_KEY, OTLP_KEY, TIME_KEY, severity
-from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.schema import (
+    ERROR,
+    LOG_KEYS,
+    OBSERVED_KEY,
+    OTLP_KEY,
+    SESSION_ATTRIBUTE,
+    TIME_KEY,
+    severity,
+)
 from tracectrl_logging.console import on_one_line, plain_value
 from tracectrl_logging.reader.json_rows import summary_row, typed
 from tracectrl_logging.reader.timeline.open_spans import is_open

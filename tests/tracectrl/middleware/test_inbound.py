@@ -135,6 +135,31 @@ class TestInbound:
         check({OURS: ["x" * 200]})
         assert ["s\u00e9", "other"] == asked
 
+    @pytest.mark.parametrize(
+        ("headers", "sid"),
+        [
+            ({"thread_id": ["t"]}, "t"),
+            ({"thread_id": ["t"], OURS: ["a"]}, "a"),
+            ({"baggage": ["user=1,gen_ai.conversation.id=c%201,thread_id=t"]}, "c%201"),
+            ({"baggage": ["thread_id=t"], "thread_id": [" "]}, "t"),
+            ({"thread_id": ["t"], "baggage": ["gen_ai.conversation.id=c"]}, "t"),
+        ],
+    )
+    def test_aliases(self, headers: Any, sid: str) -> None:
+        """Behind the headers, a name of others' is looked for among headers, then in baggage."""
+        check = inbound(aliases=["gen_ai.conversation.id", "thread_id"], policy="accept")
+
+        assert sid.replace("%20", " ") == check(headers).sid
+
+    def test_an_alias_is_checked_like_a_header(self) -> None:
+        """What baggage calls the session may come from anybody."""
+        check = inbound(aliases=["thread_id"], policy="reject")
+
+        refusal = "it is longer than 128 characters"
+        assert refusal == check({"baggage": [f"thread_id={'x' * 129}"]}).refusal
+        assert "thread_id" not in check({"thread_id": ["a\u0000b"]}).sid
+        assert is_minted(inbound()({"baggage": ["thread_id=t"], "thread_id": ["t"]}))
+
     def test_further_out(self) -> None:
         """What the middleware has decided before is not decided again."""
         assert Verdict("first") == inbound(policy="reject")({OURS: ["x" * 200]}, "first")
@@ -145,7 +170,8 @@ class TestInbound:
     [
         ({"policy": "drop"}, "policy must be 'replace', 'reject' or 'accept', got 'drop'"),
         ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"headers": "X-Id"}, "headers is a list of header names, not the string 'X-Id'"),
+        ({"headers": "X-Id"}, "headers must be a list of names, got the str 'X-Id'"),
+        ({"aliases": "thread_id"}, "aliases must be a list of names, got the str 'thread_id'"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:

@@ -17,12 +17,12 @@ from tracectrl.schema import (
     LEVELS,
     OPEN,
     OTLP_KEY,
+    SESSION_ATTRIBUTE,
     STATE_KEY,
     UNKNOWN,
     level_of_severity,
     severity_of_name,
 )
-from tracectrl.session import SESSION_ATTRIBUTE
 from tracectrl_logging.reader.otlp import encode
 from tracectrl_logging.reader.otlp.values import plain, plain_attributes
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line, for_terminal
-from tracectrl.schema import OTLP_KEY, UNKNOWN
-from tracectrl.session import SESSION_ATTRIBUTE
+from tracectrl.schema import OTLP_KEY, SESSION_ATTRIBUTE, UNKNOWN
 from tracectrl.spans.values import any_value
 from tracectrl_logging.reader.otlp import encode
 
