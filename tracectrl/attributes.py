@@ -10,7 +10,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._json import encode_line, well_formed
-from tracectrl.schema import LOG_KEYS, PARENT_KEY, PREVIOUS_KEY, SESSION_ATTRIBUTE
+from tracectrl.schema import (
+    ANCESTORS_KEY,
+    LOG_KEYS,
+    PARENT_KEY,
+    PREVIOUS_KEY,
+    SESSION_ATTRIBUTE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +32,7 @@ MOST_ATTRIBUTES: Final = 64
 MOST_CHARACTERS: Final = 8192
 """What is taken over from a message, a header or an environment; more than that is left there."""
 
+_KIN: Final = frozenset({PARENT_KEY, ANCESTORS_KEY, PREVIOUS_KEY})
 _MOST_CHARACTERS_OF_NAME: Final = 256
 _LEAVES: Final = (str, bool, int, float)
 _INT64: Final = range(-(2**63), 2**63)
@@ -176,10 +183,11 @@ def attributes_in(text: object, sid: str | None) -> dict[str, Any]:
     }
 
 
-def kin(parent: str | None, previous: str | None) -> dict[str, str]:
-    """Return the attributes that name the session's parent and the one that it goes on from."""
-    named = {PARENT_KEY: parent, PREVIOUS_KEY: previous}
-    return {name: sid for name, sid in named.items() if sid is not None}
+def of_child(parent: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a session that the session *parent* began, of which *known* is known."""
+    above = (*known.get(ANCESTORS_KEY, ()), *filter(None, [known.get(PARENT_KEY)]))
+    own = {PARENT_KEY: parent, **({ANCESTORS_KEY: above} if above else {})}
+    return {**{name: it for name, it in known.items() if name not in _KIN}, **own}
 
 
 def _checked_tags(tags: object) -> tuple[str, ...]:

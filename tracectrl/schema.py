@@ -71,6 +71,9 @@ https://opentelemetry.io/docs/specs/semconv/general/session/
 PARENT_KEY: Final = "tracectrl.session.parent_id"
 """The attribute of a session that names the one which began it: a sub-agent's."""
 
+ANCESTORS_KEY: Final = "tracectrl.session.ancestor_ids"
+"""The attribute of a session that names those above its parent, the outermost first."""
+
 PREVIOUS_KEY: Final = "session.previous_id"
 """The attribute of a session that names the one which it goes on from."""
 

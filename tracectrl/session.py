@@ -29,9 +29,10 @@ from tracectrl.attributes import (
     SessionState,
     attributes_in,
     checked_attributes,
-    kin,
+    of_child,
     state_for,
 )
+from tracectrl.schema import PREVIOUS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -383,10 +384,12 @@ def _begun_with(
         state = state_for(str(uuid.uuid4()))
     else:
         state = begun()
-    if parent_id == current and state.sid != current:
-        state.describe({**attributes_of(parent_id), **state})
-    relatives = kin(*(None if it == state.sid else it for it in (parent_id, previous_id)))
-    state.describe({**given, **relatives})
+    if parent_id and parent_id != state.sid:
+        known = attributes_of(parent_id) if parent_id == current else {}
+        given = {**of_child(parent_id, known), **given}
+    if previous_id and previous_id != state.sid:
+        given = {**given, PREVIOUS_KEY: previous_id}
+    state.describe(given)
     return state
 
 

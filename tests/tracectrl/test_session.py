@@ -858,9 +858,10 @@ class TestKin:
                 assert str(uuid.UUID(child)) == child
                 known = {"user.id": "u", "plan": "free", "tracectrl.session.parent_id": "a"}
                 assert known == attributes_of(child)
-                with session("grandchild", parent=True):
-                    parent = attributes_of("grandchild")["tracectrl.session.parent_id"]
-                    assert child == parent
+                with session("grandchild", parent=True), session("last", parent=True):
+                    last = attributes_of("last")
+                    assert "grandchild" == last["tracectrl.session.parent_id"]
+                    assert ("a", child) == last["tracectrl.session.ancestor_ids"]
             assert {"user.id": "u", "plan": "pro"} == attributes_of("a")
 
     def test_continuation(self) -> None:
@@ -870,6 +871,9 @@ class TestKin:
         with session("c", previous="old", parent="p"):
             known = {"session.previous_id": "old", "tracectrl.session.parent_id": "p"}
             assert known == attributes_of("c")
+            with session("d", parent=True):
+                known = {"tracectrl.session.parent_id": "c"}
+                assert {**known, "tracectrl.session.ancestor_ids": ("p",)} == attributes_of("d")
 
     def test_without_kin(self) -> None:
         """Outside of any session there is no parent, and no session is its own."""

@@ -85,6 +85,19 @@ class SessionSummary(NamedTuple):
     """``running``: a process has one of the files open for writing, or a span of the session, or a
     block that was to say its end. ``crashed``: there are such spans or blocks, and no such process.
     Else ``ended``."""
+    parent: str | None = None
+    """The session that began this one, by what its lines say."""
+    ancestors: tuple[str, ...] = ()
+    """Those above its parent, the outermost first, the same way."""
+    previous: str | None = None
+    """The session that this one goes on from, the same way."""
+
+
+COUNTS: Final = (
+    *("logs", "spans", "errors"),
+    *(name for name, none in SessionSummary._field_defaults.items() if type(none) is int),
+)
+"""The fields of a summary that add up."""
 
 
 class Damage(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,14 +20,14 @@ from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render.progress import progress
 from tracectrl_logging.cli.text import shown, write_line
 from tracectrl_logging.reader.filters.sessions import SORTS, SessionQuery
+from tracectrl_logging.reader.timeline.families import Families, placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import tzinfo
 
-    from tracectrl_logging.reader import SessionSummary
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.sessions import Sort
+    from tracectrl_logging.reader.timeline.families import Rows
 
 
 @click.command(short_help="List the sessions, the latest first.")
@@ -51,12 +52,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="The latest first, the longest, or those with the most errors.",
 )
+@click.option(
+    "--tree",
+    is_flag=True,
+    help="Sessions below the ones that began them, which count what those did, too.",
+)
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show N at most.")
 @tz_option
 @json_option(
     "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message,"
     " error_spans, model_calls, input_tokens, output_tokens, cache_read_tokens,"
-    " cache_creation_tokens, reasoning_tokens, cost_usd, open_spans, state"
+    " cache_creation_tokens, reasoning_tokens, cost_usd, open_spans, state, parent, ancestors,"
+    " previous; depth with --tree"
 )
 @root_option
 def sessions(
@@ -70,6 +77,7 @@ def sessions(
     services: tuple[str, ...],
     where: tuple[Condition, ...],
     sort: Sort,
+    tree: bool,
     tz: tzinfo | None,
 ) -> None:
     """List the sessions, the latest first.
@@ -87,10 +95,14 @@ def sessions(
 
     With -n, the latest sessions are found by the times of their files; the others are not read.
 
+    With --tree, a session that another one has begun stands below that one. Each row sums up what is
+    below it, of the sessions that are meant; -n counts trees.
+
     \b
     Examples:
       tracectrl-logs sessions -n 20
       tracectrl-logs sessions --since -3h --errors
+      tracectrl-logs sessions --tree -n 5
       tracectrl-logs sessions --where tool=search --where 'duration>30s' --sort duration
       tracectrl-logs sessions --json --since 2026-11-21 --until 2026-11-22 | jq .session_id
 
@@ -103,7 +115,7 @@ def sessions(
         services=frozenset(services),
         where=where,
         sort=sort,
-        limit=limit,
+        limit=None if tree else limit,
     )
     problems = Problems()
     with progress(None, "Reading sessions") as step:
@@ -113,18 +125,21 @@ def sessions(
     if not summaries:
         what = "no sessions" if next(store.ids(limit=1), None) is None else "no such sessions"
         click.echo(f"{what} in {shown(store.name)}", err=True)
-    elif as_json:
-        _print_json(summaries)
     else:
-        from tracectrl_logging.cli.render.sessions import print_table  # noqa: PLC0415 - one of two ways
+        rows: Rows = Families(summaries, replace(query, limit=limit)) if tree else summaries
+        if as_json:
+            _print_json(rows)
+        else:
+            from tracectrl_logging.cli.render.sessions import print_table  # noqa: PLC0415 - one of two
 
-        print_table(summaries, tz)
+            print_table(rows, tz)
     problems.exit(found=bool(summaries))
 
 
-def _print_json(summaries: Iterable[SessionSummary]) -> None:
+def _print_json(rows: Rows) -> None:
     from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
     from tracectrl_logging.reader.json_rows import summary_row  # noqa: PLC0415 - as above
 
-    for summary in summaries:
-        write_line(encode_line(summary_row(summary))[:-1])
+    for summary, depth in placed(rows):
+        more = {} if depth is None else {"depth": depth}
+        write_line(encode_line({**summary_row(summary), **more})[:-1])

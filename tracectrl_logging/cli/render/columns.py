@@ -6,6 +6,7 @@ GAP = "  "
 """What stands between columns."""
 
 _ELLIPSIS = "…"
+_DEEPEST = 12
 
 
 def width_of(text: str) -> int:
@@ -32,3 +33,8 @@ def padded(text: str, width: int, *, to_the_right: bool = False) -> str:
     """Return *text* with spaces up to *width* columns, on its right or, for numbers, on its left."""
     space = " " * (width - width_of(text))
     return space + text if to_the_right else text + space
+
+
+def guides(depth: int) -> str:
+    """Return what stands in front of a row that lies *depth* levels deep; from 12 on, with a number."""
+    return "│ " * depth if depth <= _DEEPEST else "│ " * _DEEPEST + f"({depth}) "

@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracectrl_logging.cli.render.columns import GAP, cut, padded, width_of
+from tracectrl_logging.cli.render.columns import GAP, cut, guides, padded, width_of
 from tracectrl_logging.cli.render.line_text import count, duration
 from tracectrl_logging.cli.render.screen import Screen
 from tracectrl_logging.cli.render.time_format import TimeFormat
 from tracectrl_logging.cli.text import shown
+from tracectrl_logging.reader.timeline.families import placed
 from tracectrl_logging.reader.timeline.spill import SpillFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import tzinfo
 
     from tracectrl_logging.reader import SessionSummary
+    from tracectrl_logging.reader.timeline.families import Rows
 
 _WIDEST_ID = 48
 _WIDEST_SERVICES = 30
@@ -47,7 +49,7 @@ class _Cells(NamedTuple):
     services: str
 
 
-def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
+def print_table(summaries: Rows, tz: tzinfo | None) -> None:
     """Print *summaries*, which may be gone through twice; times are of the zone *tz*, or UTC."""
     screen = Screen()
     times = TimeFormat(tz)
@@ -59,8 +61,8 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     state = calls = ""
     most = None if screen.width is None else _MOST_PER_COLUMN * screen.width
     rows = _Rows()
-    for summary in summaries:
-        cells = _cells(summary, times)
+    for summary, depth in placed(summaries):
+        cells = _cells(summary, depth, times)
         widths = list(map(max, widths, map(width_of, cells)))
         state, calls = max(state, cells.state), max(calls, cells.calls)
         rows.append((*cells, shown((summary.first_message or "")[:most])))
@@ -74,8 +76,8 @@ def print_table(summaries: Iterable[SessionSummary], tz: tzinfo | None) -> None:
     if screen.width is not None:
         room = screen.width - sum(widths) - len(GAP) * len(widths)
         if room < _LEAST_MESSAGE:
-            for summary in summaries:
-                _print_block(summary, times, screen)
+            for summary, depth in placed(summaries):
+                _print_block(summary, depth, times, screen)
             return
     screen.line([(GAP.join((*_aligned(titles, widths), "FIRST MESSAGE")), "bold")])
     last = len(widths) - 1
@@ -131,9 +133,11 @@ class _Rows:
             yield text.split(_BETWEEN)
 
 
-def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> None:
+def _print_block(
+    summary: SessionSummary, depth: int | None, times: TimeFormat, screen: Screen
+) -> None:
     """Print one session on lines of its own."""
-    cells = _cells(summary, times)
+    cells = _cells(summary, depth, times)
     first = times.to_the_second(summary.first_time or "")
     until = cells.last[11:] if cells.last[:10] == first[:10] else cells.last
     screen.line([(cells.sid, "cyan"), (GAP + cells.services, "")])
@@ -152,9 +156,9 @@ def _print_block(summary: SessionSummary, times: TimeFormat, screen: Screen) -> 
         screen.line([(_message(summary, screen.width - len(GAP)), "dim")], [(GAP, "")])
 
 
-def _cells(summary: SessionSummary, times: TimeFormat) -> _Cells:
+def _cells(summary: SessionSummary, depth: int | None, times: TimeFormat) -> _Cells:
     return _Cells(
-        shown(summary.session_id),
+        guides(depth or 0) + shown(summary.session_id),
         times.to_the_second(summary.last_time or ""),
         "-" if summary.duration_ns is None else duration(summary.duration_ns),
         str(summary.logs),

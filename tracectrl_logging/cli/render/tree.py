@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.cli.render import line_text
+from tracectrl_logging.cli.render.columns import guides
 from tracectrl_logging.cli.render.time_format import mark_of
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.timeline.tree import nest, walk
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tracectrl_logging.cli.render.line_text import View
     from tracectrl_logging.reader.model import Line, SessionSummary
 
-_DEEPEST: Final = 12
 _HOUR_S: Final = 3600
 _STATE_STYLES: Final = {"running": "green", "crashed": "bold red"}
 
@@ -29,12 +29,12 @@ def put(lines: list[Line], totals: SessionSummary, view: View) -> None:
     until = totals.last_time
     for depth, line in walk(nest(lines)):
         column, said = view.parts(line, with_service=many, until=until)
-        guides = "│ " * depth if depth <= _DEEPEST else "│ " * _DEEPEST + f"({depth}) "
+        before = guides(depth)
         at = offset(start, moment(line.time))
-        first = [(f"{at}{mark_of(line, line.row):<2}", "dim"), column, ("  ", ""), (guides, "dim")]
+        first = [(f"{at}{mark_of(line, line.row):<2}", "dim"), column, ("  ", ""), (before, "dim")]
         inner = "│ " if line.kind == "span" else "  "
         gap = " " * (len(at) + 2 + len(column[0]) + 2)
-        view.screen.line(said, first, [(gap + guides + inner, "dim")])
+        view.screen.line(said, first, [(gap + before + inner, "dim")])
 
 
 def _put_head(lines: list[Line], totals: SessionSummary, view: View) -> None:

@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tracectrl_logging.reader.model import COUNTS
 from tracectrl_logging.reader.timeline.spill import Spool
 
 if TYPE_CHECKING:
@@ -20,18 +21,7 @@ Sort: TypeAlias = Literal["last", "duration", "errors"]
 SORTS: Final = ("last", "duration", "errors")
 """The orders that there are: the latest first, the longest, those with the most errors."""
 
-_COUNTS: Final = (
-    *("logs", "spans", "errors", "error_spans", "open_spans", "model_calls"),
-    *(
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_creation_tokens",
-        "reasoning_tokens",
-        "cost_usd",
-    ),
-)
-FIGURES: Final = frozenset({"duration", "duration_ns", "state", *_COUNTS})
+FIGURES: Final = frozenset({"duration", "duration_ns", "cost_usd", "state", *COUNTS})
 """The keys of conditions that are on a session as a whole."""
 
 _SECOND_NS: Final = 1_000_000_000
@@ -100,9 +90,9 @@ class SessionQuery:
 
 def _figures(summary: SessionSummary) -> dict[str, Any]:
     took = summary.duration_ns
-    figures: dict[str, Any] = {name: getattr(summary, name) for name in ("state", *_COUNTS)}
-    if summary.cost_usd is None:
-        del figures["cost_usd"]
+    figures: dict[str, Any] = {name: getattr(summary, name) for name in ("state", *COUNTS)}
+    if summary.cost_usd is not None:
+        figures["cost_usd"] = summary.cost_usd
     if took is not None:
         figures |= {"duration": took / _SECOND_NS, "duration_ns": took}
     return figures

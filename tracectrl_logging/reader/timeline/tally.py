@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
 from tracectrl.schema import (
+    ANCESTORS_KEY,
     BLOCK_KEY,
     ERROR,
     OBSERVED_KEY,
+    PARENT_KEY,
     PRESENCE_KEY,
+    PREVIOUS_KEY,
     SESSION_END,
     SESSION_START,
     severity,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from tracectrl.schema import Kind
     from tracectrl_logging.reader.model import Line, State
 
+_MOST_ANCESTORS = 100
 _CANONICAL_LENGTH = len("2025-01-01T00:00:00.000000Z")
 
 
@@ -36,6 +40,7 @@ class Tally:
     __slots__ = (
         "_blocks",
         "_owners",
+        "ancestors",
         "error_spans",
         "errors",
         "first",
@@ -44,6 +49,8 @@ class Tally:
         "message",
         "message_at",
         "open_spans",
+        "parent",
+        "previous",
         "services",
         "usage",
     )
@@ -60,6 +67,9 @@ class Tally:
         self.last: str | None = None
         self.message: object = None
         self.message_at: str | None = None
+        self.ancestors: tuple[str, ...] = ()
+        self.parent: str | None = None
+        self.previous: str | None = None
         self.usage: UsageSum | None = None
 
     def add(self, kind: Kind, rows: Iterable[dict[str, Any]]) -> None:
@@ -83,6 +93,8 @@ class Tally:
             service = row.get("service")
             if type(service) is str:
                 self.services.add(service)
+            if PARENT_KEY in row or PREVIOUS_KEY in row:
+                self._see_kin(row)
             self.lines["log"] += 1
 
     def _add_spans(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -101,8 +113,12 @@ class Tally:
             service = row.get("service")
             if type(service) is str:
                 self.services.add(service)
+            attributes = row.get("attributes")
+            if type(attributes) is dict and (
+                PARENT_KEY in attributes or PREVIOUS_KEY in attributes
+            ):
+                self._see_kin(attributes)
             if self.usage is None:
-                attributes = row.get("attributes")
                 if type(attributes) is not dict or MARKS.isdisjoint(attributes):
                     continue
                 self.usage = UsageSum()
@@ -143,11 +159,14 @@ class Tally:
             spans=self.lines["span"],
             errors=self.errors,
             services=tuple(sorted(self.services)),
-            duration_ns=_between(self.first, self.last),
+            duration_ns=between(self.first, self.last),
             first_message=message if type(message) is str else None,
             error_spans=self.error_spans,
             open_spans=self.open_spans,
             state=state,
+            parent=None if self.parent == sid else self.parent,
+            ancestors=() if self.parent == sid else self.ancestors,
+            previous=None if self.previous == sid else self.previous,
         )
         if self.usage is None:
             return summary
@@ -155,6 +174,23 @@ class Tally:
         return summary._replace(
             model_calls=totals.model_calls, cost_usd=totals.cost_usd, **totals.usage._asdict()
         )
+
+    def _see_kin(self, said: dict[str, Any]) -> None:
+        """Take note of the sessions that a line names; of several the least, whichever line comes first."""
+        parent, previous = said.get(PARENT_KEY), said.get(PREVIOUS_KEY)
+        if type(parent) is str and parent:
+            above = said.get(ANCESTORS_KEY)
+            above = above[:_MOST_ANCESTORS] if isinstance(above, list) else ()
+            ancestors = tuple(sid for sid in above if isinstance(sid, str) and sid)
+            least = -len(self.ancestors)
+            if self.parent is None or (parent, -len(ancestors)) < (self.parent, least):
+                self.parent, self.ancestors = parent, ancestors
+        if (
+            type(previous) is str
+            and previous
+            and (self.previous is None or previous < self.previous)
+        ):
+            self.previous = previous
 
     def _see(self, time: object) -> None:
         first, last = self.first, self.last
@@ -193,7 +229,7 @@ def _is_likely(time: object) -> TypeGuard[str]:
     )
 
 
-def _between(first: str | None, last: str | None) -> int | None:
+def between(first: str | None, last: str | None) -> int | None:
     """Return the nanoseconds from *first* to *last*, ``None`` where one is no day of any year."""
     if first is None or last is None:
         return None

@@ -57,6 +57,9 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
         "cost_usd",
         "open_spans",
         "state",
+        "parent",
+        "ancestors",
+        "previous",
     ] == list(row)
     assert {"session_id": "s", "logs": 1, "spans": 1, "errors": 1, "services": ["api"]} == {
         key: row[key] for key in ("session_id", "logs", "spans", "errors", "services")
@@ -64,6 +67,49 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
     assert "broken" == row["first_message"]
     assert row["first_time"] < row["last_time"]
     assert 0 < row["duration_ns"] < 60_000_000_000
+
+
+def test_tree(command: Command, logger: logging.Logger) -> None:
+    """Sessions stand below the ones that began them and count to these; ``-n`` counts trees."""
+    with session("early"):
+        logger.info("alone")
+    with session("top"):
+        logger.info("begun")
+        for part in "ab":
+            with session(f"part-{part}", parent=True), session(f"sub-{part}", parent=True):
+                logger.error("broken")
+        with session("part-b", parent="top"):
+            logger.info("later")
+    with session("next", previous="top"):
+        logger.info("goes on")
+
+    rows = [
+        (row["session_id"], row["depth"], row["logs"], row["errors"], row["parent"])
+        for row in map(json.loads, command("sessions", "--tree", "--json").stdout.splitlines())
+    ]
+    tree = [
+        ("top", 0, 4, 2, None),
+        ("part-a", 1, 1, 1, "top"),
+        ("sub-a", 2, 1, 1, "part-a"),
+        ("part-b", 1, 2, 1, "top"),
+        ("sub-b", 2, 1, 1, "part-b"),
+    ]
+    assert [("next", 0, 1, 0, None), *tree, ("early", 0, 1, 0, None)] == rows
+    text = command("sessions", "--tree", "-n", "2").stdout.splitlines()
+    assert ["SESSION", "next", "top", *["\u2502"] * 4] == [line.split()[0] for line in text]
+    first, *_ = command("sessions", "--json").stdout.splitlines()
+    assert ("top", None) == (json.loads(first)["previous"], json.loads(first)["parent"])
+
+
+def test_a_narrow_tree(command: Command, logger: logging.Logger) -> None:
+    """Where each session has lines of its own, they are indented, too; the deepest by a number."""
+    with session("s0"):
+        logger.info("x")
+        for number in range(1, 15):
+            session(f"s{number}", parent=True).__enter__()
+            logger.info("x")
+    with_width = command("sessions", "--tree", COLUMNS="40", FORCE_COLOR="1").stdout
+    assert "\u2502 " * 12 + "(14) s14" in with_width
 
 
 def test_hostile_ids_as_json(command: Command, logger: logging.Logger) -> None:
