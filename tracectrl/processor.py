@@ -18,12 +18,13 @@ from tracectrl.session import (
     attributes_of,
     current_session_id,
     keep_set,
+    pins_of,
     session_for,
     state_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
@@ -40,20 +41,38 @@ class SessionSpanProcessor(SpanProcessor):
     span's: children that are started on another thread, or after their parent ended, belong to
     the parent's session. A span that is given a ``session.id`` keeps it. A span that was started
     before its session was known (a server's, in front of the code that reads the headers) belongs
-    to the one it ends in. The limits on the number and the length of attributes do not matter.
+    to the one it ends in. The limits on the number and the length of attributes do not matter, nor
+    do processors that replace or clear the attributes.
 
     It also tells the exporters that write span files when spans start, so that these know which
     are open.
 
     Args:
         exporter: the one that is told; ``None`` for those of the tracer provider's processors.
+        aliases: attributes by which others name the session, such as ``gen_ai.conversation.id``,
+            ``langfuse.session.id`` or ``thread_id``. One that a span is given at its start is read as
+            its ``session.id``, the first of them that it has; one that is set later, as the session of
+            a span that has none by then.
+        write_as: attributes that say the session, too, such as ``tracectrl.session_id``, where a span
+            has none of that name.
+
+    Raises:
+        TypeError: *aliases* or *write_as* is no list of names.
     """
 
-    def __init__(self, exporter: FileSpanExporter | None = None) -> None:
+    def __init__(
+        self,
+        exporter: FileSpanExporter | None = None,
+        *,
+        aliases: Sequence[str] = (),
+        write_as: Sequence[str] = (),
+    ) -> None:
         self._has_own = exporter is not None
         own = None if exporter is None else exporter.open_spans
         # One tuple, so that a thread never sees a mixed pair.
         self._told: tuple[object, tuple[OpenSpans, ...]] = None, () if own is None else (own,)
+        self._aliases = _names("aliases", aliases)
+        self._write_as = _names("write_as", write_as)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp *span*."""
@@ -77,46 +96,65 @@ class SessionSpanProcessor(SpanProcessor):
         if COLLECTS_IN_RESET:
             keep_set()  # the span is made current next
         attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
-        values = values_of(attributes)
-        sid: object = getattr(attributes, PINNED, None) or values.get(SESSION_ATTRIBUTE)
-        if sid:
-            setattr(attributes, PINNED, str(sid))
-            if described:
-                _describe(attributes, values, str(sid), parent_context)
-            return
-        here = session_for(parent_context) or session_of(trace.get_current_span(parent_context))
-        if here is not None:
-            if values is not attributes and _takes_any(attributes):
-                values[SESSION_ATTRIBUTE] = here  # no other thread has the span yet
+        values, pins = values_of(attributes), pins_of(span)
+        sid: str | None = pins.get(PINNED)
+        if sid is None:
+            given = values.get(SESSION_ATTRIBUTE) or _first(values, self._aliases)
+            if given is None or given == "":
+                sid = session_for(parent_context)
+                sid = sid or session_of(trace.get_current_span(parent_context))
+                if sid is None:
+                    return
             else:
-                attributes[SESSION_ATTRIBUTE] = here
-            setattr(attributes, PINNED, here)
-            if described:
-                _describe(attributes, values, here, parent_context)
+                sid = str(given)
+            pins[PINNED] = sid
+            if SESSION_ATTRIBUTE not in values:
+                if values is not attributes and _takes_any(attributes):
+                    values[SESSION_ATTRIBUTE] = sid  # no other thread has the span yet
+                else:
+                    attributes[SESSION_ATTRIBUTE] = sid
+        if described or self._write_as:
+            for name, value in self._known_at_start(pins, sid, parent_context).items():
+                if name not in values:
+                    attributes[name] = value
+
+    def _known_at_start(
+        self, pins: dict[str, Any], sid: str, context: Context | None
+    ) -> dict[str, Any]:
+        """Return what else is said of the session *sid*: known here, or by the parent of a span."""
+        state = state_of(sid)
+        if state is None:
+            state = pins_of(trace.get_current_span(context)).get(PINNED_STATE)
+        own = dict.fromkeys(self._write_as, sid)
+        if not isinstance(state, SessionState) or state.sid != sid:
+            return own
+        pins[PINNED_STATE] = state
+        return {**own, **state}
 
     def _on_ending(self, span: Span) -> None:
         for open_spans in self._told[1]:
             open_spans.ended(span)
         attributes: Any = span._attributes  # noqa: SLF001
-        values = values_of(attributes)
+        values, pins = values_of(attributes), pins_of(span)
         present = values.get(SESSION_ATTRIBUTE)
-        sid = getattr(attributes, PINNED, None)
+        sid: str | None = pins.get(PINNED)
         missing: dict[str, Any] = {}
         if sid is None:
-            sid = current_session_id()
-            if sid is not None and present is None:
-                missing = {SESSION_ATTRIBUTE: sid}
-        elif present is None or (present != sid and sid.startswith(str(present))):
-            missing = {SESSION_ATTRIBUTE: sid}  # else there, or overwritten on purpose
-        if described:
-            known = getattr(attributes, PINNED_STATE, None) or attributes_of(sid)
-            missing |= {name: it for name, it in {**known}.items() if name not in values}
+            given = present or _first(values, self._aliases) or current_session_id()
+            if given is None or given == "":
+                return
+            pins[PINNED] = sid = str(given)
+        if present is None or (present != sid and sid.startswith(str(present))):
+            missing[SESSION_ATTRIBUTE] = sid  # else there, or overwritten on purpose
+        if described or self._write_as:
+            known = {**(pins.get(PINNED_STATE) or attributes_of(sid))}
+            named = {**dict.fromkeys(self._write_as, sid), **known}
+            missing.update({name: it for name, it in named.items() if name not in values})
         if not missing:
             return
         # Late, evicted or truncated. The attributes are immutable by now: replace them.
         whole = BoundedAttributes(attributes={**attributes.copy(), **missing}, immutable=True)
         whole.dropped = attributes.dropped
-        setattr(whole, PINNED, sid)
         span._attributes = whole  # noqa: SLF001 - the SDK offers no other way at this point
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -169,34 +207,28 @@ def _open_spans_of(processors: Any) -> Iterator[OpenSpans]:
 def stamp_span(span: trace.Span, sid: str) -> None:
     """Put the session *sid* on *span*, which has no other and is being recorded."""
     span.set_attribute(SESSION_ATTRIBUTE, sid)
-    _pin(span, sid)
+    pins_of(span)[PINNED] = sid
 
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:
-    """Return the ID of the session that *span* belongs to, whatever the SDK's limits did to it."""
-    attributes: Any = getattr(span, "_attributes", None)
-    sid: object = getattr(attributes, PINNED, None)
-    if sid is None and attributes:
-        sid = values_of(attributes).get(SESSION_ATTRIBUTE)
+    """Return the ID of the session that *span* belongs to, whatever became of its attributes."""
+    sid: object = pins_of(span).get(PINNED)
+    if sid is None:
+        attributes: Any = getattr(span, "_attributes", None)
+        sid = values_of(attributes).get(SESSION_ATTRIBUTE) if attributes else None
     return None if sid is None or sid == "" else str(sid)
 
 
-def _pin(span: trace.Span, sid: str) -> None:
-    setattr(span._attributes, PINNED, sid)  # type: ignore[attr-defined]  # noqa: SLF001
+def _first(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the first of *values* by one of the *names*, ``None`` where there is none."""
+    return next((values[name] for name in names if values.get(name) not in (None, "")), None)
 
 
-def _describe(attributes: Any, values: Any, sid: str, context: Context | None) -> None:
-    """Put on a span that begins what is known of its session *sid*, here or by its parent."""
-    state = state_of(sid)
-    if state is None:
-        parent = getattr(trace.get_current_span(context), "_attributes", None)
-        state = getattr(parent, PINNED_STATE, None)
-        if not isinstance(state, SessionState) or state.sid != sid:
-            return
-    setattr(attributes, PINNED_STATE, state)
-    for name, value in {**state}.items():
-        if name not in values:
-            attributes[name] = value
+def _names(option: str, names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        msg = f"{option} must be a list of str, got {type(names).__name__} {names!r}"
+        raise TypeError(msg)
+    return tuple(names)
 
 
 def _takes_any(attributes: Any) -> bool:

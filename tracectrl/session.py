@@ -66,8 +66,9 @@ STATE_KEY = otel_context.create_key("tracectrl-session-state")
 PINNED = "_tracectrl_session_id"
 """Where a span keeps its session beside ``session.id``, which the SDK's limits evict and truncate.
 
-On the attributes object: the one thing that a span shares with the read-only copy of it that is
-exported. Reading it takes no lock, and the attribute's are held while the SDK logs.
+On the span's context: a span shares it with the read-only copy of it that is exported, and nobody
+replaces it, as processors do that leave attributes out. Reading it takes no lock, and the attribute's
+are held while the SDK logs.
 """
 
 PINNED_STATE = "_tracectrl_session_state"
@@ -363,7 +364,7 @@ def begun() -> SessionState:
     """Return the state of a new session, or of the one in the environment, which may be current."""
     sid = os.environ.get(SESSION_ID_ENV)
     if not sid:
-        return state_for(str(uuid.uuid4()))
+        return state_for(new_id())
     if state_of(sid) is not None:
         return state_now(sid)
     return state_for(sid, attributes_in(os.environ.get(ATTRIBUTES_ENV), sid))
@@ -381,7 +382,7 @@ def _begun_with(
     if sid is not None:
         state = state_now(sid)
     elif parent_id or previous_id:  # not that of the environment, which may be one of these
-        state = state_for(str(uuid.uuid4()))
+        state = state_for(new_id())
     else:
         state = begun()
     if parent_id and parent_id != state.sid:
@@ -422,8 +423,7 @@ def _extracted(sid: str | None) -> SessionState | None:
         return None
     state = context.get(STATE_KEY)
     if state is None:
-        attributes = getattr(trace.get_current_span(context), "_attributes", None)
-        state = getattr(attributes, PINNED_STATE, None)
+        state = pins_of(trace.get_current_span(context)).get(PINNED_STATE)
     return state if isinstance(state, SessionState) and state.sid == sid else None
 
 
@@ -475,7 +475,13 @@ def session_for(context: Context | None) -> str | None:
 
 def pinned_session(span: Any) -> str | None:
     """Return the session that a span processor has put on *span*."""
-    return getattr(getattr(span, "_attributes", None), PINNED, None)
+    return getattr(getattr(span, "_context", None), PINNED, None)
+
+
+def pins_of(span: Any) -> dict[str, Any]:
+    """Return what is kept of *span* beside its attributes, which may be added to."""
+    context = getattr(span, "_context", None)
+    return {} if context is None else context.__dict__
 
 
 def without_session(context: Context) -> Context:

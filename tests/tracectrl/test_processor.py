@@ -10,9 +10,10 @@ import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry._logs import Logger, LogRecord
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 class Spans:
     """A provider with the processor, and what it exports."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, processor: SessionSpanProcessor | None = None, **options: Any) -> None:
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False, **options)
-        self.provider.add_span_processor(SessionSpanProcessor())
+        self.provider.add_span_processor(processor or SessionSpanProcessor())
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracer = self.provider.get_tracer("tests")
 
@@ -390,3 +391,122 @@ class TestAttributesOfTheSession:
 
 
 OTHER = {"session.id": "other"}
+
+
+class TestReplacedAttributes:
+    """A processor of somebody's that has other attributes in their place, or none."""
+
+    @pytest.mark.parametrize("when", ["on_start", "_on_ending", "on_end"])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_the_session_stays(self, when: str, *, is_first: bool) -> None:
+        """Whenever it does so, the span is in its session, and ends elsewhere with its attribute."""
+
+        class Replaces(SpanProcessor):
+            def act(self, span: Any, parent_context: Any = None) -> None:
+                del parent_context
+                span._attributes = BoundedAttributes(attributes={"masked": True}, immutable=False)
+
+        setattr(Replaces, when, Replaces.act)
+        kept: list[ReadableSpan] = []
+
+        class Keeps(SpanProcessor):
+            def on_end(self, span: ReadableSpan) -> None:
+                kept.append(span)
+
+        provider = TracerProvider(shutdown_on_exit=False)
+        ours = SessionSpanProcessor()
+        for processor in [Replaces(), ours] if is_first else [ours, Replaces()]:
+            provider.add_span_processor(processor)
+        provider.add_span_processor(Keeps())
+        with session("s", user_id="u"):
+            span = provider.get_tracer("t").start_span("span")
+        with session("other"):
+            span.end()
+
+        assert "s" == session_of(kept[0])
+        if when == "on_start" or (when == "_on_ending" and is_first):
+            expected = {"masked": True, "session.id": "s", "user.id": "u"}
+            assert expected == dict(kept[0].attributes or {})
+
+    def test_by_what_the_sdk_offers(self, spans: Spans) -> None:
+        """Attributes that are set to nothing, or left out of a span that is made anew, change nothing."""
+        with session("s"):
+            span = spans.tracer.start_span("span")
+            span.set_attributes({"session.id": "", "other": 1})
+        span.end()
+        anew = ReadableSpan(name="anew", context=span.get_span_context(), attributes={})
+
+        assert "s" == session_of(spans["span"]) == session_of(anew)
+        assert "s" == (spans["span"].attributes or {})["session.id"]
+
+    def test_lines_within(self, spans: Spans) -> None:
+        """Code that has the span alone is in the session, whatever became of the attributes."""
+        with session("s"):
+            span: Any = spans.tracer.start_span("span")
+        span._attributes = BoundedAttributes(attributes={}, immutable=False)
+        with trace.use_span(span):
+            assert "s" == current_session_id()
+
+
+class TestNamesOfOthers:
+    """Attributes by which others name the session."""
+
+    ALIASES = ("gen_ai.conversation.id", "langfuse.session.id", "thread_id")
+
+    @pytest.fixture
+    def spans(self) -> Iterator[Spans]:
+        """Return a provider that reads and writes such names."""
+        written = ["tracectrl.session_id"]
+        spans = Spans(SessionSpanProcessor(aliases=self.ALIASES, write_as=written))
+        yield spans
+        spans.provider.shutdown()
+
+    @pytest.mark.parametrize(
+        ("attributes", "sid"),
+        [
+            ({"gen_ai.conversation.id": "c"}, "c"),
+            ({"thread_id": 7}, "7"),
+            ({"thread_id": "t", "langfuse.session.id": "l"}, "l"),
+            ({"thread_id": "", "langfuse.session.id": "l"}, "l"),
+            ({"session.id": "own", "thread_id": "t"}, "own"),
+            ({"tracectrl.session_id": "theirs"}, "current"),
+        ],
+    )
+    def test_at_the_start(self, spans: Spans, attributes: Any, sid: str) -> None:
+        """It is the span's session, as a given ``session.id`` is, and that of its children."""
+        with session("current"):
+            span = spans.tracer.start_span("span", attributes=attributes)
+        child = spans.tracer.start_span("child", trace.set_span_in_context(span))
+        child.end()
+        span.end()
+
+        written = {"session.id": sid, "tracectrl.session_id": sid, **attributes}
+        assert written == dict(spans["span"].attributes or {})
+        assert sid == session_of(spans["span"]) == session_of(spans["child"])
+
+    def test_later(self, spans: Spans) -> None:
+        """Set on a span that runs, it is the session of one that has none; another keeps its own."""
+        for name, sid in (("late", None), ("known", "known")):
+            with session(sid) if sid else detached():
+                span = spans.tracer.start_span(name)
+            span.set_attribute("thread_id", "t")
+            span.end()
+
+        assert "t" == session_of(spans["late"]) == (spans["late"].attributes or {})["session.id"]
+        assert "known" == session_of(spans["known"])
+
+    def test_unasked(self, spans: Spans) -> None:
+        """Without the options these names are attributes like any other."""
+        plain = Spans()
+        plain.tracer.start_span("span", attributes={"thread_id": "t"}).end()
+        assert {"thread_id": "t"} == dict(plain["span"].attributes or {})
+        assert session_of(plain["span"]) is None
+        plain.provider.shutdown()
+        del spans
+
+    @pytest.mark.parametrize("option", ["aliases", "write_as"])
+    def test_wrong_options(self, option: str) -> None:
+        """A single text is no list of names."""
+        options: Any = {option: "thread_id"}
+        with pytest.raises(TypeError, match=f"{option} must be a list of str, got str 'thread_id'"):
+            SessionSpanProcessor(**options)

@@ -27,6 +27,7 @@ class CapturingProcessor(SessionSpanProcessor):
     """
 
     def __init__(self, capture: Capture) -> None:
+        super().__init__()
         self._capture = capture
         exporter = FileSpanExporter(capture.root, service_name=capture.service_name)
         self._writer = WritingProcessor(exporter)
