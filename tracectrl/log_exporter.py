@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from tracectrl._json import encode_line, timestamp_ns
+from tracectrl.attributes import described
 from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.write.sink import LOSS_LOGGER, Sink
 from tracectrl.files.write.values import open_appender
@@ -24,7 +25,7 @@ from tracectrl.schema import (
 )
 from tracectrl.service import service_name as known_service_name
 from tracectrl.service import service_of
-from tracectrl.session import current_session_id
+from tracectrl.session import attributes_of, current_session_id
 
 if TYPE_CHECKING:
     import os
@@ -133,6 +134,8 @@ class FileLogRecordExporter(LogRecordExporter):
         record = data.log_record
         attributes = dict(values_of(record.attributes or {}))
         sid = attributes.pop(SESSION_ATTRIBUTE, None) or current_session_id() or UNKNOWN
+        if described:
+            attributes = {**attributes_of(sid), **attributes}
         scope: Any = data.instrumentation_scope
         body: Any = record.body
         if self._redact is not None:

@@ -142,6 +142,8 @@ def configure(
     overflow: Overflow = "block",
     redact: Redact | None = None,
     retention: Retention | None = None,
+    callsite: bool = False,
+    process: bool = False,
     log_uncaught_exceptions: bool = True,
     loguru: bool = False,
     open_spans_after_s: float | None = 0.1,
@@ -173,6 +175,9 @@ def configure(
             :class:`~tracectrl_logging.retention.Retention` says: ``{"older_than": "7d",
             "max_total": "10GB", "keep": 1000}``, any of these. Never one that any process is
             writing. ``None`` removes nothing.
+        callsite: lines say where in the source they come from (``code.file.path``,
+            ``code.line.number``, ``code.function.name``).
+        process: lines say ``process.pid``, ``thread.name`` and ``host.name``.
         log_uncaught_exceptions: whether an exception that ends the program or a thread is a line,
             at CRITICAL, in the session that it was raised in; and whether what asyncio logs of a
             task that nobody awaited goes to the task's session. By ``sys.excepthook``,
@@ -215,12 +220,15 @@ def configure(
         overflow=overflow,
         redact=redact,
         service_name=service,
+        callsite=callsite,
+        process=process,
     )
     handlers: list[logging.Handler] = [handler]
     if console is not None:
         stream = ConsoleHandler()
-        kind = ConsoleFormatter if console == "text" else SessionJsonFormatter
-        stream.setFormatter(kind(service_name=service, redact=redact))
+        kind: Any = ConsoleFormatter if console == "text" else SessionJsonFormatter
+        place = {"callsite": callsite, "process": process} if console == "json" else {}
+        stream.setFormatter(kind(service_name=service, redact=redact, **place))
         handlers.append(stream)
     exporter_options: dict[str, Any] = {
         "max_bytes": max_bytes,
@@ -282,6 +290,8 @@ def dict_config(
     queue_size: int | None = None,
     overflow: Overflow = "block",
     redact: list[str] | None = None,
+    callsite: bool = False,
+    process: bool = False,
 ) -> dict[str, Any]:
     """Return the logging part of :func:`configure` as a ``logging.config.dictConfig`` dictionary.
 
@@ -308,9 +318,12 @@ def dict_config(
         "queue_size": queue_size,
         "overflow": None if overflow == "block" else overflow,
         "redact": redact,
+        "callsite": callsite,
+        "process": process,
     }
     given = {name: value for name, value in options.items() if value}
-    shared = {name: given[name] for name in ("service_name", "redact") if name in given}
+    names = ("service_name", "redact", *(("callsite", "process") if console == "json" else ()))
+    shared = {name: given[name] for name in names if name in given}
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,

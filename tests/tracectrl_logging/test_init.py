@@ -50,7 +50,8 @@ def test_names_are_listed() -> None:
             "SessionFileHandler",
             (
                 "root, *, level, max_bytes, backup_count, max_open_files, max_sessions_per_minute,"
-                " max_value_bytes, background, queue_size, overflow, redact, service_name"
+                " max_value_bytes, background, queue_size, overflow, redact, service_name,"
+                " callsite, process"
             ),
         ),
         (
@@ -60,7 +61,7 @@ def test_names_are_listed() -> None:
                 " max_value_bytes, background, queue_size, overflow, redact"
             ),
         ),
-        ("SessionJSONRenderer", "*, service_name, redact"),
+        ("SessionJSONRenderer", "*, service_name, redact, callsite, process"),
         ("add_session_context", "logger, method_name, event_dict"),
         (
             "configure",
@@ -68,14 +69,15 @@ def test_names_are_listed() -> None:
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
                 " max_open_files, max_sessions_per_minute, max_value_bytes, background, queue_size,"
                 " overflow, redact,"
-                " retention, log_uncaught_exceptions, loguru"
+                " retention, callsite, process, log_uncaught_exceptions, loguru, open_spans_after_s"
             ),
         ),
         (
             "dict_config",
             (
                 "root, *, service_name, level, console, max_bytes, backup_count, max_open_files,"
-                " max_sessions_per_minute, max_value_bytes, background, queue_size, overflow, redact"
+                " max_sessions_per_minute, max_value_bytes, background, queue_size, overflow, redact,"
+                " callsite, process"
             ),
         ),
         ("install_record_factory", ""),
@@ -114,6 +116,8 @@ def test_defaults_are_quiet() -> None:
         "overflow": "block",
         "redact": None,
         "service_name": None,
+        "callsite": False,
+        "process": False,
     } == defaults
 
 

@@ -80,10 +80,23 @@ class Encoder:
     Args:
         service_name: see :class:`~tracectrl_logging.line.rows.Rows`.
         redact: the same.
+        callsite: the same.
+        process: the same.
     """
 
-    def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
-        self.rows = Rows(service_name=service_name, redact=redact)
+    def __init__(
+        self,
+        *,
+        service_name: str | None = None,
+        redact: Redact | None = None,
+        callsite: bool = False,
+        process: bool = False,
+    ) -> None:
+        self.rows = Rows(
+            service_name=service_name, redact=redact, callsite=callsite, process=process
+        )
+        places = self.rows.places
+        self._places = places or None
         self._redact = self.rows.redact
         self._known: set[str] = set()  # extras that were looked at, and are no secrets
         # One tuple, so that a thread never sees a mixed pair.
@@ -149,6 +162,9 @@ class Encoder:
             if described:
                 extras = {**attributes_of(ids.get("session_id"))}
                 is_clean = not extras or redact is None
+            if self._places is not None:
+                extras |= self._places.of(fields)
+                is_clean = redact is None
             for name in added:
                 if name in known:
                     extras[name] = value = fields[name]

@@ -40,6 +40,7 @@ from tracectrl_logging.line.event_record import (
     unfolded,
 )
 from tracectrl_logging.line.fields import extras_of, has_own_message, stamp_at, stamp_of
+from tracectrl_logging.line.places import Places
 from tracectrl_logging.line.rendered import json_object
 from tracectrl_logging.stamp import ABSENT, is_stamped, stamp
 
@@ -80,12 +81,22 @@ class Rows:
     Args:
         service_name: the ``service`` of the lines; ``None`` asks the OpenTelemetry variables.
         redact: what to leave out of the extras, see :class:`tracectrl.redaction.Redactor`.
+        callsite: see :class:`~tracectrl_logging.line.places.Places`.
+        process: the same.
     """
 
-    def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        service_name: str | None = None,
+        redact: Redact | None = None,
+        callsite: bool = False,
+        process: bool = False,
+    ) -> None:
         service = known_service_name(service_name)
         self.service = {} if service is None else {"service": service}
         self.redact = redactor(redact)
+        self.places = Places(callsite=callsite, process=process)
 
     def of_record(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the row of *record*; the record stays as it is.
@@ -147,7 +158,7 @@ class Rows:
     def of_text(self, text: str, record: logging.LogRecord) -> dict[str, Any]:
         """Return the row of *record* with *text*, which says all of it, as the message."""
         row = self._row(record, text)
-        self.add_extras(row, {})
+        self.add_extras(row, self.places.of(record.__dict__))
         return row
 
     def of_event(self, logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -288,6 +299,8 @@ class Rows:
         self, row: dict[str, Any], record: logging.LogRecord, said: dict[str, Any] | None = None
     ) -> None:
         extras = {**said, **extras_of(record)} if said else extras_of(record)
+        if self.places:
+            extras = {**self.places.of(record.__dict__), **extras}
         if is_stamped(record.__dict__):
             extras.update(stamp_of(record.__dict__)[1])
         if extras or described:
@@ -357,7 +370,8 @@ class Rows:
         elif stack is True:
             stack = exceptions.stack()
         self._finish(row, folded, stack if isinstance(stack, str) else None, said)
-        self.add_extras(row, {**said, **extras, **event, **strange})
+        place = {} if record is None else self.places.of(record.__dict__)
+        self.add_extras(row, {**place, **said, **extras, **event, **strange})
         return row
 
 

@@ -27,7 +27,6 @@ class CapturingProcessor(SessionSpanProcessor):
     """
 
     def __init__(self, capture: Capture) -> None:
-        super().__init__()
         self._capture = capture
         exporter = FileSpanExporter(capture.root, service_name=capture.service_name)
         self._writer = WritingProcessor(exporter)

@@ -37,6 +37,8 @@ class SessionJsonFormatter(BaseJsonFormatter):
             place. ``repr`` where there is none or it raises.
         service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
         redact: as for :class:`~tracectrl_logging.SessionFileHandler`.
+        callsite: the same.
+        process: the same.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class SessionJsonFormatter(BaseJsonFormatter):
         json_default: Callable[[Any], Any] | None = None,
         service_name: str | None = None,
         redact: Redact | None = None,
+        callsite: bool = False,
+        process: bool = False,
     ) -> None:
         super().__init__(
             fmt,
@@ -74,7 +78,9 @@ class SessionJsonFormatter(BaseJsonFormatter):
             exc_info_as_array=exc_info_as_array,
             stack_info_as_array=stack_info_as_array,
         )
-        self._rows = Rows(service_name=service_name, redact=redact)
+        self._rows = Rows(
+            service_name=service_name, redact=redact, callsite=callsite, process=process
+        )
         self._json_default = json_default
         self._wanted = [
             name

@@ -69,6 +69,9 @@ class SessionFileHandler(logging.Handler):
             out of the extras at any depth; out of what a formatter renders as JSON, too. See
             :class:`tracectrl.redaction.Redactor`.
         service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
+        callsite: lines say where in the source they come from: ``code.file.path``,
+            ``code.line.number``, ``code.function.name``, unless they have extras of these names.
+        process: lines say ``process.pid``, ``thread.name`` and ``host.name``, the same way.
 
     Raises:
         ValueError: an option is out of range.
@@ -90,8 +93,12 @@ class SessionFileHandler(logging.Handler):
         overflow: Overflow = "block",
         redact: Redact | None = None,
         service_name: str | None = None,
+        callsite: bool = False,
+        process: bool = False,
     ) -> None:
-        self._encoder = Encoder(service_name=service_name, redact=redact)
+        self._encoder = Encoder(
+            service_name=service_name, redact=redact, callsite=callsite, process=process
+        )
         self._writer = open_writer(
             root,
             LOG_SUFFIX,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from tracectrl_logging.structlog.logger_factory import SessionFileLogger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OURS = (__name__, f"{__name__.rpartition('.')[0]}.chain")
+_OURS = tuple(f"{__name__.rpartition('.')[0]}.{name}" for name in ("loggers", "chain", "renderer"))
 
 _PRINTING = (
     structlog.PrintLogger,
@@ -113,6 +115,17 @@ def call_site(ignored: tuple[str, ...] = (), level: object = None) -> Any:
         for _ in range(1, level):
             frame = frame.f_back or frame
     return frame
+
+
+def fields_of_call(*, with_frame: bool) -> dict[str, Any]:
+    """Return what a log record of the call under way would know of its place."""
+    fields = {"process": os.getpid(), "threadName": threading.current_thread().name}
+    if not with_frame:
+        return fields
+    frame = call_site()
+    code = frame.f_code
+    place = {"pathname": code.co_filename, "lineno": frame.f_lineno, "funcName": code.co_name}
+    return {**fields, **place}
 
 
 def _awaiting_frame() -> Any:

@@ -8,6 +8,7 @@ import structlog
 
 from tracectrl_logging.line.encoder import Encoder
 from tracectrl_logging.structlog.logger_factory import SessionFileLogger
+from tracectrl_logging.structlog.loggers import fields_of_call
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, ProcessorReturnValue, WrappedLogger
@@ -29,10 +30,23 @@ class SessionJSONRenderer:
     Args:
         service_name: the ``service`` of the lines; ``None`` takes ``OTEL_SERVICE_NAME``.
         redact: as for :class:`~tracectrl_logging.SessionFileHandler`.
+        callsite: the same; the place is the first outside of structlog, as its ``CallsiteParameterAdder``
+            finds it.
+        process: the same.
     """
 
-    def __init__(self, *, service_name: str | None = None, redact: Redact | None = None) -> None:
-        self._encoder = Encoder(service_name=service_name, redact=redact)
+    def __init__(
+        self,
+        *,
+        service_name: str | None = None,
+        redact: Redact | None = None,
+        callsite: bool = False,
+        process: bool = False,
+    ) -> None:
+        self._encoder = Encoder(
+            service_name=service_name, redact=redact, callsite=callsite, process=process
+        )
+        self._places = self._encoder.rows.places
         self.redacts = redact is not None
         """Whether the line may say less than the event."""
 
@@ -40,6 +54,9 @@ class SessionJSONRenderer:
         self, logger: WrappedLogger, method_name: str, event_dict: EventDict
     ) -> ProcessorReturnValue:
         """Render *event_dict*, which is used up."""
+        if self._places and "_record" not in event_dict:  # which knows
+            fields = fields_of_call(with_frame=self._places.callsite)
+            event_dict = {**self._places.of(fields), **event_dict}
         sid, line = self._encoder.event(logger, method_name, event_dict)  # type: ignore[arg-type]
         if isinstance(logger, SessionFileLogger):
             return (line, sid), {}

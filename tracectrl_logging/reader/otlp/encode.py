@@ -61,9 +61,6 @@ def span(row: Mapping[str, Any]) -> Message:
     ids = _ids(row)
     parent = row.get("parent_span_id")
     kind, status = row.get("kind"), row.get("status")
-    resource = _dict(row.get("resource"))
-    if isinstance(row.get("service"), str) and "service.name" not in resource:
-        resource = {"service.name": row["service"], **resource}
     item = {
         **ids,
         "parentSpanId": str(parent).lower() if ids and _is_id(parent, 16) else None,
@@ -93,11 +90,27 @@ def span(row: Mapping[str, Any]) -> Message:
         ),
     }
     scope = {"scope": _said({"name": text(row.get("scope"))})}
-    return Message(_origin(resource), scope, _said(item))
+    return Message(_origin(resource_of(row)), scope, _said(item))
 
 
-def record(row: Mapping[str, Any], time: str = "") -> Message:
-    """Return the log line *row* as a message; *time* is its time where it says none itself."""
+def resource_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of where the span line *row* comes from."""
+    resource = _dict(row.get("resource"))
+    if isinstance(row.get("service"), str) and "service.name" not in resource:
+        return {"service.name": row["service"], **resource}
+    return resource
+
+
+def record(
+    row: Mapping[str, Any], time: str = "", resource: dict[str, Any] | None = None
+) -> Message:
+    """Return the log line *row* as a message.
+
+    Args:
+        row: the line.
+        time: its time, where it says none itself.
+        resource: the attributes of where it comes from; ``None`` for its service alone.
+    """
     attributes = dict(_exception(row.get("exception")))
     if row.get("stack") is not None:
         attributes[STACK] = row["stack"]
@@ -118,7 +131,8 @@ def record(row: Mapping[str, Any], time: str = "") -> Message:
         "flags": _flags(row) if ids else 0,
     }
     scope = {"scope": _said({"name": logger if isinstance(logger, str) else ""})}
-    resource = {"service.name": service} if isinstance(service, str) else {}
+    if resource is None:
+        resource = {"service.name": service} if isinstance(service, str) else {}
     return Message(_origin(resource), scope, _said(item))
 
 

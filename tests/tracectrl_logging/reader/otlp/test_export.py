@@ -26,7 +26,7 @@ from tracectrl.exporter import FileSpanExporter
 from tracectrl.files import log_path, span_path
 from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import session
-from tracectrl_logging import reader
+from tracectrl_logging import SessionFileHandler, reader
 from tracectrl_logging.reader.otlp import encode
 from tracectrl_logging.reader.otlp import export as export_otlp
 from tracectrl_logging.reader.otlp.decode import flat_spans
@@ -469,3 +469,30 @@ def test_flat_lines_keep_what_their_keys_do_not_say(root: Path) -> None:
             link.pop("flags", None)
         item["endTimeUnixNano"] = int(item["endTimeUnixNano"]) // 1000
     assert expected == batch
+
+
+def test_records_come_from_where_the_spans_do(root: Path, logger: logging.Logger) -> None:
+    """A log line has the resource of its service's spans, also before the first; others their service."""
+    resource = Resource({"service.name": "shop", "service.version": "1.2", "host.name": "h"})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(root)))
+    logger.handlers[0].close()
+    logger.handlers[:] = [SessionFileHandler(root, service_name="shop")]
+    with session("s"):
+        logger.info("before")
+        with provider.get_tracer("t").start_as_current_span("span"):
+            logger.info("within")
+        logger.handlers[:] = [SessionFileHandler(root, service_name="other")]
+        logger.info("elsewhere")
+
+    found: dict[str, Any] = {}
+    for batch in exported("s", root):
+        for origin in batch.get("resourceLogs", []):
+            attributes = {
+                it["key"]: it["value"]["stringValue"] for it in origin["resource"]["attributes"]
+            }
+            for scope in origin["scopeLogs"]:
+                found |= {it["body"]["stringValue"]: attributes for it in scope["logRecords"]}
+    shop = {"service.name": "shop", "service.version": "1.2", "host.name": "h"}
+    assert {"before": shop, "within": shop, "elsewhere": {"service.name": "other"}} == found
