@@ -41,6 +41,18 @@ def test_install_command_ends_in_a_demo_that_runs(tmp_path: Path) -> None:
     assert len(list((tmp_path / "traces").glob("*.logs.jsonl"))) >= 20
 
 
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))],
+    ids=lambda page: page.relative_to(TOP).as_posix(),
+)
+def test_what_is_installed_can_be_found(page: Path) -> None:
+    """No page installs by name what no index has yet."""
+    assert [] == re.findall(
+        r"pip install[^\n`&]*\btracectrl[-_a-z]*", page.read_text(encoding="utf-8")
+    )
+
+
 @pytest.mark.parametrize("page", sorted(TOP.glob("*.md")), ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link of a page at the top names a file."""

@@ -65,7 +65,7 @@ def test_command_without_its_extra(arguments: list[str]) -> None:
     done = python(source)
 
     assert done.returncode == 2
-    assert "pip install 'tracectrl-logging[cli]'" in done.stderr
+    assert "run: pip install 'click>=" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -83,7 +83,7 @@ def test_otlp_without_its_extra() -> None:
 
     assert done.stderr == ""
     assert done.stdout.startswith("MissingExtraError ")
-    assert "pip install 'tracectrl-logging[otlp]'" in done.stdout
+    assert "run: pip install 'opentelemetry-api>=" in done.stdout
 
 
 def test_page_without_its_extra() -> None:
@@ -102,7 +102,7 @@ for name in ("app", "session_events", "write_html"):
     assert 3 == len(said), done.stdout
     for line in said:
         assert line.startswith("MissingExtraError tracectrl_logging.viewer needs the package ")
-        assert line.endswith("run: pip install 'tracectrl-logging[viewer]'")
+        assert "run: pip install 'click>=" in line
 
 
 def test_configure_writes_logs_and_spans(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tracectrl._time import time_of
+from tracectrl.errors import install_line
 from tracectrl.files.names import OVERFLOW_STEM
 from tracectrl.schema import UNKNOWN
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
@@ -197,7 +198,7 @@ def broken(facts: Facts) -> Iterator[Finding]:
             check="missing-extra" if missing else "unreadable-files",
             subject=places.positions[0].rpartition(":")[0] or places.positions[0],
             message=reason,
-            mend="pip install 'tracectrl-logging[zstd]'"
+            mend=install_line("zstd")
             if missing
             else "a compressed file that is cut off was copied in part: copy it again",
             count=places.count,

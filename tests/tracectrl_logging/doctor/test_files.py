@@ -274,7 +274,7 @@ def test_missing_extra(root: Path, write: Write, monkeypatch: pytest.MonkeyPatch
     (root / "a.logs.jsonl.1.zst").chmod(0o600)
     for name in ("compression.zstd", "backports.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert "tracectrl-logging[zstd]" in one(root, "missing-extra").mend
+    assert "pip install 'backports-zstd" in one(root, "missing-extra").mend
 
 
 def test_leftovers(root: Path, write: Write) -> None:

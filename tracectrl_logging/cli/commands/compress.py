@@ -61,8 +61,7 @@ def compress(
 
     Every command reads compressed files, and a session that goes on gets a new file; the ages that
     prune goes by stay. A session is left alone while a process has it open and its last write is
-    less than an hour ago. The format zst needs the extra "zstd" before Python 3.14: pip install
-    'tracectrl-logging[zstd]'.
+    less than an hour ago. The format zst needs the extra "zstd" before Python 3.14.
 
     With --json, one row for each session with files to compress, whose action is "compress",
     "in_use" or "failed".

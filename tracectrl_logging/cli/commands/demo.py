@@ -32,7 +32,7 @@ def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
 
     The agents are FastAPI applications in two processes, on free ports of this machine; the first
     asks the second over HTTP. They end with the demo; the session files stay. Needs the extra
-    "demo", and with --view the extra "viewer": pip install 'tracectrl-logging[demo,viewer]'.
+    "demo", and with --view the extra "viewer".
     """
     directory = str(root_path(root))
     try:

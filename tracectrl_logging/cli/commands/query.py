@@ -117,8 +117,8 @@ def query(
       sessions  session_id, first_time, last_time, duration_ns, logs, spans,
                 errors, error_spans, services
 
-    Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query. Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra
-    "sql": pip install 'tracectrl-logging[sql]'.
+    Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query.
+    Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra "sql".
 
     \b
     Examples:

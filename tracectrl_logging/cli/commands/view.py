@@ -72,8 +72,7 @@ def view(
 
     SESSION is an ID, or the beginning of one if no other session begins so; without it, the page
     begins with the list. The page is for whoever has the address that is printed: a token is in it, new
-    with each start unless TRACECTRL_VIEWER_TOKEN holds one. Needs the extra "viewer": pip install
-    'tracectrl-logging[viewer]'.
+    with each start unless TRACECTRL_VIEWER_TOKEN holds one. Needs the extra "viewer".
 
     \b
     Examples:

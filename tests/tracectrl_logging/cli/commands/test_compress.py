@@ -141,4 +141,4 @@ def test_missing_package(command: Command, write: Write, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "backports.zstd", None)
     result = command("compress", "--format", "zst")
     assert 2 == result.exit_code
-    assert "pip install 'tracectrl-logging[zstd]'" in result.stderr
+    assert "pip install 'backports-zstd" in result.stderr

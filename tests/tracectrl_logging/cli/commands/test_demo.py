@@ -187,7 +187,7 @@ def test_missing_extra_is_one_line(tmp_path: Path) -> None:
         check=False,
     )
     assert (2, "") == (done.returncode, done.stdout)
-    assert "run: pip install 'tracectrl-logging[demo]'" in done.stderr
+    assert "run: pip install 'click>=" in done.stderr
     assert "Traceback" not in done.stderr
 
 

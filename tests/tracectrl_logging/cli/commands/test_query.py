@@ -282,7 +282,7 @@ def test_missing_extra(command: Command, root: Path, monkeypatch: pytest.MonkeyP
     for form in ("table", "parquet"):
         result = command("query", "FROM logs", "--format", form)
         assert 2 == result.exit_code
-        assert "pip install 'tracectrl-logging[sql]'" in result.stderr
+        assert "pip install 'duckdb>=" in result.stderr
 
 
 def test_csv_on_a_terminal(write: Write, root: Path) -> None:

@@ -145,7 +145,7 @@ def test_missing_package(write: Write, root: Path, monkeypatch: pytest.MonkeyPat
     damages: list[Damage] = []
     assert ["s.logs.jsonl"] == opened(root, "s", damages)
     (damage,) = damages
-    assert "pip install 'tracectrl-logging[zstd]'" in damage.reason
+    assert "pip install 'backports-zstd" in damage.reason
 
 
 @pytest.mark.parametrize("packed", FORMATS)
