@@ -19,6 +19,7 @@ VIEWS = {
     "search": ("/search?q=o&level=INFO&where=level%3E%3DINFO", ".hit"),
     "SQL": (f"/sql?sql={SQL}", ".result td"),
     "session": ("/session/order-1", ".view-session"),
+    "conversation": ("/session/order-1", ".view-session"),
     "keys": ("/", ".entries .session"),
 }
 
@@ -33,7 +34,11 @@ def test_nothing_is_serious(
 ) -> None:
     """Names, roles, contrast and order are right on every view."""
     write("order-1", {"message": "took the order"}, {"message": "no card", "level": "ERROR"})
-    write("order-1", {"name": "checkout", "span_id": "2" * 16, "status": "ERROR"})
+    said = {"gen_ai.request.model": "small", "gen_ai.prompt.0.content": "hello"}
+    write(
+        "order-1",
+        {"name": "checkout", "span_id": "2" * 16, "status": "ERROR", "attributes": said},
+    )
     write("order-2", {"message": "took another order", "level": "WARNING", "service": "shop"})
     server = serve()
     axe = (node_modules / "axe-core" / "axe.min.js").read_text("utf-8")
@@ -45,6 +50,9 @@ def test_nothing_is_serious(
         if name == "keys":
             page.keyboard.press("?")
             page.wait_for_selector("dialog[open]")
+        if name == "conversation":
+            page.keyboard.press("m")
+            page.wait_for_selector(".said-turn")
         page.evaluate(axe)
         # The texts of a row that is drawn later have no colours yet: rows are looked at when they are.
         result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from tracectrl._json import encode_line
 from tracectrl.files.names import stem_of
+from tracectrl_logging.reader.conversation import Conversation
 from tracectrl_logging.reader.json_rows import summary_row, typed
 from tracectrl_logging.reader.model import InvalidCursorError, UnknownSessionError, unheard
 from tracectrl_logging.viewer import questions
@@ -57,6 +59,7 @@ class Api:
             ("sessions", self.sessions),
             ("sessions/{id:path}/lines", self.lines),
             ("sessions/{id:path}/stream", self.stream),
+            ("sessions/{id:path}/conversation", self.conversation),
             ("sessions/{id:path}/export", self.export),
             ("stream", self.list_stream),
             ("search", self.search),
@@ -104,6 +107,23 @@ class Api:
         params = params_of(request.scope)
         selection, after = questions.selection(params), cursor_of(request, params)
         return self._streams.following(sid, encode_lines, selection=selection, after=after)
+
+    async def conversation(self, request: Request) -> Any:
+        """Return what models, tools and agents said in a session."""
+        sid = _id_of(request)
+        limit = questions.number(params_of(request.scope), "limit", _LINES)
+        problems: list[Damage] = []
+
+        def read() -> Response:
+            store = self._streams.opened(problems.append)
+            if next(store.ids(sid, limit=1), None) != sid:
+                return _unknown(sid)
+            turns = Conversation(lambda: store.read(sid)).turns()
+            rows = [turn.row() for turn in itertools.islice(turns, limit + 1)]
+            said = {"turns": rows[:limit], "more": len(rows) > limit, "problems": _texts(problems)}
+            return Response(encode_line(said)[:-1], media_type="application/json")
+
+        return await self._streams.run(read)
 
     async def list_stream(self, request: Request) -> Any:
         """Return the list of sessions, and then those that have changed."""

@@ -82,6 +82,13 @@ def document(version: str) -> dict[str, Any]:
             (*_ON_LINES, "after"),
             has_id=True,
         ),
+        "/api/sessions/{id}/conversation": _get(
+            "What models, tools and agents said in a session, each message once",
+            ("limit",),
+            _rows("turns", "Turn", more={"type": "boolean"}),
+            has_id=True,
+            errors={"404": "There is no such session."},
+        ),
         "/api/stream": _stream(
             "The list of sessions as it changes. An event `list` has all rows, an event `session` one"
             " that is new or has changed.",
@@ -115,6 +122,10 @@ def document(version: str) -> dict[str, Any]:
             "schemas": {
                 "Session": {"type": "object", "description": "A row of `sessions --json`."},
                 "Line": {"type": "object", "description": "A row of `show --json`."},
+                "Turn": {
+                    "type": "object",
+                    "description": "A row of `show --conversation --json`.",
+                },
                 "Error": {
                     "type": "object",
                     "required": ["message"],

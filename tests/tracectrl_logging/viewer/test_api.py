@@ -53,6 +53,20 @@ def test_rows_are_those_of_the_command(server: Server) -> None:
     assert shown == [json.loads(line) for line in whole.body.splitlines()]
 
 
+def test_conversation(server: Server) -> None:
+    """What was said is rows of ``show --conversation --json``, up to the limit."""
+    said = {"gen_ai.operation.name": "chat", "gen_ai.prompt.0.content": "hello"}
+    row = {"name": "chat", "span_id": "1" * 16, "trace_id": "2" * 32, "attributes": said}
+    row |= {"start_time": "2026-01-01T00:00:00.000000Z", "session_id": "talk"}
+    (server.root / "talk.spans.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    found = server.get("/api/sessions/talk/conversation").json()
+    assert printed(server.root, "show", "talk", "--conversation") == found["turns"]
+    assert ["message", "reply"] == [turn["type"] for turn in found["turns"]]
+    short = server.get("/api/sessions/talk/conversation", limit="1").json()
+    assert [1, True] == [len(short["turns"]), short["more"]]
+    assert 404 == server.get("/api/sessions/nobody/conversation").status
+
+
 @pytest.mark.parametrize(
     ("params", "ids"),
     [
@@ -236,7 +250,7 @@ def test_streams_end_with_the_server(server: Server) -> None:
 def test_openapi_names_every_path(server: Server) -> None:
     """The document has each path and parameter that is answered."""
     paths = server.get("/api/openapi.json").json()["paths"]
-    expected = ["export", "lines", "stream"]
+    expected = ["conversation", "export", "lines", "stream"]
     assert sorted(
         [
             "/api/sessions",

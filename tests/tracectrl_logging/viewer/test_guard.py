@@ -20,6 +20,7 @@ ROUTES = [
     "/api/openapi.json",
     "/api/sessions/a/lines",
     "/api/sessions/a/stream",
+    "/api/sessions/a/conversation",
     "/api/sessions/a/export",
     "/api/stream",
     "/api/search?q=m",
@@ -68,7 +69,7 @@ def test_token(server_of_module: Server, route: str, token: str | None) -> None:
     assert (401, "Bearer") == (answer.status, answer.headers["www-authenticate"])
 
 
-@pytest.mark.parametrize("what", ["lines", "stream", "export"])
+@pytest.mark.parametrize("what", ["lines", "stream", "export", "conversation"])
 @pytest.mark.parametrize(
     "start", ["/static", "/static/x", "//", "/x", "/static/page.js", "/./", "/api/x"]
 )

@@ -14,6 +14,7 @@ import { shown } from "./format.js";
  * @property {() => void} toEnd
  * @property {() => void} wholeTime
  * @property {(closed: boolean) => void} foldAll
+ * @property {(() => void) | null} conversation
  * @property {(() => void) | null} save
  */
 
@@ -65,6 +66,7 @@ export class SessionLayout {
             iconButton("Collapse all ({)", "−", () => actions.foldAll(true)), iconButton("Expand all (})", "+", () => actions.foldAll(false)),
           ),
           this.whole,
+          actions.conversation && make("button", { type: "button", class: "quiet", title: "What models, tools and agents said (m)", onclick: actions.conversation }, "Conversation"),
           actions.save && make("button", { type: "button", class: "quiet", title: "One file that opens without a server (s)", onclick: actions.save }, "Save"),
         ),
       ),

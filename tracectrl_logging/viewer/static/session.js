@@ -11,6 +11,7 @@ import { SessionLayout } from "./layout.js";
 import { OverviewMap } from "./overview.js";
 import { ERROR_SEVERITY, NO_TIME, OPEN, Story, nothingPicked } from "./model.js";
 import { Rows } from "./rows.js";
+import { ConversationDialog } from "./conversation.js";
 import { SaveDialog } from "./save.js";
 
 /** @typedef {import("./address.js").Params} SessionParams */
@@ -102,9 +103,11 @@ class SessionPage {
         toEnd: () => this.toEnd(),
         wholeTime: () => this.setZoom(null),
         foldAll: (closed) => this.foldAll(closed),
+        conversation: source.live ? () => void this.conversation.open() : null,
         save: source.live ? () => this.save() : null,
       },
     );
+    this.conversation = new ConversationDialog(this.layout.element, this.id, source);
     this.saver = new SaveDialog(this.layout.element, this.id, source, ui);
     this.#showFacets(window.innerWidth >= WIDE_PX);
     host.append(this.layout.element);
@@ -770,6 +773,7 @@ class SessionPage {
     };
     if (this.source.live) {
       keys["G"] = ["Newest row, and follow", () => this.toEnd()];
+      keys["m"] = ["What models, tools and agents said", () => void this.conversation.open()];
       keys["s"] = ["Save as one file", () => this.save()];
     }
     return keys;
