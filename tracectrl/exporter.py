@@ -117,11 +117,14 @@ class FileSpanExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append *spans*; return ``FAILURE`` where one of them is not in its file. Never raises."""
         result = SpanExportResult.SUCCESS
+        watch = None if self.open_spans is None else self.open_spans.watch
         for span in spans:
             sid = UNKNOWN
             try:
                 sid = session_of(span) or UNKNOWN
-                opened_in = None if self.open_spans is None else self.open_spans.closed(span)
+                opened_in = None
+                if watch is not None and (watch.written or watch.writing is not None):
+                    opened_in = self.open_spans.closed(span)  # type: ignore[union-attr] # as above
                 written = self._sink.append(sid, self._encode(span, sid))
                 if opened_in is not None and opened_in != sid:
                     self._sink.append(opened_in, self._flat.of_void(span, opened_in))

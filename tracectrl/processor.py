@@ -79,7 +79,11 @@ class SessionSpanProcessor(SpanProcessor):
         self._stamp(span, parent_context)
         try:
             for open_spans in self._told[1] if self._has_own else self._found(span):
-                open_spans.started(span)
+                watch = open_spans.watch
+                if watch.awake[0]:
+                    watch.young[span] = None
+                else:
+                    open_spans.started(span)
         except Exception:  # noqa: BLE001, S110 - a span of somebody else's may be any object
             pass
 
@@ -133,7 +137,7 @@ class SessionSpanProcessor(SpanProcessor):
 
     def _on_ending(self, span: Span) -> None:
         for open_spans in self._told[1]:
-            open_spans.ended(span)
+            open_spans.watch.young.pop(span, None)
         attributes: Any = span._attributes  # noqa: SLF001
         values, pins = values_of(attributes), pins_of(span)
         present = values.get(SESSION_ATTRIBUTE)

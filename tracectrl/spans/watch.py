@@ -34,7 +34,7 @@ _PATIENCE_S: Final = 1.0
 _LOOK: Final = "look"
 _END: Final = "end"
 
-_begun: Final[list[weakref.ref[_Watch]]] = []  # those that have had a thread
+_begun: Final[list[weakref.ref[Watch]]] = []  # those that have had a thread
 
 
 class OpenSpans:
@@ -49,58 +49,63 @@ class OpenSpans:
     def __init__(self, after_s: float, write: Callable[[Span], str | None]) -> None:
         self._after_s = after_s
         self._write = write
-        self._of_process: dict[int, _Watch] = {}
-        self._watch = self._own()
+        self._of_process: dict[int, Watch] = {}
+        self.watch = self._own()
+        """What is of this process; or of its parent, where its ``awake[0]`` is 0."""
 
     def started(self, span: Span) -> None:
-        """Take note of *span*, which has started and is stamped. Never raises."""
-        watch = self._watch
-        if not watch.here[0]:
-            watch = self._watch = self._own()
+        """Take note of *span*, which has started and is stamped.
+
+        Where ``watch.awake[0]`` is not 0, to put it into ``watch.young`` is the same, and quicker.
+        """
+        watch = self._own()
         if not self._after_s:
             watch.write(span)  # nobody else can end it yet
             return
         watch.young[span] = None
-        if not watch.is_awake:
+        if not watch.awake[0]:
             watch.wake()
-
-    def ended(self, span: Span) -> None:
-        """Take note of the end of *span*, before that is written."""
-        self._watch.young.pop(span, None)
 
     def closed(self, span: ReadableSpan) -> str | None:
         """Return the session that *span*, which has ended, was written to while it was open, if it was.
 
         It is not written as open any more when this returns.
         """
-        watch = self._watch
-        if not watch.written and watch.writing is None:
-            return None
+        watch = self.watch
         context = span.get_span_context()
-        return None if context is None else watch.close(context.span_id)
+        if context is None:
+            return None
+        span_id = context.span_id
+        if watch.writing == span_id:
+            watch.wait_for_line()
+        return watch.written.pop(span_id, None)
 
     def stop(self) -> None:
         """Forget the spans that are open, and end the thread; with a span that starts later it begins anew."""
-        self._watch.stop()
+        self.watch.stop()
 
-    def _own(self) -> _Watch:
+    def _own(self) -> Watch:
         """Return what is of this process."""
         pid = os.getpid()
-        watch = self._of_process.setdefault(pid, _Watch(self._after_s, self._write))
-        for other in list(self._of_process):
-            if other != pid:
-                self._of_process.pop(other, None)
+        watch = self._of_process.get(pid)
+        if watch is None:
+            watch = self._of_process.setdefault(pid, Watch(self._after_s, self._write))
+            for other in list(self._of_process):
+                if other != pid:
+                    self._of_process.pop(other, None)
+            self.watch = watch
         return watch
 
 
-class _Watch:
+class Watch:
     """The open spans of one process, and the thread that looks at them."""
 
     def __init__(self, after_s: float, write: Callable[[Span], str | None]) -> None:
-        self.here = here()
+        self.awake = here()
+        """Not 0 in ``[0]`` while the thread looks at what is young; 0 in a forked child."""
+        self.awake[0] = 0
         self.young: dict[Span, None] = {}
-        """Spans that are open and not written, as far as is known."""
-        self.is_awake = False
+        """Spans that are open and not written, as far as is known: whoever ends one takes it out."""
         self.writing: int | None = None
         """The ID of the span whose line is being written."""
         self.written: dict[int, str] = {}
@@ -115,7 +120,7 @@ class _Watch:
 
     def wake(self) -> None:
         """Have the thread look."""
-        self.is_awake = True
+        self.awake[0] = 1
         with contextlib.suppress(RuntimeError), self._lock:  # at the end no thread can begin
             if self._is_over:
                 return
@@ -132,7 +137,7 @@ class _Watch:
         self.young.clear()
         if self._thread is not None:
             self._bell.put(_END)
-        self._wait_for_line()
+        self.wait_for_line()
 
     def end(self) -> None:
         """End the thread for good."""
@@ -159,13 +164,7 @@ class _Watch:
                 self.write(span)
             self.writing = None
 
-    def close(self, span_id: int) -> str | None:
-        """Return the session of the open line of the span *span_id*, if there is one, and forget it."""
-        if self.writing == span_id:
-            self._wait_for_line()
-        return self.written.pop(span_id, None)
-
-    def _wait_for_line(self) -> None:
+    def wait_for_line(self) -> None:
         """Wait for the line that is being written, but not where that might wait for this thread."""
         if not is_within() and self._write_lock.acquire(timeout=_PATIENCE_S):
             self._write_lock.release()
@@ -185,9 +184,9 @@ class _Watch:
                     if self._bell.get(timeout=left) == _END:
                         return not self._ends()
             return True
-        self.is_awake = False
+        self.awake[0] = 0
         if self.young:  # it has come in this very moment
-            self.is_awake = True
+            self.awake[0] = 1
             return True
         with contextlib.suppress(Empty):
             if self._bell.get(timeout=_IDLE_S) == _LOOK:
@@ -197,11 +196,12 @@ class _Watch:
     def _ends(self) -> bool:
         """End the thread, unless a span has come meanwhile; tell whether it ends."""
         with self._lock:
-            self.is_awake = bool(self.young) and not self._is_over
-            if not self.is_awake:
+            goes_on = bool(self.young) and not self._is_over
+            self.awake[0] = goes_on
+            if not goes_on:
                 self._thread = None
                 self._bell = SimpleQueue()
-        return not self.is_awake
+        return not goes_on
 
     def _look(self) -> float | None:
         """Write what has been open for long enough; return the pause to the next look, if there is one."""
@@ -223,7 +223,7 @@ class _Watch:
         return max(min(pause_s, self._after_s), self._after_s / _LOOKS, _LEAST_PAUSE_S)
 
 
-def _end_at_exit(watch: _Watch) -> None:
+def _end_at_exit(watch: Watch) -> None:
     if not _begun:
         atexit.register(_end_all)
     _begun[:] = [it for it in _begun if it() is not None]

@@ -18,13 +18,17 @@ class _Here:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
+        self._value = 1
 
     def __getitem__(self, index: int) -> int:
-        return os.getpid() == self._pid
+        return self._value if os.getpid() == self._pid else 0
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._value = value
 
 
 def here() -> Any:
-    """Return what is ``[1]`` in this process and ``[0]`` in a child that is forked from it.
+    """Return what is ``[1]`` in this process, or set to another number, and ``[0]`` in its forked children.
 
     To ask for the process ID is a system call, and before each line that is much. A page that the
     kernel wipes in a child says the same, whoever forks and whatever hooks are run.
