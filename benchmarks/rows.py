@@ -1,4 +1,4 @@
-"""The fourteen measures of the write path, each with what it may be at most.
+"""The sixteen measures of the write path, each with what it may be at most.
 
 A measure returns its figure, figures to be shown beside it, and the times that they come from. Where
 the package that it compares with is not installed it returns nothing.
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 OURS = "tracectrl-logging, logging"
 OURS_ALL = "tracectrl-logging, logging, every option on"
 OURS_STRUCTLOG = "tracectrl-logging, structlog"
+_SETTLED_S = 3.0
 RESULTS = os.path.join(os.path.dirname(__file__), "results")
 
 
@@ -529,6 +530,51 @@ def few_descriptors(root: str, scale: Scale) -> dict[int, Measured]:
     return {14: Measured(ratio(times, "1000 sessions", "one session"), times=times)}
 
 
+def open_spans(root: str, scale: Scale) -> dict[int, Measured]:
+    """Rows 15 and 16: what short spans cost where open ones are written, and what open ones cost."""
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
+
+    from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
+    from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415
+
+    def started(name: str, **options: Any) -> Callable[[str], trace.Span]:
+        exporter = FileSpanExporter(os.path.join(root, name), **options)
+        own = TracerProvider(shutdown_on_exit=False, resource=provider.resource)
+        own.add_span_processor(SessionSpanProcessor(exporter))
+        own.add_span_processor(SimpleSpanProcessor(exporter))
+        return own.get_tracer("benchmarks").start_span
+
+    def short(start: Callable[[str], trace.Span]) -> Callable[[int], None]:
+        def run(calls: int) -> None:
+            for _ in repeat(None, calls):
+                start("chat").end()
+
+        return run
+
+    contenders = [
+        Contender("on", short(started("on"))),
+        Contender("off", short(started("off", open_spans_after_s=None))),
+    ]
+    with in_session_and_span():
+        times = rounds_of(contenders, calls=50, rounds=scale.rounds * 4, warm_up=20)
+        start = started("open")
+        threads_before = threading.active_count()
+        spans = [start("open") for _ in range(scale.of(10_000))]
+        time.sleep(_SETTLED_S * scale.part)  # their lines are written once
+        used, began = time.process_time(), time.monotonic()
+        time.sleep(_SETTLED_S * scale.part)
+        share = (time.process_time() - used) / (time.monotonic() - began)
+        count = threading.active_count() - threads_before
+        for span in spans:
+            span.end()
+    beside = {"threads": figure_of([count])}
+    return {
+        15: Measured(ratio(times, "on", "off"), times=times),
+        16: Measured(figure_of([share]), beside),
+    }
+
+
 @contextlib.contextmanager
 def at_most_open(count: int) -> Iterator[None]:
     """Let this process open no more than *count* files."""
@@ -552,6 +598,7 @@ MEASURES = (
     background,
     rendered_by_others,
     few_descriptors,
+    open_spans,
 )
 
 BARS: dict[int, tuple[str, float]] = {
@@ -569,4 +616,6 @@ BARS: dict[int, tuple[str, float]] = {
     12: ("`background=True`: the caller's share, of the synchronous call", 0.7),
     13: ("structlog's `JSONRenderer` into session files, of the same chain into one file", 1.1),
     14: ("1,000 sessions record by record under `ulimit -n 1024`, of one session", 1.5),
+    15: ("a short span where open ones are written, of one where they are not", 1.03),
+    16: ("10,000 open spans: the share of a core", 0.02),
 }
