@@ -53,7 +53,7 @@ def test_a_row_says_what_there_is(
         "spans": "1",
         "errors": "1",
     }
-    expect(row.locator(".state")).to_have_text("has errors")
+    expect(row.locator(".state")).to_have_text("ended, has errors")
     expect(row.locator(".spark svg path.spark-errors")).to_have_attribute("d", re.compile("M.+"))
     expect(page.locator(".count")).to_have_text("1 session, 1 with errors")
     row.click()
@@ -76,7 +76,7 @@ def test_sessions_appear_and_move_up(
     assert ids(page) == ["first", "third", "second"]
     expect(page.locator(".entries .session").first.locator(".errors")).to_have_text("1")
     expect(page.locator(".entries .session").first.locator(".state")).to_have_text(
-        "active, has errors"
+        "ended, has errors"
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.filters.sessions import SessionQuery
     from tracectrl_logging.reader.model import Damage, Line, Report, SessionSummary
     from tracectrl_logging.reader.sql import Rows
-    from tracectrl_logging.reader.store import OnProgress, Params
+    from tracectrl_logging.reader.store import OnProgress, OnStart, Params
 
 _KINDS: tuple[Kind, ...] = ("span", "log")  # at equal times in this order
 
@@ -169,6 +169,7 @@ class FileStore:
         params: Params = None,
         memory_mb: int = 100,
         timeout_s: float | None = None,
+        on_start: OnStart | None = None,
     ) -> Rows:
         """Return the rows as :meth:`Store.query` says, by DuckDB."""
         from tracectrl_logging.reader import sql as database  # noqa: PLC0415 - an extra
@@ -179,6 +180,7 @@ class FileStore:
             params=params,
             memory_mb=memory_mb,
             timeout_s=timeout_s,
+            on_start=on_start,
             on_damage=self._report,
         )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
     OnProgress: TypeAlias = Callable[[int, int | None], object]
+    OnStart: TypeAlias = Callable[[Callable[[], None]], object]
 
 DEFAULT_COUNT = 10
 """How many lines of what was before :meth:`Store.tail` gives."""
@@ -128,11 +129,12 @@ class Store(Protocol):
         params: Params = None,
         memory_mb: int = ...,
         timeout_s: float | None = None,
+        on_start: OnStart | None = None,
     ) -> Rows:
         """Run *sql* over the views ``logs``, ``spans`` and ``sessions``; return the rows, streamed.
 
         *params* are the values of its parameters; *timeout_s* is how many seconds it may take, the
-        reading of its rows included.
+        reading of its rows included. *on_start* is called with what ends the query, from any thread.
 
         Raises:
             QueryError: the SQL is wrong, or needs more memory or time.

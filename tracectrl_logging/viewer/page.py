@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import threading
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +125,22 @@ class Page:
         except ImportError as error:
             return refusal(501, str(error))
 
+        ending = contextlib.ExitStack()
+        gone = threading.Event()
+
+        def started(close: Callable[[], None]) -> None:
+            ending.callback(close)
+            if gone.is_set():
+                close()
+
+        def end() -> None:
+            gone.set()
+            ending.close()
+
         def read() -> Response:
             try:
-                with self._streams.opened(unheard).query(sql, timeout_s=_QUERY_S) as rows:
+                store = self._streams.opened(unheard)
+                with store.query(sql, timeout_s=_QUERY_S, on_start=started) as rows:
                     columns = list(rows.columns)
                     found = [list(map(_cell, row)) for row in itertools.islice(rows, _ROWS + 1)]
             except ImportError as error:
@@ -136,7 +151,7 @@ class Page:
             data = {"columns": columns, "rows": found[:_ROWS], "more": more}
             return answer(data)
 
-        return await self._streams.run(read)
+        return await self._streams.run_while_asked(request, read, end)
 
     async def known(self, request: Request) -> Any:
         """Return IDs that start as asked for."""

@@ -11,8 +11,15 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
-from anyio import to_thread
+# By their names: anyio looks for its modules when it is asked for them, and then there may be no descriptor left.
+from anyio import (
+    CancelScope,
+    CapacityLimiter,
+    create_task_group,
+    get_cancelled_exc_class,
+    sleep,
+    to_thread,
+)
 
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.filters.selection import ALL
@@ -74,7 +81,7 @@ class Streams:
         """The store, for another process."""
         self._most = most
         self._most_threads = most_threads
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._limiter: CapacityLimiter | None = None
         self._open = 0
         self._listening: dict[Any, Listening] = {}
 
@@ -92,7 +99,7 @@ class Streams:
             return await to_thread.run_sync(
                 function, limiter=self._limits(), abandon_on_cancel=True
             )
-        except anyio.get_cancelled_exc_class():
+        except get_cancelled_exc_class():
             end()
             raise
 
@@ -102,7 +109,7 @@ class Streams:
         """Return what *function* returns; *end* ends what it does where the client has gone."""
         answer = refusal(400, "the client has gone")
         raised: Exception | None = None
-        async with anyio.create_task_group() as group:
+        async with create_task_group() as group:
 
             async def watch() -> None:
                 while (await request.receive())["type"] != "http.disconnect":
@@ -149,9 +156,9 @@ class Streams:
 
         return self.stream(events)
 
-    def _limits(self) -> anyio.CapacityLimiter:
+    def _limits(self) -> CapacityLimiter:
         if self._limiter is None:  # it belongs to an event loop
-            self._limiter = anyio.CapacityLimiter(self._most_threads)
+            self._limiter = CapacityLimiter(self._most_threads)
         return self._limiter
 
     def enter(self, scope: Scope) -> Pauses | None:
@@ -185,7 +192,7 @@ class Pauses:
             if self._listening.has_ended():
                 return False
             left = end - time.monotonic()
-            await anyio.sleep(max(0.0, min(left, _STOP_S)))
+            await sleep(max(0.0, min(left, _STOP_S)))
             if left <= _STOP_S:
                 return not self._listening.has_ended()
 
@@ -219,7 +226,7 @@ class EventStream:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        async with anyio.create_task_group() as group:
+        async with create_task_group() as group:
 
             async def end_with_client() -> None:
                 while (await receive())["type"] != "http.disconnect":
@@ -249,7 +256,7 @@ class EventStream:
                 with contextlib.suppress(OSError):
                     await send({"type": "http.response.body", "body": body, "more_body": True})
             finally:
-                with anyio.CancelScope(shield=True):
+                with CancelScope(shield=True):
                     await events.aclose()
             await send({"type": "http.response.body", "body": b""})
         finally:

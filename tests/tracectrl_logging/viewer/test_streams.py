@@ -39,15 +39,20 @@ def test_reading_ends_when_nobody_waits() -> None:
     assert is_ended.wait(30)
 
 
-@pytest.mark.parametrize("path", ["/page/search", "/api/search"])
-def test_pattern_that_takes_for_ever_holds_up_nobody(root: Path, path: str) -> None:
-    """While a search backtracks, others are answered, and it ends with its client."""
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/page/search?q=(a%2B)%2B%24",
+        "/api/search?q=(a%2B)%2B%24",
+        "/page/query?sql=SELECT+sum(a.range*b.range)+FROM+range(9000000)a,range(9000000)b",
+    ],
+)
+def test_question_that_takes_for_ever_holds_up_nobody(root: Path, address: str) -> None:
+    """While a search backtracks, or a query counts, others are answered, and it ends with its client."""
     (root / "x.logs.jsonl").write_text('{"message":"%s!"}\n' % ("a" * 40))
     with served(root) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        connection.request(
-            "GET", f"{path}?q=(a%2B)%2B%24", headers={"Authorization": f"Bearer {TOKEN}"}
-        )
+        connection.request("GET", address, headers={"Authorization": f"Bearer {TOKEN}"})
         while not (children := children_of(server.process.pid)):
             pass
         assert 200 == server.get("/api/sessions").status

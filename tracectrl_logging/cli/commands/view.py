@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import logging
 import os
 import secrets
 import socket
@@ -151,7 +152,11 @@ def serve(
         access_log=False,
         lifespan="off",
         ws="none",
+        limit_concurrency=_most_connections(),
     )
+    briefly = _Briefly()
+    for name in ("asyncio", "uvicorn.error"):
+        logging.getLogger(name).addFilter(briefly)
     with _browser_at(address) if opens and _has_screen() else contextlib.nullcontext():
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -182,6 +187,34 @@ def _open(address: str) -> None:
 
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(address)
+
+
+def _most_connections() -> int | None:
+    """Return how many connections are answered: half of the files that may be open, for each may read some."""
+    import resource  # noqa: PLC0415 - not on Windows
+
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if most == resource.RLIM_INFINITY else max(8, most // 2)
+
+
+class _Briefly(logging.Filter):
+    """Says in one line, once, that there are too many connections; asyncio and uvicorn do so at each."""
+
+    signs = "socket.accept() out of system resource", "Exceeded concurrency limit"
+    is_said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether *record* is of anything else."""
+        if not str(record.msg).startswith(self.signs):
+            return True
+        if not self.is_said:
+            self.is_said = True
+            click.echo(
+                "Warning: there are more connections than half of the files that this process may open"
+                " (ulimit -n); the others are refused",
+                err=True,
+            )
+        return False
 
 
 def _has_screen() -> bool:
@@ -216,8 +249,10 @@ def _token() -> str:
         or not given.replace("-", "").replace("_", "").isalnum()
         or not given.isascii()
     ):
+        others = "" if len(given) < _LEAST_TOKEN else ", others among them"
         text = (
-            f"${TOKEN_ENV} must be at least {_LEAST_TOKEN} letters, digits, '-' and '_'; it is not"
+            f"${TOKEN_ENV} must be at least {_LEAST_TOKEN} letters, digits, '-' and '_',"
+            f" got {len(given)} characters{others}"
         )
         raise UnusableError(text)
     return given

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tracectrl_logging.reader.model import Report
+    from tracectrl_logging.reader.store import OnStart
 
 __all__ = ["DEFAULT_MEMORY_MB", "QueryError", "Rows", "query", "save_parquet"]
 
@@ -30,6 +31,7 @@ def query(
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     memory_mb: int = DEFAULT_MEMORY_MB,
     timeout_s: float | None = None,
+    on_start: OnStart | None = None,
     on_damage: Report,
 ) -> Rows:
     """Run *sql*; see :func:`tracectrl_logging.reader.query`."""
@@ -37,6 +39,8 @@ def query(
         sql, root, params=params, memory_mb=memory_mb, timeout_s=timeout_s, report=on_damage
     )
     try:
+        if on_start is not None:
+            on_start(process.close)
         columns = process.receive("columns")
     except BaseException:
         process.close()

@@ -36,6 +36,28 @@ export function draw(name, attributes = {}, ...children) {
 }
 
 /**
+ * Returns a button that stands for a condition, and takes it away.
+ * @param {string} label
+ * @param {() => void} remove
+ */
+export function chip(label, remove) {
+  return make("button", { type: "button", class: "chip", title: "Remove", "aria-label": `Remove the condition ${label}`, onclick: remove }, label, make("span", { "aria-hidden": "true" }, "×"));
+}
+
+/**
+ * Moves the focus along `links`: from none of them to the first, or the last where `step` goes back.
+ * @param {HTMLElement[]} links
+ * @param {number} step
+ * @returns {HTMLElement | undefined} the one that has it now
+ */
+export function moveFocus(links, step) {
+  const now = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const link = links[now < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, now + step))];
+  link?.focus({ preventScroll: true });
+  return link;
+}
+
+/**
  * Returns the element of the page with this ID.
  * @param {string} id
  * @returns {HTMLElement}

@@ -2,7 +2,7 @@
 
 import { Params, sessionAddress } from "./address.js";
 import { Completion, conditionOffers } from "./completion.js";
-import { make } from "./elements.js";
+import { chip, make, moveFocus } from "./elements.js";
 import { plural } from "./format.js";
 import { fragment } from "./source.js";
 
@@ -63,7 +63,7 @@ class Search {
     const conditions = ["since", "until", "logger", "where"].flatMap((name) => params.getAll(name).map((value) => ({ name, value })));
     this.chips.replaceChildren(...conditions.map(({ name, value }) => {
       const text = this.ui.format.shown(name === "where" ? value : `${name}=${value}`);
-      return make("button", { type: "button", class: "chip", title: "Remove", "aria-label": `Remove the condition ${text}`, onclick: () => this.change({ [name]: params.getAll(name).filter((one) => one !== value) }) }, text, make("span", { "aria-hidden": "true" }, "×"));
+      return chip(text, () => this.change({ [name]: params.getAll(name).filter((one) => one !== value) }));
     }));
     this.run();
   }
@@ -210,10 +210,7 @@ class Search {
 
   /** @param {number} step */
   move(step) {
-    const now = this.links.indexOf(/** @type {HTMLAnchorElement} */ (document.activeElement));
-    const link = this.links[now < 0 ? (step > 0 ? 0 : this.links.length - 1) : Math.min(this.links.length - 1, Math.max(0, now + step))];
-    link?.focus({ preventScroll: true });
-    link?.scrollIntoView({ block: "nearest" });
+    moveFocus(this.links, step)?.scrollIntoView({ block: "nearest" });
   }
 
   nextLevel() {

@@ -9,7 +9,7 @@ import { Facets, LEVEL_CHOICES, NO_PICKS, isPicking } from "./facets.js";
 import { Finder } from "./find.js";
 import { SessionLayout } from "./layout.js";
 import { OverviewMap } from "./overview.js";
-import { ERROR_SEVERITY, NO_TIME, OPEN, Story, nothingPicked } from "./model.js";
+import { ERROR_SEVERITY, NO_TIME, OPEN, Story } from "./model.js";
 import { Rows } from "./rows.js";
 import { ConversationDialog } from "./conversation.js";
 import { SaveDialog } from "./save.js";
@@ -41,6 +41,7 @@ class SessionPage {
   /** @param {HTMLElement} host @param {SessionParams} params @param {SessionSource} source @param {SessionUi} ui */
   constructor(host, params, source, ui) {
     this.id = params.get("id") ?? "";
+    this.params = params; // those of what is picked are kept up to date
     this.source = source;
     this.ui = ui;
     this.stop = new AbortController();
@@ -109,7 +110,9 @@ class SessionPage {
     );
     this.conversation = new ConversationDialog(this.layout.element, this.id, source);
     this.saver = new SaveDialog(this.layout.element, this.id, source, ui);
-    this.#showFacets(window.innerWidth >= WIDE_PX);
+    const wide = matchMedia(`(min-width: ${WIDE_PX}px)`);
+    wide.addEventListener("change", () => this.#showFacets(wide.matches), { signal: this.stop.signal });
+    this.#showFacets(wide.matches);
     host.append(this.layout.element);
     this.palette = paletteOf(this.layout.element);
     this.lens = new Lens(this.axis, 1);
@@ -198,20 +201,13 @@ class SessionPage {
 
   /** @param {SessionParams} params */
   #read(params) {
-    const picked = nothingPicked();
-    picked.severity = LEVEL_CHOICES.find((choice) => choice.value === params.get("level"))?.severity ?? 0;
-    picked.services = new Set(params.getAll("service"));
-    picked.loggers = new Set(params.getAll("logger"));
-    const kind = params.get("kind");
-    picked.kind = kind === "log" || kind === "span" ? kind : "";
-    picked.trace = params.get("trace") ?? "";
-    picked.hits = params.get("only") === "1" && !!params.get("q");
+    this.params = params;
     const text = params.get("q") ?? "";
     if (this.layout.search.value !== text && document.activeElement !== this.layout.search) this.layout.search.value = text;
-    this.layout.only.checked = picked.hits;
     this.finder.look(text);
     this.#take();
     this.rows.text = text;
+    const picked = this.#picked();
     if (JSON.stringify(plain(picked)) !== JSON.stringify(plain(this.story.picked))) {
       const anchor = this.#anchor();
       this.story.pick(picked);
@@ -260,19 +256,28 @@ class SessionPage {
     this.settling = setTimeout(() => this.#say({}, true), SETTLE_MS);
   }
 
+  /** What is picked, as the address says it; nothing but what is found only where something is looked for. */
+  #picked() {
+    const { params } = this;
+    const kind = params.get("kind") ?? "";
+    const picked = {
+      severity: LEVEL_CHOICES.find((choice) => choice.value === params.get("level"))?.severity ?? 0,
+      services: new Set(params.getAll("service")),
+      loggers: new Set(params.getAll("logger")),
+      kind: kind === "log" || kind === "span" ? kind : "",
+      trace: params.get("trace") ?? "",
+      hits: params.get("only") === "1" && this.finder.text !== "",
+    };
+    this.layout.only.checked = picked.hits;
+    return picked;
+  }
+
   /** Change what is picked, by what the address is to say of it.
    * @param {Record<string, string | string[] | null>} changes */
   pick(changes) {
     this.#say(changes);
-    const picked = { ...this.story.picked };
-    const texts = (/** @type {string} */ name) => new Set(/** @type {string[]} */ ([changes[name] ?? []].flat()));
-    if ("level" in changes) picked.severity = LEVEL_CHOICES.find((choice) => choice.value === (changes["level"] ?? ""))?.severity ?? 0;
-    if ("kind" in changes) picked.kind = String(changes["kind"] ?? "");
-    if ("trace" in changes) picked.trace = String(changes["trace"] ?? "");
-    if ("service" in changes) picked.services = texts("service");
-    if ("logger" in changes) picked.loggers = texts("logger");
-    if ("only" in changes) picked.hits = changes["only"] === "1" && this.finder.text !== "";
-    this.layout.only.checked = picked.hits;
+    for (const [name, value] of Object.entries(changes)) this.params.set(name, value);
+    const picked = this.#picked();
     const anchor = this.#anchor();
     this.story.pick(picked);
     this.#arrange(anchor);

@@ -2,14 +2,13 @@
 
 import { sessionAddress, Params, addressOf } from "./address.js";
 import { Completion, conditionOffers } from "./completion.js";
-import { make } from "./elements.js";
+import { chip, make, moveFocus } from "./elements.js";
 import { plural } from "./format.js";
 import { fragment } from "./source.js";
 import { Sparks } from "./sparks.js";
 
 const PAGE_SIZE = 200;
 const MOST = 10_000;
-const ACTIVE_MS = 10_000;
 const TICK_MS = 1000;
 const HOLD_MS = 2000; // rows keep their places while somebody points at them
 
@@ -29,7 +28,7 @@ const LIST_CONDITIONS = [
 
 /** @typedef {import("./source.js").ListRow} SessionItem */
 /** @typedef {import("./source.js").Summary} SessionFigures */
-/** @typedef {{row: SessionFigures, html: string, element: HTMLElement, link: HTMLAnchorElement, activeUntil: number}} Entry */
+/** @typedef {{row: SessionFigures, html: string, element: HTMLElement, link: HTMLAnchorElement}} Entry */
 
 let lastOpened = ""; // who comes back finds its row again
 
@@ -129,10 +128,7 @@ class SessionsList {
       ...this.params.getAll("service").map((value) => ({ name: "service", value, text: `service=${value}` })),
       ...this.params.getAll("where").map((value) => ({ name: "where", value, text: value })),
     ];
-    this.chips.replaceChildren(...texts.map(({ name, value, text }) => {
-      const label = this.ui.format.shown(text);
-      return make("button", { type: "button", class: "chip", "aria-label": `Remove the condition ${label}`, title: "Remove", onclick: () => this.removeCondition(name, value) }, label, make("span", { "aria-hidden": "true" }, "×"));
-    }));
+    this.chips.replaceChildren(...texts.map(({ name, value, text }) => chip(this.ui.format.shown(text), () => this.removeCondition(name, value))));
   }
 
   /**
@@ -208,9 +204,8 @@ class SessionsList {
   /** @param {SessionItem} item one that is new or has changed */
   put(item) {
     const isNew = !this.entries.has(item.id);
-    const entry = this.render(item);
-    entry.activeUntil = Date.now() + ACTIVE_MS;
-    if (isNew) entry.element.classList.add("is-new");
+    const { element } = this.render(item);
+    if (isNew) element.classList.add("is-new");
     this.order = this.order.filter((id) => id !== item.id);
     const at = this.order.findIndex((id) => this.isBefore(item.row, /** @type {Entry} */ (this.entries.get(id)).row));
     this.order.splice(at < 0 ? this.order.length : at, 0, item.id);
@@ -248,7 +243,6 @@ class SessionsList {
     fill(element, ".errors", errors ? countOf(errors) : "");
     fill(element, ".services", row.services.map(shown).join(", "));
     localise(element);
-    const activeUntil = known?.activeUntil ?? (row.last_time ? Date.parse(row.last_time) + ACTIVE_MS : 0);
     if (known) {
       const hadFocus = known.link === document.activeElement;
       const drawing = sparkPlace(known.element);
@@ -256,10 +250,10 @@ class SessionsList {
       known.element.replaceWith(element);
       if (hadFocus) link.focus({ preventScroll: true });
     }
-    const entry = { row, html, element, link, activeUntil };
+    const entry = { row, html, element, link };
     this.entries.set(id, entry);
     this.sparks.show(sparkPlace(element), id, `${row.last_time} ${row.logs} ${row.spans}`);
-    this.showState(entry);
+    showState(entry);
     return entry;
   }
 
@@ -306,19 +300,6 @@ class SessionsList {
 
   tick() {
     if (this.isStale && !this.isHeld()) this.arrange();
-    for (const entry of this.entries.values()) this.showState(entry);
-  }
-
-  /** @param {Entry} entry */
-  showState({ row, element, activeUntil }) {
-    const state = row.state ?? (Date.now() < activeUntil ? "active" : "");
-    const said = [state, row.errors + row.error_spans ? "has errors" : ""].filter(Boolean).join(", ");
-    if (element.dataset["said"] === said) return;
-    element.dataset["said"] = said;
-    element.dataset["state"] = state;
-    const place = /** @type {HTMLElement} */ (element.querySelector(".state"));
-    place.replaceChildren(make("i", {}), make("span", { class: "unseen" }, said));
-    place.title = said;
   }
 
   /** @param {Event} event a click on a row */
@@ -339,10 +320,7 @@ class SessionsList {
 
   /** @param {number} step */
   move(step) {
-    const links = this.order.map((id) => /** @type {Entry} */ (this.entries.get(id)).link);
-    const now = links.indexOf(/** @type {HTMLAnchorElement} */ (document.activeElement));
-    const link = links[now < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, now + step))];
-    link?.focus({ preventScroll: true });
+    const link = moveFocus(this.order.map((id) => /** @type {Entry} */ (this.entries.get(id)).link), step);
     link?.closest(".session")?.scrollIntoView({ block: "nearest" });
   }
 
@@ -374,6 +352,15 @@ function headings() {
   const names = [["state", "State"], ["last", "Last"], ["id", "Session"], ["message", "First message"], ["services", "Services"], ["spark", "Activity"], ["duration number", "Duration"], ["logs number", "Logs"], ["spans number", "Spans"], ["errors number", "Errors"]];
   return make("div", { role: "rowgroup" }, make("div", { role: "row", class: "session head" },
     ...names.map(([name, label]) => make("span", { role: "columnheader", class: name }, name === "state" ? make("span", { class: "unseen" }, label) : label))));
+}
+
+/** @param {Entry} entry */
+function showState({ row, element }) {
+  const said = [row.state, row.errors + row.error_spans ? "has errors" : ""].filter(Boolean).join(", ");
+  element.dataset["state"] = row.state ?? "";
+  const place = /** @type {HTMLElement} */ (element.querySelector(".state"));
+  place.replaceChildren(make("i", {}), make("span", { class: "unseen" }, said));
+  place.title = said;
 }
 
 /**

@@ -42,10 +42,13 @@ def traces(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def started(*args: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield the command as it runs, and the line with the address."""
+def started(
+    *args: str, files: int = 1024, **env: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield the command as it runs, which may open so many *files*, and the line with the address."""
+    limited = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tracectrl_logging.cli", *args],
+        [*limited, sys.executable, "-m", "tracectrl_logging.cli", *args],
         stderr=subprocess.PIPE,
         text=True,
         env={
@@ -108,6 +111,27 @@ def test_address_opens_the_sessions(traces: Path) -> None:
     assert len(token) * 6 >= 256
 
 
+def test_more_clients_than_files(traces: Path) -> None:
+    """Clients past what this process may open files for are refused; that is said once, and others come in later."""
+    with started("view", "--root", str(traces), "--no-browser", files=64) as (process, line):
+        port, token, _ = parts(line)
+        asked = f"GET /page/session?id=x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
+        try:
+            for client in clients:
+                client.sendall(asked.encode())
+            answers = {client.recv(12) for client in clients}
+        finally:
+            for client in clients:
+                client.close()
+        assert {b"HTTP/1.1 200", b"HTTP/1.1 503"} == answers
+        assert ["order-1", "order-2", "other"] == ids(port, token)
+        process.terminate()
+        assert process.stderr is not None
+        said = process.stderr.read().splitlines()
+        assert (1, True) == (len(said), "ulimit -n" in said[0])
+
+
 def test_session_is_the_beginning_of_one(traces: Path) -> None:
     """The page begins with the session that was asked for."""
     with started("view", "oth", "--root", str(traces), "--no-browser") as (_, line):
@@ -120,12 +144,12 @@ def test_session_is_the_beginning_of_one(traces: Path) -> None:
         (["nobody"], {}, 1, "no session 'nobody'"),
         (["order"], {}, 2, "2 sessions start with 'order'"),
         (["--public-url", "https://a/b"], {}, 2, "a host must be HOST, HOST:PORT"),
-        ([], {"TRACECTRL_VIEWER_TOKEN": "short"}, 2, "must be at least 32 letters"),
+        ([], {"TRACECTRL_VIEWER_TOKEN": "short"}, 2, "and '_', got 5 characters\n"),
         (
             [],
             {"TRACECTRL_VIEWER_TOKEN": "with a space and more than thirty-two"},
             2,
-            "must be at least 32",
+            "got 37 characters, others among them",
         ),
         (["--host", "203.0.113.1"], {}, 2, "cannot listen on 203.0.113.1 port 0"),
     ],
