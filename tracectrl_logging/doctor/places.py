@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tracectrl.files.listing import TEMPORARY_PREFIX, scan_names, why_unread
 from tracectrl.files.names import is_stem, parse_name
+from tracectrl.files.presence import PRESENCE_DIRECTORY
 from tracectrl_logging.doctor.finding import MOST_POSITIONS, Finding
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _OTHERS = 0o077
 _STALE_S = 3600.0
 _FEW_DESCRIPTORS = 128
 _NEARLY = 0.9
+_OURS = (TEMPORARY_PREFIX, PRESENCE_DIRECTORY)
 _ALMOST = re.compile(r"[._-](?:logs|spans)\.json", re.IGNORECASE)
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -152,7 +154,7 @@ def names(directory: str) -> Iterator[Finding]:
         parsed = parse_name(entry.name)
         if parsed is not None:
             nearly += [] if is_stem(parsed.stem) else [entry.name]
-        elif entry.name not in unread and not entry.name.startswith(TEMPORARY_PREFIX):
+        elif entry.name not in unread and not entry.name.startswith(_OURS):
             (nearly if _ALMOST.search(entry.name) else foreign).append(entry.name)
     if nearly:
         yield _of_files(

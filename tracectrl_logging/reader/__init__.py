@@ -311,9 +311,9 @@ def follow(
     """Return the last *count* lines of sessions, then what is written from now on: a :class:`Following`.
 
     That is an iterator that waits for what comes and never ends. It gives log lines and spans in the
-    order of time, a span where it ends, each once, whatever happens to the names of the files
-    meanwhile (rotation, copies, compression, removal). Sessions and a root that do not exist yet are
-    waited for. Its :attr:`~Following.cursor` says where it stands::
+    order of time, a span where it ends, and before that where it is seen to be open, each once,
+    whatever happens to the names of the files meanwhile (rotation, copies, compression, removal).
+    Sessions and a root that do not exist yet are waited for. Its :attr:`~Following.cursor` says where it stands::
 
         lines = follow(after=cursor)
         for line in lines:

@@ -161,6 +161,8 @@ class Tail(Protocol):
     def poll(self) -> list[Line]:
         """Return what has come since, in time order, a span where it ends. It never waits.
 
+        A span that stays open has a line for that before; both are returned, the end last.
+
         Each line comes once, a moment after it was written: so that what was written before, and is
         read later, comes before it.
         """

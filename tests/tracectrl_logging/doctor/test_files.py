@@ -305,6 +305,7 @@ def test_files_that_are_none_of_ours(root: Path, write: Write) -> None:
     write("s.logs.jsonl", log("s"))
     for name in (".s.logs.jsonl.swp", "S.LOGS.JSONL", "s.logs.jsonl~", "s.logs.json", "notes.txt"):
         (root / name).touch(0o600)
+    (root / ".running").mkdir()
     found = {it.check: it for it in examine_files(root) if it.severity != "ok"}
     assert {"names": 4, "other-files": 1} == {name: it.count for name, it in found.items()}
     assert ("notes.txt", False) == (found["other-files"].subject, found["other-files"].is_problem)

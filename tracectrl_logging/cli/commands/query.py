@@ -112,10 +112,10 @@ def query(
                 file
       spans     name, kind, session_id, trace_id, span_id, trace_flags,
                 parent_span_id, start_time, end_time, duration_ns, status,
-                status_message, service, scope, attributes, events, links,
-                resource (JSON), file
+                status_message, state, observed_time, service, scope,
+                attributes, events, links, resource (JSON), file
       sessions  session_id, first_time, last_time, duration_ns, logs, spans,
-                errors, error_spans, services
+                errors, error_spans, open_spans, services
 
     Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query.
     Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra "sql".

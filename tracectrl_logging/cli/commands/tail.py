@@ -84,10 +84,10 @@ def tail(
     Without a SESSION all are meant, and with -f also the sessions that begin later.
 
     With -f, the command goes on until it is interrupted. Log lines and spans are printed, each once
-    and in the order of time, a span where it ends, across rotation, copies, compression and removal
-    of files; a line about a third of a second after it was written. -f waits for a session or a trace
-    directory that does not exist yet. With --cursor-file, what was written since the last time comes
-    first.
+    and in the order of time, a span where it ends (and before, if it stays open), across rotation,
+    copies, compression and removal of files; a line about a third of a second after it was written.
+    -f waits for a session or a trace directory that does not exist yet. With --cursor-file, what was
+    written since the last time comes first.
 
     \b
     Examples:
