@@ -197,6 +197,15 @@ def test_records() -> None:
     assert ("m", ()) == (reply.model, reply.parts)
 
 
+def test_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """A call that has not ended is there, with what it was asked, and says that there is no answer."""
+    call = chat(1, ["hello"], "", state="open")
+    del call.row["attributes"]["gen_ai.output.messages"], call.row["duration_ns"]
+    assert put(Conversation(lambda: [call]), Screen())
+    *_, told, answer = capsys.readouterr().out.splitlines()
+    assert ("hello", "no answer") == (told.split()[-1], answer[-9:])
+
+
 def test_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing that is said, and no name, reaches a terminal as an escape sequence."""
     bad = "\x1b[2J\n\x07x"

@@ -71,6 +71,9 @@ def _took(turn: Turn) -> Iterator[tuple[str, str]]:
     if turn.error is not None:
         yield f"{between}failed{': ' if turn.error else ''}{turn.error}", "red"
         between = "\n"
+    elif turn.kind == "reply" and turn.duration_ns is None and not turn.parts:
+        yield "no answer", "yellow"
+        between = "\n"
     parts = [shown(turn.model)] if turn.model else []
     if turn.usage is not None:
         usage = turn.usage

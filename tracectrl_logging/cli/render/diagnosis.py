@@ -63,7 +63,7 @@ def _what(failure: Failure) -> str:
         took = duration(failure.duration_ns or 0)
         return f"nothing failed; {failure.path[-1]} took {took} itself"
     if failure.kind == "open":
-        return f"{failure.path[-1]} never ended" + (f"; it said last: {said}" if said else "")
+        return f"{failure.path[-1]} has not ended" + (f"; it said last: {said}" if said else "")
     raised = ": ".join(filter(None, failure.exception or ()))
     if raised and raised not in said:
         return f"{said}\n{raised}" if said else raised

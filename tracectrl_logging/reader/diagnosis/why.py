@@ -16,7 +16,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tracectrl._time import time_of
-from tracectrl.schema import ERROR, severity
+from tracectrl.schema import ERROR, OPEN, STATE_KEY, severity
 from tracectrl_logging.reader.diagnosis.alike import are_related, pattern
 from tracectrl_logging.reader.timeline.tally import Tally
 
@@ -211,7 +211,7 @@ class _Session:
     def _see_span(self, line: Line) -> None:
         row = line.row
         key = _key(row, "span_id")
-        is_error, is_open = row.get("status") == "ERROR", row.get("state") == "open"
+        is_error, is_open = row.get("status") == "ERROR", row.get(STATE_KEY) == OPEN
         exception = _recorded(row)
         if key is None or (len(self._spans) >= _MOST_SPANS and not is_error and not is_open):
             return

@@ -10,6 +10,7 @@ from tracectrl.session import session
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+    from pathlib import Path
 
     from click.testing import Result
     from opentelemetry import trace
@@ -64,6 +65,17 @@ def test_json(command: Command, logger: logging.Logger, file_tracer: trace.Trace
     assert ["span", "span", "log", "log", "span", "span", "log"] == [
         it["type"] for it in row["around"]
     ]
+
+
+def test_open(command: Command, write: Callable[..., Path]) -> None:
+    """A span that never ended is the cause where its caller did not end either, and is listed."""
+    form = '{"name":"%s","session_id":"job","trace_id":"t","span_id":"%s","parent_span_id":"%s","start_time":"2026-01-01T00:00:0%d.000000Z","state":"open"}'
+    lines = [form % ("job", "1", "", 0), form % ("read", "2", "1", 1)]
+    write("job.spans.jsonl", *(line.encode() for line in lines))
+    done = command("why", "job")
+    _, cause, *more = done.stdout.splitlines()
+    assert (0, "cause      read has not ended") == (done.exit_code, cause)
+    assert {"open       job", "open       job > read"} <= {*more}
 
 
 def test_status(command: Command, logger: logging.Logger) -> None:
