@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Final
 
-    from tracectrl_logging.reader.diagnosis.why import Diagnosis, Failure
+    from tracectrl_logging.reader.diagnosis.model import Diagnosis, Failure
 
 _TITLE_WIDTH: Final = 9
 _MOST: Final = 5

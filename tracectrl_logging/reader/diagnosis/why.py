@@ -6,6 +6,8 @@ down: to the span below that this one says it failed of, else to the one behind 
 nothing more. What failed earlier, and was survived, is not on that way. Where spans lead nowhere, the
 words of the last failure may name another service, or lead to an earlier error. Clocks of services are
 not compared. Where nothing failed, a span that took most of the time is told.
+
+It is one module since each step of the search asks for what was gathered of all spans.
 """
 
 from __future__ import annotations
@@ -13,22 +15,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracectrl._time import time_of
 from tracectrl.schema import ERROR, OPEN, STATE_KEY, severity
 from tracectrl_logging.reader.diagnosis.alike import are_related, pattern
+from tracectrl_logging.reader.diagnosis.exceptions import raised, recorded
+from tracectrl_logging.reader.diagnosis.model import Diagnosis, Failure, Retry
 from tracectrl_logging.reader.timeline.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Final, TypeAlias
 
-    from tracectrl_logging.reader.model import Line, SessionSummary
+    from tracectrl_logging.reader.model import Line
 
     Key: TypeAlias = tuple[str, str]
-
-CauseKind: TypeAlias = Literal["error", "open", "slow"]
 
 _WARNING: Final = 13
 _CRITICAL: Final = 21
@@ -48,71 +50,6 @@ _SECONDHAND: Final = re.compile(
     re.IGNORECASE,
 )
 _CANCELLED: Final = re.compile(r"cancel|abort(?:ed)? by|interrupted", re.IGNORECASE)
-_CHAINED: Final = re.compile(
-    r"\n+(?:The above exception was the direct cause of the following exception|"
-    r"During handling of the above exception, another exception occurred):\n+"
-)
-_RAISED: Final = re.compile(r"(?P<type>[\w.]+)(?:: (?P<message>.*))?", re.DOTALL)
-
-
-class Failure(NamedTuple):
-    """Something that went wrong."""
-
-    kind: CauseKind
-    time: str
-    service: str
-    path: tuple[str, ...]
-    """The names of the spans that it is in, the outermost first."""
-    message: str
-    exception: tuple[str, str] | None
-    """The type and message of the exception that the others of its chain were raised from."""
-    trace_id: str
-    span_id: str
-    handled: bool
-    """Whether its caller went on."""
-    duration_ns: int | None = None
-
-    def row(self) -> dict[str, Any]:
-        """Return it as a row of JSON."""
-        raised = self.exception and {"type": self.exception[0], "message": self.exception[1]}
-        return {**self._asdict(), "path": list(self.path), "exception": raised}
-
-
-class Retry(NamedTuple):
-    """What was tried several times under one parent, and failed."""
-
-    path: tuple[str, ...]
-    attempts: int
-    failed: int
-    message: str
-
-
-class Diagnosis(NamedTuple):
-    """What is known about how a session went."""
-
-    summary: SessionSummary
-    cause: Failure | None
-    """``None`` where nothing failed, and nothing was slow."""
-    others: tuple[Failure, ...]
-    """The other failures, in the order of their times, as far as they are few."""
-    open: tuple[Failure, ...]
-    """Spans that never ended."""
-    retries: tuple[Retry, ...]
-    last: dict[str, Line]
-    """The last log line of each service."""
-    around: tuple[Line, ...]
-    """The lines around the cause."""
-
-    def row(self, of_line: Callable[[Line], Any]) -> dict[str, Any]:
-        """Return it as a row of JSON, without the summary; *of_line* returns the row of a line."""
-        return {
-            "cause": self.cause and self.cause.row(),
-            "others": [it.row() for it in self.others],
-            "open": [it.row() for it in self.open],
-            "retries": [{**it._asdict(), "path": list(it.path)} for it in self.retries],
-            "last": {service: of_line(line) for service, line in sorted(self.last.items())},
-            "around": list(map(of_line, self.around)),
-        }
 
 
 class _Span(NamedTuple):
@@ -212,7 +149,7 @@ class _Session:
         row = line.row
         key = _key(row, "span_id")
         is_error, is_open = row.get("status") == "ERROR", row.get(STATE_KEY) == OPEN
-        exception = _recorded(row)
+        exception = recorded(row)
         if key is None or (len(self._spans) >= _MOST_SPANS and not is_error and not is_open):
             return
         took = row.get("duration_ns")
@@ -250,7 +187,7 @@ class _Session:
             self._last_plain[service, _text(row.get("trace_id"))] = number
         if rank < ERROR:
             return
-        exception = _raised(row.get("exception"))
+        exception = raised(row.get("exception"))
         error = _Error(line.time, number, key, service, message, exception, rank >= _CRITICAL)
         (self._errors if len(self._errors) < _MOST_ERRORS else self._late_errors).append(error)
 
@@ -562,35 +499,6 @@ def _relates(error: _Error, text: str, *, exactly: bool = False) -> bool:
 def _said(span: _Span) -> str:
     """Return what a span says about its failure."""
     return span.says or (": ".join(filter(None, span.exception)) if span.exception else "")
-
-
-def _recorded(row: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the exception in the events of a span, the first of its chain."""
-    events = row.get("events")
-    for event in events if isinstance(events, list) else ():
-        said = event.get("attributes") if isinstance(event, dict) else None
-        if isinstance(said, dict) and event.get("name") == "exception":
-            names = ("type", "message", "stacktrace")
-            return _raised({name: said.get(f"exception.{name}") for name in names})
-    return None
-
-
-def _raised(exception: Any) -> tuple[str, str] | None:
-    """Return the type and message of *exception*, as a line has it: of the first of its chain."""
-    if isinstance(exception, str):
-        exception = {"stacktrace": exception}
-    if not isinstance(exception, dict):
-        return None
-    trace = _text(exception.get("stacktrace"))
-    parts = _CHAINED.split(trace)
-    if len(parts) > 1 or not exception.get("type"):
-        lines = parts[0].rstrip().split("\n")
-        at = next((n for n in reversed(range(len(lines))) if lines[n][:1].strip()), -1)
-        match = _RAISED.fullmatch("\n".join(lines[at:]).strip())
-        if match is not None:
-            return match["type"].rpartition(".")[2], match["message"] or ""
-    kind = _text(exception.get("type"))
-    return (kind.rpartition(".")[2], _text(exception.get("message"))) if kind else None
 
 
 def _key(row: dict[str, Any], name: str) -> Key | None:

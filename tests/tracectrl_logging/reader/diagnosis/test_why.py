@@ -16,7 +16,7 @@ from tracectrl_logging.reader.diagnosis.why import diagnose
 from tracectrl_logging.reader.model import Line
 
 if TYPE_CHECKING:
-    from tracectrl_logging.reader.diagnosis.why import Diagnosis
+    from tracectrl_logging.reader.diagnosis.model import Diagnosis
 
 
 def _loaded(name: str) -> Any:
