@@ -16,7 +16,7 @@ import orjson
 
 from tracectrl._json import well_formed
 from tracectrl._time import time_of
-from tracectrl.schema import LOG_KEYS, severity
+from tracectrl.schema import LOG_KEYS, PARENT_KEY, PREVIOUS_KEY, severity
 from tracectrl_logging.reader.files.lines import session_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def takers(
     known = {"session": _constant(sid), "file": _constant(field(file))}
     if listed is not None:
         known["session"] = lambda row, _: field(listed(session_of(row, of_line)))
-    return [known.get(name) or _taker(name, forms[name], sid) for name in names]
+    return [known.get(name) or _taker(name, forms.get(name, "VARCHAR"), sid) for name in names]
 
 
 def field(value: object, raw: bytes = b"", name: str = "") -> str:
@@ -105,6 +105,12 @@ def _taker(name: str, form: str, sid: str) -> Take:
 def _extras(row: dict[str, Any], raw: bytes) -> str:
     more = {key: row[key] for key in row if key not in _OWN_KEYS}
     return _json(more, raw) if more else "{}"
+
+
+def _named_session(row: dict[str, Any], key: str) -> str:
+    said = row if key in row else row.get("attributes")
+    value = said.get(key) if isinstance(said, dict) else None
+    return field(value) if type(value) is str and value else ""
 
 
 def _exception(row: dict[str, Any], raw: bytes) -> str:
@@ -161,4 +167,6 @@ _SPECIAL: Final[dict[str, Take]] = {
     "exception": _exception,
     "service": lambda row, raw: field(name, raw) if type(name := row.get("service")) is str else "",
     "severity_number": lambda row, _: str(severity(row) or ""),
+    "session_parent": lambda row, _: _named_session(row, PARENT_KEY),
+    "session_previous": lambda row, _: _named_session(row, PREVIOUS_KEY),
 }

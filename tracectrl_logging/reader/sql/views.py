@@ -24,6 +24,10 @@ _EXCEPTION: Final = 'STRUCT("type" VARCHAR, message VARCHAR, stacktrace VARCHAR)
 
 SESSION: Final = "session"
 """A column that the view of sessions alone sees: the session whose file a line is in."""
+PARENT: Final = "session_parent"
+PREVIOUS: Final = "session_previous"
+"""Columns that it alone sees, too: the sessions that a line names as its own's."""
+_HIDDEN: Final = (SESSION, PARENT, PREVIOUS)
 
 COLUMNS: Final[dict[Kind, dict[str, str]]] = {
     "log": {
@@ -86,19 +90,23 @@ CREATE VIEW sessions AS SELECT
   count(*) FILTER (is_log AND is_error) AS errors,
   count(*) FILTER (NOT is_log AND is_error) AS error_spans,
   count(*) FILTER (is_open) AS open_spans,
-  coalesce(list_sort(list(DISTINCT service) FILTER (service IS NOT NULL)), []) AS services
+  coalesce(list_sort(list(DISTINCT service) FILTER (service IS NOT NULL)), []) AS services,
+  nullif(min({PARENT}), {SESSION}) AS parent,
+  nullif(min({PREVIOUS}), {SESSION}) AS previous
 FROM (
   SELECT {SESSION}, timestamp AS first_time, timestamp AS last_time, true AS is_log,
-    coalesce(severity_number >= {ERROR}, false) AS is_error, false AS is_open, service FROM {_STORED["log"]}
+    coalesce(severity_number >= {ERROR}, false) AS is_error, false AS is_open, service,
+    {PARENT}, {PREVIOUS} FROM {_STORED["log"]}
   UNION ALL
   SELECT {SESSION}, least(start_time, end_time, observed_time),
     greatest(start_time, end_time, observed_time), false, coalesce(status = 'ERROR', false),
-    end_time IS NULL AND coalesce(state = '{OPEN}', false), service FROM {_STORED["span"]}
+    end_time IS NULL AND coalesce(state = '{OPEN}', false), service, {PARENT}, {PREVIOUS}
+  FROM {_STORED["span"]}
 ) GROUP BY {SESSION}"""  # noqa: S608 - of our own constants
 PUBLIC: Final = ";".join(
     (
         *(
-            f"CREATE VIEW {TABLES[kind]} AS SELECT * EXCLUDE ({SESSION}) FROM {_STORED[kind]}"  # noqa: S608 - as above
+            f"CREATE VIEW {TABLES[kind]} AS SELECT * EXCLUDE ({', '.join(_HIDDEN)}) FROM {_STORED[kind]}"  # noqa: S608 - as above
             for kind in TABLES
         ),
         _SESSIONS,
@@ -216,7 +224,7 @@ def _expression(kind: Kind, name: str, root: str) -> str:
 
 
 def _columns(kind: Kind) -> dict[str, str]:
-    return {**COLUMNS[kind], SESSION: "VARCHAR"}
+    return {**COLUMNS[kind], **dict.fromkeys(_HIDDEN, "VARCHAR")}
 
 
 def _reads(nodes: list[dict[str, Any]]) -> Iterator[tuple[Kind, set[str]]]:

@@ -121,6 +121,24 @@ def test_sessions(ask: Any, logger: logging.Logger, file_tracer: trace.Tracer, r
     )
 
 
+def test_sessions_of_sessions(
+    ask: Any, logger: logging.Logger, file_tracer: trace.Tracer, root: Path
+) -> None:
+    """The view names the parent and the session before, as the reader does; the tables do not."""
+    with session("top"):
+        logger.info("begun")
+        with session("../child", parent=True), file_tracer.start_as_current_span("span"):
+            pass
+        with session("next", previous=True):
+            logger.info("goes on", extra={"tracectrl.session.parent_id": "next"})
+
+    expected = sorted((it.session_id, it.parent, it.previous) for it in reader.sessions(root))
+    assert [("../child", "top", None), ("next", None, "top"), ("top", None, None)] == expected
+    assert expected == ask("SELECT session_id, parent, previous FROM sessions ORDER BY 1")
+    columns = {name for name, *_ in ask("DESCRIBE SELECT * FROM logs")}
+    assert not [name for name in columns if name.startswith("session_") and name != "session_id"]
+
+
 @pytest.mark.parametrize("packed", [None, "gz", "zst"])
 def test_rotated_and_compressed(packed: Any, ask: Any, root: Path) -> None:
     """Each line is there once, whichever of a session's files it is in."""
