@@ -1,4 +1,4 @@
-"""The sixteen measures of the write path, each with what it may be at most.
+"""The seventeen measures of the write path, each with what it may be at most.
 
 A measure returns its figure, figures to be shown beside it, and the times that they come from. Where
 the package that it compares with is not installed it returns nothing.
@@ -46,6 +46,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from processes import import_times, resident_growth
 
+from tracectrl.attributes import described
 from tracectrl.session import session
 from tracectrl_logging import (
     SessionContextFilter,
@@ -575,6 +576,37 @@ def open_spans(root: str, scale: Scale) -> dict[int, Measured]:
     }
 
 
+def session_attributes(root: str, scale: Scale) -> dict[int, Measured]:
+    """Row 17: a line of a session that has no attributes, where another one has some, or none has."""
+    call = stdlib_calls(
+        stdlib_logger("attributes", SessionFileHandler(os.path.join(root, "known")))
+    )
+    known = list(described)
+
+    @contextlib.contextmanager
+    def entered(count: int, **attributes: Any) -> Iterator[None]:
+        with session("known", **attributes):
+            described[:] = [True] * count
+            yield
+            described[:] = known
+
+    three = {"user_id": "u-42", "tenant": "acme", "plan": "pro"}
+    contenders = [
+        Contender("none has any", call, lambda: entered(0)),
+        Contender("another has", call, lambda: entered(1)),
+        Contender("has three", call, lambda: entered(1, **three)),
+    ]
+    with in_session_and_span():
+        times = rounds_of(contenders, calls=100, rounds=scale.rounds * 2, warm_up=20)
+    return {
+        17: Measured(
+            ratio(times, "another has", "none has any"),
+            {"with three": ratio(times, "has three", "none has any")},
+            times,
+        )
+    }
+
+
 @contextlib.contextmanager
 def at_most_open(count: int) -> Iterator[None]:
     """Let this process open no more than *count* files."""
@@ -599,6 +631,7 @@ MEASURES = (
     rendered_by_others,
     few_descriptors,
     open_spans,
+    session_attributes,
 )
 
 BARS: dict[int, tuple[str, float]] = {
@@ -618,4 +651,8 @@ BARS: dict[int, tuple[str, float]] = {
     14: ("1,000 sessions record by record under `ulimit -n 1024`, of one session", 1.5),
     15: ("a short span where open ones are written, of one where they are not", 1.03),
     16: ("10,000 open spans: the share of a core", 0.02),
+    17: (
+        "a line of a session without attributes where another has some, of one where none has",
+        1.1,
+    ),
 }

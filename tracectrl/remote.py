@@ -14,7 +14,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tracectrl import session as _session
-from tracectrl.attributes import ATTRIBUTES_HEADER, SessionState, attributes_in
+from tracectrl.attributes import ATTRIBUTES_HEADER, SessionState, attributes_in, described
 from tracectrl.propagation import SESSION_HEADER, encode_session_header, first_session
 
 if TYPE_CHECKING:
@@ -132,6 +132,9 @@ class continued:  # noqa: N801 - used as a function, by the middlewares
             self._token = otel_context.attach(read(self._headers, sid)[0])
         else:
             _stamp_late(span, sid)
+        if described and (known := _session.extracted(sid)) is not None:
+            state = _session.state_now(sid)  # the one that was entered
+            state.describe({**known, **state})
         return sid
 
     def __exit__(

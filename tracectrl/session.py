@@ -29,6 +29,7 @@ from tracectrl.attributes import (
     SessionState,
     attributes_in,
     checked_attributes,
+    described,
     of_child,
     state_for,
 )
@@ -168,9 +169,9 @@ def set_session_attributes(
         return False
     state = state_of(sid)
     if state is None:
-        state = state_for(sid)
+        state = state_for(sid, extracted(sid))
         _known.set(state)
-    state.describe({**attributes_of(sid), **given})  # those that came with a span, or with headers
+    state.describe(given)
     return True
 
 
@@ -241,6 +242,8 @@ class session:  # noqa: N801 - used as a function: ``with session() as sid:``
         else:
             state = SessionState()
             state.sid = sid  # type: ignore[assignment] # there is one, where nothing begins
+            if described:
+                state.update(extracted(sid) or {})
         if COLLECTS_IN_RESET:
             keep_set()
         tokens: SessionTokens = _session_id.set(sid), _known.set(state)
@@ -406,8 +409,8 @@ def _checked_relative(sid: object) -> bool | str:
 
 def attributes_of(sid: str | None) -> Mapping[str, Any]:
     """Return the attributes of the session *sid*, as far as this context knows them; not to be changed."""
-    state = _known.get()
-    return state if state and state.sid is sid else state_of(sid) or _extracted(sid) or {}
+    state = state_of(sid)
+    return (extracted(sid) or {}) if state is None else state
 
 
 def state_of(sid: str | None) -> SessionState | None:
@@ -416,8 +419,11 @@ def state_of(sid: str | None) -> SessionState | None:
     return state if state is not None and type(sid) is str and state.sid == sid else None
 
 
-def _extracted(sid: str | None) -> SessionState | None:
-    """Return what OpenTelemetry's context, or its span, knows of the session *sid*."""
+def extracted(sid: str | None) -> SessionState | None:
+    """Return what OpenTelemetry's context, or its span, knows of the session *sid*.
+
+    To be asked where the session gets a state in this context; from then on, that is what counts.
+    """
     context = otel_context.get_current()
     if not context or type(sid) is not str:
         return None
@@ -591,7 +597,8 @@ def enter_from_headers(
     else:
         own = stay_in_finalizer() if _collecting else ()
         known = state if is_local and state is not None and sid == state.sid == current else {}
-        state = state_for(sid, {**(attributes or {}), **known}, HeaderState)
+        carried = attributes or (extracted(sid) if described else None) or {}
+        state = state_for(sid, {**carried, **known}, HeaderState)
     return _session_id.set(sid), _known.set(state), *own
 
 

@@ -15,7 +15,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import context as otel_context
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 
 from tracectrl.attributes import is_free
 from tracectrl.context import extract_trace_headers, inject_trace_headers, remote_session
@@ -308,3 +308,24 @@ def test_a_reused_thread(root: Path, read_lines: Any) -> None:
 
     users = [row.get("user.id") for row in read_lines(log_path("s", root))]
     assert ["u", None, "u"] == users
+
+
+def test_a_propagator_that_was_asked(root: Path, read_lines: Any) -> None:
+    """Where the process's propagator takes attributes, so do the middleware and what reads headers."""
+    propagate.set_global_textmap(SessionPropagator(attributes=True))
+    with session("s", user_id="u"):
+        told: dict[str, str] = inject_trace_headers({})
+    headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive, send
+        logging.getLogger("work").info("a request")
+
+    def ask() -> None:
+        middleware: Any = SessionMiddleware(app)
+        asyncio.run(middleware({"type": "http", "headers": headers}, None, None))
+        with remote_session(told), session("s"):
+            logging.getLogger("work").info("a block")
+
+    contextvars.Context().run(ask)
+    assert ["u", "u"] == [row.get("user.id") for row in read_lines(log_path("s", root))]
