@@ -100,6 +100,22 @@ def test_order(modules: Page, tmp_path: Path) -> None:
             assert expected == [(level, raw) for level, raw, *_ in shown]
 
 
+def test_gaps(modules: Page) -> None:
+    """What is longer by far than the rest is a gap; pauses between lines are none, however few lines there are."""
+    gaps = """async (times) => {
+      const { Busy } = await import("./static/axis.js");
+      const busy = new Busy();
+      for (const time of times) busy.add(time, time);
+      return busy.gaps();
+    }"""
+    lines = [0, 1, 2, 146, 147, 333, 1376, 1479, 1481, 1482, 2372, 2475, 2476, 2477]
+    assert [[333, 1376], [1482, 2372]] == modules.evaluate(gaps, lines)
+    assert [[9, 1000], [1009, 2000]] == modules.evaluate(
+        gaps, [*range(10), *range(1000, 1010), *range(2000, 2010)]
+    )
+    assert [] == modules.evaluate(gaps, list(range(0, 1000, 100)))
+
+
 def test_levels(modules: Page, tmp_path: Path) -> None:
     """What is picked is shown with all spans above it, and nothing else."""
     session_of(tmp_path / "it", 1)

@@ -6,6 +6,7 @@ const MOST_BUSY = 256; // stretches that are kept apart
 const GAP_SHARE = 0.25; // of the time that is left to scale: a shorter gap stays to scale
 const GAPS_SHARE = 0.4; // of the whole time: gaps that take less together stay to scale
 const MOST_GAPS = 12;
+const OTHER_KIND = 3; // times shorter than the one before: such a gap is part of what goes on
 const GAP_WIDTH = 0.05; // of the axis at most, that a gap gets which is not to scale
 const GAPS_WIDTH = 0.3; // of the axis, that all of them get at most
 const TICK_PX = 80;
@@ -54,10 +55,12 @@ export class Busy {
     /** @type {number[]} */
     const found = [];
     let left = whole; // of the time, that stays to scale
-    for (const { at, length } of lengths) {
-      if (length < left * GAP_SHARE || length >= left || found.length === MOST_GAPS) break;
+    for (const [index, { at, length }] of lengths.entries()) {
+      if (length < left * GAP_SHARE || length >= left || index === MOST_GAPS) break;
       left -= length;
       found.push(at);
+      const next = lengths[index + 1]?.length ?? 0;
+      if (whole - left >= whole * GAPS_SHARE && length >= next * OTHER_KIND) break;
     }
     if (whole - left < whole * GAPS_SHARE) return [];
     return found.sort((a, b) => a - b).map((at) => [all[at][1], all[at + 1][0]]);
