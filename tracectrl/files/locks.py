@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import struct
 import sys
@@ -85,28 +86,40 @@ def is_held(fd: int) -> bool:
     """
     if fcntl is None:  # pragma: no cover
         return False
-    with _asking.setdefault(os.getpid(), threading.Lock()):
-        deadline = time.monotonic() + _PATIENCE_S
-        sure = 0
-        while True:
-            _say(fd, _TAKE)
-            try:
-                fcntl.flock(fd, _ALONE)
-            except OSError as error:
-                is_held_now = error.errno == errno.EWOULDBLOCK  # else a file system without locks
-            else:
-                is_held_now = False
-                fcntl.flock(fd, fcntl.LOCK_UN)
-            _say(fd, _LET_GO)
-            if not is_held_now or _key(fd) in _alone:
-                return False
-            if _others_say(fd):  # who has it may be one who asks
-                sure = 0
-                time.sleep(_POLL_S)
-            else:  # that one may have let go of it in this very moment
-                sure += 1
-            if sure == _SURE_AFTER or time.monotonic() >= deadline:
-                return sure > 0
+    pid = os.getpid()
+    with _asking.get(pid) or _asking.setdefault(pid, threading.Lock()):
+        return not _is_free(fd) and _is_sure(fd)
+
+
+def _is_free(fd: int) -> bool:
+    """Tell whether the file could be had alone, for the moment that this takes."""
+    _say(fd, _TAKE)
+    try:
+        fcntl.flock(fd, _ALONE)
+    except OSError as error:
+        return error.errno != errno.EWOULDBLOCK  # a file system without locks
+    else:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return True
+    finally:
+        _say(fd, _LET_GO)
+
+
+def _is_sure(fd: int) -> bool:
+    """Tell whether it is a writer that has the file, and none who asks as well."""
+    deadline = time.monotonic() + _PATIENCE_S
+    sure = 0
+    while _key(fd) not in _alone:
+        if _others_say(fd):  # who has it may be one who asks
+            sure = 0
+            time.sleep(_POLL_S)
+        else:  # that one may have let go of it in this very moment
+            sure += 1
+        if sure == _SURE_AFTER or time.monotonic() >= deadline:
+            return sure > 0
+        if _is_free(fd):
+            break
+    return False
 
 
 def claim(fd: int) -> bool:
@@ -284,17 +297,24 @@ def _is_left(fd: int) -> bool:
 def _say(fd: int, kind: int) -> None:
     """Take this process's record lock, or let it go. For reading: a directory allows no other."""
     if _HAS_RECORDS:
-        with contextlib.suppress(OSError):
-            _record_lock(fd, _SET, _RECORD.pack(kind, os.SEEK_SET, 0, 0, 0))
+        try:  # noqa: SIM105 - suppress() costs as much as the call
+            _record_lock(fd, _SET, _whole(kind))
+        except OSError:
+            pass
+
+
+@functools.cache
+def _whole(kind: int) -> bytes:
+    """Return a record lock of a *kind* on a whole file, as the system takes it."""
+    return _RECORD.pack(kind, os.SEEK_SET, 0, 0, 0)
 
 
 def _others_say(fd: int) -> bool | None:
     """Tell whether another process has a record lock; ``None`` where nobody knows."""
     if not _HAS_RECORDS:
         return None
-    asked = _RECORD.pack(_ASK_FOR, os.SEEK_SET, 0, 0, 0)
     try:
-        answer = _record_lock(fd, _GET, asked)
+        answer = _record_lock(fd, _GET, _whole(_ASK_FOR))
     except OSError:
         return None
     return bool(_RECORD.unpack(answer)[0] != _LET_GO)
