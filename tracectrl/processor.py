@@ -100,10 +100,11 @@ class SessionSpanProcessor(SpanProcessor):
         if COLLECTS_IN_RESET:
             keep_set()  # the span is made current next
         attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
-        values, pins = values_of(attributes), pins_of(span)
+        values, pins = values_of(attributes), span._context.__dict__  # noqa: SLF001 - as above
         sid: str | None = pins.get(PINNED)
         if sid is None:
-            given = values.get(SESSION_ATTRIBUTE) or _first(values, self._aliases)
+            given = values.get(SESSION_ATTRIBUTE)
+            given = given or (_first(values, self._aliases) if self._aliases else None)
             if given is None or given == "":
                 sid = session_for(parent_context)
                 sid = sid or session_of(trace.get_current_span(parent_context))
@@ -139,7 +140,7 @@ class SessionSpanProcessor(SpanProcessor):
         for open_spans in self._told[1]:
             open_spans.watch.young.pop(span, None)
         attributes: Any = span._attributes  # noqa: SLF001
-        values, pins = values_of(attributes), pins_of(span)
+        values, pins = values_of(attributes), span._context.__dict__  # noqa: SLF001
         present = values.get(SESSION_ATTRIBUTE)
         sid: str | None = pins.get(PINNED)
         missing: dict[str, Any] = {}

@@ -22,7 +22,7 @@ from tracectrl.context import extract_trace_headers
 from tracectrl.middleware import SessionMiddleware
 from tracectrl.processor import SessionSpanProcessor, session_of
 from tracectrl.propagation import SessionPropagator
-from tracectrl.session import current_session_id, session
+from tracectrl.session import attributes_of, current_session_id, session, set_session_attributes
 
 OURS = b"x-tracectrl-session"
 TRACE_ID, SPAN_ID = 0xAF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
@@ -464,3 +464,16 @@ class _OwnPropagator(SessionPropagator):
     @property
     def fields(self) -> set[str]:
         return {"X-Own-Trace"}
+
+
+async def test_the_session_around_knows_itself_again() -> None:
+    """A request in plain sight leaves what was known around it; what it learns itself goes with it."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        set_session_attributes(user_id="v")
+        assert {"user.id": "v"} == attributes_of("mine")
+
+    with session("server", user_id="u"):
+        await SessionMiddleware(app)(scope_of((OURS, b"mine")), receive, Sent())
+        assert {"user.id": "u"} == attributes_of("server")
+        assert {} == attributes_of("mine")
