@@ -171,7 +171,10 @@ def _read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     with open(path, "rb") as file:
         data = file.read()
     assert data.endswith(b"\n") or not data, f"half a line at the end: {data[-80:]!r}"
-    return [_parse_line(line) for line in data.split(b"\n")[:-1]]
+    rows = [_parse_line(line) for line in data.split(b"\n")[:-1]]
+    # On a machine that has more to do any span may be open for long enough to have a line before its end.
+    ended = {row.get("span_id") for row in rows if "end_time" in row}
+    return [row for row in rows if row.get("state") != "open" or row.get("span_id") not in ended]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.names import TRACE_DIR_ENV
+from tracectrl.session import WHOLE_PROGRAM_ENV
 from tracectrl_logging.stdlib.record_factory import install_record_factory, uninstall_record_factory
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ class SessionInstrumentor:
         :class:`~tracectrl.processor.SessionSpanProcessor` and a
         :class:`~tracectrl.processor.SessionLogRecordProcessor` are added to the providers that are set, or
         are set next. Where a root is known, a :class:`~tracectrl_logging.SessionFileHandler` is added to the root logger,
-        whose level stays, and spans are written; not where the exporters ``tracectrl_file`` write there.
+        whose level stays, and spans are written; not where the exporters ``tracectrl_file`` write there. Where the
+        program adds such a handler itself, by ``configure()`` say, that one writes.
 
         Args:
             skip_dep_check: OpenTelemetry's; nothing is checked.
-            root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``; without either, no files
-                are written.
+            root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, but for programs that
+                ``tracectrl-logs run`` has started; without either, no files are written.
             options: others of :class:`~tracectrl_logging.SessionFileHandler`, where there is a root.
 
         Raises:
@@ -71,7 +73,8 @@ class SessionInstrumentor:
         from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415 - as above
         from tracectrl.provider import when_set  # noqa: PLC0415 - as above
 
-        root = root or os.environ.get(TRACE_DIR_ENV)
+        if not root and WHOLE_PROGRAM_ENV not in os.environ:  # tracectrl-logs run has its own way
+            root = os.environ.get(TRACE_DIR_ENV)
         undo: list[Callable[[], object]] = [uninstall_record_factory]
         if root and not writes_to(root, EnvironmentLogRecordExporter):
             undo.append(_write_records(root, options))
@@ -93,7 +96,16 @@ class SessionInstrumentor:
 def _write_records(root: str, options: dict[str, Any]) -> Callable[[], None]:
     from tracectrl_logging.stdlib.handler import SessionFileHandler  # noqa: PLC0415 - where files are written
 
-    handler = SessionFileHandler(root, **options)
+    class Fallback(SessionFileHandler):
+        """Writes as long as the program has no such handler of its own: each line once."""
+
+        def handle(self, record: logging.LogRecord) -> Any:
+            for each in logging.root.handlers:
+                if each is not self and isinstance(each, SessionFileHandler):
+                    return False
+            return super().handle(record)
+
+    handler = Fallback(root, **options)
     logging.root.addHandler(handler)
 
     def undo() -> None:

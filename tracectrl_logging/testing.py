@@ -44,7 +44,9 @@ class Captured(Sequence["Row"]):
     @property
     def spans(self) -> list[Row]:
         """The spans that have ended, in the order of their starts."""
-        return self._read(SPAN_SUFFIX, "start_time") if self._kept is None else self._kept[1]
+        if self._kept is not None:
+            return self._kept[1]
+        return [row for row in self._read(SPAN_SUFFIX, "start_time") if row.get("state") != "open"]
 
     def keep(self) -> None:
         """Take everything into memory: the files go."""

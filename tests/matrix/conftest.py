@@ -289,7 +289,8 @@ def _traces(root: Path, ids: Iterable[str] | None = None) -> Traces:
         rows = _read(path)
         stem = path.name.partition(".")[0]
         assert {stem} == {row["session_id"] for row in rows}, path
-        (found.spans if ".spans." in path.name else found.logs).extend(rows)
+        ended = [row for row in rows if row.get("state") != "open"]  # each of them ends here
+        (found.spans if ".spans." in path.name else found.logs).extend(ended)
     astray = [
         row
         for row in [*found.logs, *found.spans]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracectrl_logging.program.run import environment as program_environment
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,7 +64,8 @@ def run(directory: Path, source: str, **env: str) -> str:
 def rows(directory: Path, name: str) -> list[dict[str, Any]]:
     """Return the lines of a file in the trace directory."""
     path = directory / "traces" / name
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [row for row in map(json.loads, lines) if row.get("state") != "open"]
 
 
 def test_exporters_by_variables(tmp_path: Path) -> None:
@@ -141,6 +144,29 @@ def test_the_instrumentor_stamps(tmp_path: Path, source: str) -> None:
 
     assert ["a logged", "b logged", "a", "none after the end"] == printed.splitlines()
     assert not (tmp_path / "traces").exists()
+
+
+def test_the_instrumentor_beside_configure(tmp_path: Path) -> None:
+    """A program that calls configure() has each line and span once."""
+    configure = """
+    from tracectrl_logging import configure
+    configure(console=None)
+    """
+    run(tmp_path, PROVIDER + INSTRUMENT + configure + WORK, TRACECTRL_TRACE_DIR="traces")
+    for sid in ("a", "b"):
+        assert ["logged"] == [row["message"] for row in rows(tmp_path, f"{sid}.logs.jsonl")]
+        assert ["work"] == [row["name"] for row in rows(tmp_path, f"{sid}.spans.jsonl")]
+
+
+def test_the_instrumentor_under_run(tmp_path: Path) -> None:
+    """A program that ``run`` has started is captured by that, each line and span once."""
+    environment = program_environment(dict(os.environ), "s1", root=tmp_path / "traces", level=None)
+    printed = run(tmp_path, PROVIDER + INSTRUMENT + WORK, **environment)
+
+    assert ["a logged", "b logged"] == printed.splitlines()
+    for sid in ("a", "b"):
+        assert ["logged"] == [row["message"] for row in rows(tmp_path, f"{sid}.logs.jsonl")]
+        assert ["work"] == [row["name"] for row in rows(tmp_path, f"{sid}.spans.jsonl")]
 
 
 @pytest.mark.parametrize("source", [PROVIDER + INSTRUMENT, INSTRUMENT + PROVIDER])
