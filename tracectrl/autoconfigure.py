@@ -14,9 +14,12 @@ from tracectrl.files.names import root_path
 from tracectrl.log_exporter import FileLogRecordExporter
 from tracectrl.processor import SessionLogRecordProcessor, SessionSpanProcessor
 from tracectrl.provider import when_set
+from tracectrl.schema import STAMP_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 _living: WeakSet[EnvironmentSpanExporter | EnvironmentLogRecordExporter] = WeakSet()
 
@@ -84,11 +87,33 @@ def writes_to(root: str | os.PathLike[str] | None, kind: type[Any]) -> bool:
     return any(isinstance(each, kind) and each.root == path for each in list(_living))
 
 
-def stamp_records(provider: Any) -> None:
-    """Have the log records of *provider*, where it is the SDK's, get their session before they go on."""
+class _OnceStamped(SessionLogRecordProcessor):
+    """Puts the session on a log record under OpenTelemetry's name alone.
+
+    What makes log records of the standard library's takes their attributes, and so the stamp, which the
+    log record has fields of its own for.
+    """
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Stamp *log_record*."""
+        super().on_emit(log_record)
+        attributes: Any = log_record.log_record.attributes
+        for key in STAMP_KEYS:
+            if key in attributes:
+                del attributes[key]
+
+
+def stamp_records(provider: Any, *, are_stamped: bool = False) -> None:
+    """Have the log records of *provider*, where it is the SDK's, get their session before they go on.
+
+    Args:
+        provider: a logger provider.
+        are_stamped: whether records of the standard library have our stamp, by
+            ``install_record_factory`` say.
+    """
     if not hasattr(provider, "add_log_record_processor"):
         return
-    processor = SessionLogRecordProcessor()
+    processor = _OnceStamped() if are_stamped else SessionLogRecordProcessor()
     provider.add_log_record_processor(processor)
     with contextlib.suppress(Exception):  # a matter of order alone, for which the SDK has no call
         processors = provider._multi_log_record_processor  # noqa: SLF001

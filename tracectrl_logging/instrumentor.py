@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.names import TRACE_DIR_ENV
@@ -83,7 +84,7 @@ class SessionInstrumentor:
             undo.append(_write_spans(root, options))
         else:
             when_set(_adder(SessionSpanProcessor()))
-        when_logger_provider_set(stamp_records)
+        when_logger_provider_set(partial(stamp_records, are_stamped=True))
         SessionInstrumentor._undo = undo
 
     def uninstrument(self, **_: Any) -> None:

@@ -146,6 +146,32 @@ def test_the_instrumentor_stamps(tmp_path: Path, source: str) -> None:
     assert not (tmp_path / "traces").exists()
 
 
+def test_log_records_say_it_once(tmp_path: Path) -> None:
+    """What makes log records of the standard library's does not repeat the stamp among their attributes."""
+    handed_on = """
+    from opentelemetry import _logs
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+    import logging
+    exporter = InMemoryLogRecordExporter()
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    _logs.set_logger_provider(provider)
+    class HandOn(logging.Handler):
+        def emit(self, record):
+            extras = {key: vars(record)[key] for key in ("session_id", "trace_id", "n")}
+            provider.get_logger("app").emit(body=record.getMessage(), attributes=extras)
+    logging.root.addHandler(HandOn())
+    from tracectrl.session import session
+    with session("a"):
+        logging.warning("x", extra={"n": 1})
+    logging.warning("x", extra={"n": 2})
+    print([dict(it.log_record.attributes) for it in exporter.get_finished_logs()])
+    """
+    printed = run(tmp_path, PROVIDER + INSTRUMENT + handed_on)
+    assert "[{'n': 1, 'session.id': 'a'}, {'n': 2}]\n" == printed
+
+
 def test_the_instrumentor_beside_configure(tmp_path: Path) -> None:
     """A program that calls configure() has each line and span once."""
     configure = """
