@@ -167,7 +167,9 @@ def steady(value: Any) -> Any:
     if isinstance(value, str):
         return _VOLATILE.sub("~", value)
     if isinstance(value, dict):
-        return {key: steady(each) for key, each in value.items()}
+        # OpenTelemetry's log records say null where there are no attributes.
+        no = {"attributes": {}} if value.get("attributes", ...) is None else {}
+        return {key: steady(each) for key, each in {**value, **no}.items()}
     if isinstance(value, list):
         return [steady(each) for each in value]
     if isinstance(value, float) or (type(value) is int and value > 99):

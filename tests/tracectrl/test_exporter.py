@@ -402,7 +402,7 @@ class TestOtlp:
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.json.common", None)
 
-        with pytest.raises(MissingExtraError, match=r"pip install 'tracectrl-logging\[otlp\]'"):
+        with pytest.raises(MissingExtraError, match="pip install 'opentelemetry-api"):
             FileSpanExporter(root, format="otlp")
         assert not root.exists()
 

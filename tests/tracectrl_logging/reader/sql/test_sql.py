@@ -456,7 +456,7 @@ def test_empty_root(ask: Any, root: Path) -> None:
     assert [(0,)] == ask("SELECT count(*) FROM sessions")
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", ["errors", "slow"])
 def test_ready(name: str, ask: Any, write: Write) -> None:
     """The ready-made queries find errors and slow spans."""
     write("s.logs.jsonl", LINE % b"1", (LINE % b"2").replace(b"INFO", b"ERROR"))
@@ -476,7 +476,7 @@ def test_ready_errors(ask: Any, write: Write) -> None:
 def test_missing_extra(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without DuckDB the error holds the line that installs it."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'tracectrl-logging\[sql\]'"):
+    with pytest.raises(MissingExtraError, match="pip install 'duckdb"):
         reader.query("FROM logs", root)
 
 
