@@ -102,7 +102,8 @@ for name in ("app", "session_events", "write_html"):
     assert 3 == len(said), done.stdout
     for line in said:
         assert line.startswith("MissingExtraError tracectrl_logging.viewer needs the package ")
-        assert "run: pip install 'click>=" in line
+        assert "; run: pip install '" in line
+        assert "'uvicorn>=" in line
 
 
 def test_configure_writes_logs_and_spans(tmp_path: Path) -> None:
