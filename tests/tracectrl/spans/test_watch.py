@@ -44,7 +44,8 @@ def stored(root: Path, sid: str = "s") -> list[dict[str, Any]]:
         text = span_path(sid, root).read_text("utf-8")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text.splitlines()]
+    whole = text[: text.rfind("\n") + 1]  # who reads may come in the middle of a write
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def states(root: Path, sid: str = "s") -> list[tuple[str, str | None]]:
