@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import multiprocessing
 import pickle
 import threading
 from typing import TYPE_CHECKING, Any
@@ -231,7 +232,11 @@ def log_in_process(root: str) -> None:
 
 def test_process_pool(root: Path, read_lines: Any) -> None:
     """A process of a pool, which was started outside of the session, knows who it is."""
-    with ProcessPoolExecutor(max_workers=1) as pool, session("s", user_id="u", tags=["t"]):
+    fork = multiprocessing.get_context("fork")  # another one would have to import this file
+    with (
+        ProcessPoolExecutor(max_workers=1, mp_context=fork) as pool,
+        session("s", user_id="u", tags=["t"]),
+    ):
         pool.submit(log_in_process, str(root)).result(60)
 
     (row,) = read_lines(log_path("s", root))

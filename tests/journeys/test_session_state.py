@@ -208,10 +208,8 @@ def test_a_child_that_knows_of_nothing_does_not_keep_a_session_running(
     process = program(
         IN_SPANS
         + """
-            child = os.fork()
-            if not child:
-                time.sleep(60)
-            print(f"ready\\n{child}", flush=True)
+            if not os.fork():
+                print(f"ready\\n{os.getpid()}", flush=True)
             time.sleep(60)
 """
     )

@@ -15,14 +15,21 @@ import duckdb
 import orjson
 import pytest
 
-from tracectrl.schema import severity
+from tracectrl.schema import PARENT_KEY, PREVIOUS_KEY, severity
 from tracectrl.session import session
 from tracectrl_logging import reader
 from tracectrl_logging.reader.filters.search import Count, hits
 from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.sql.connection import query_error
 from tracectrl_logging.reader.sql.rows import Rows
-from tracectrl_logging.reader.sql.views import COLUMNS, PUBLIC, SESSION, TABLES
+from tracectrl_logging.reader.sql.views import (
+    COLUMNS,
+    PARENT,
+    PREVIOUS,
+    PUBLIC,
+    SESSION,
+    TABLES,
+)
 from tracectrl_logging.reader.sql.worker import form_of
 from tracectrl_logging.reader.timeline.tally import Tally
 
@@ -110,12 +117,15 @@ class MemoryStore:
         """Return the rows, from tables of the same lines."""
         con = duckdb.connect()
         for kind, table in TABLES.items():
-            columns = {**COLUMNS[kind], SESSION: "VARCHAR"}
+            own = {SESSION: None, PARENT: PARENT_KEY, PREVIOUS: PREVIOUS_KEY}
+            columns = {**COLUMNS[kind], **dict.fromkeys(own, "VARCHAR")}
             fields = ", ".join(f'"{name}" {form}' for name, form in columns.items())
             con.execute(f"CREATE TABLE stored_{table} ({fields})")
             for sid, lines in self.read_lines.items():
                 for line in (it for it in lines if it.kind == kind):
-                    row = {**line.row, "file": line.path, SESSION: sid}
+                    said = line.row if kind == "log" else line.row.get("attributes", {})
+                    others = {name: said.get(key) for name, key in own.items() if key}
+                    row = {**line.row, "file": line.path, SESSION: sid, **others}
                     if kind == "log":
                         row["severity_number"] = severity(row)
                         row["extras"] = {k: v for k, v in line.row.items() if k not in columns}
