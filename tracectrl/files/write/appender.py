@@ -378,13 +378,15 @@ class Appender:
         return f"{self._prefix}{stem}{self._suffix}"
 
     def _open(self, table: Table, key: str | None, path: str) -> File:  # noqa: C901, PLR0912 - one call
+        is_again = False
         while True:
             check_at = time.monotonic() + LOOK_EVERY_S
             try:
                 fd = os.open(path, _FLAGS, 0o600)
             except OSError as error:
-                if error.errno == errno.ENOENT and not os.path.isdir(self.root):
-                    make_root(self.root)
+                if error.errno == errno.ENOENT and not (is_again and os.path.isdir(self.root)):
+                    make_root(self.root)  # another thread may have made it since
+                    is_again = True
                     continue
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._shrink(table):
                     continue

@@ -2219,3 +2219,24 @@ class TestFlood:
         files = files_in(root)
         assert 11 == len(files)
         assert 400 == sum(text.count("\n") for text in files.values())
+
+
+def test_a_root_that_another_thread_makes_meanwhile(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between finding no root and looking for it another thread may make it: the line is written."""
+    appender = Appender(root, SUFFIX)
+    shutil.rmtree(root)
+    opened = os.open
+
+    def open_and_make(path: Any, *args: Any, **kwargs: Any) -> int:
+        try:
+            return opened(path, *args, **kwargs)
+        finally:
+            root.mkdir(exist_ok=True)  # by another thread, in this very moment
+
+    monkeypatch.setattr(os, "open", open_and_make)
+    appender.append("s", line("1"))
+    monkeypatch.undo()
+
+    assert ["1"] == content(root, "s")
