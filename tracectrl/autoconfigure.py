@@ -7,13 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
-from opentelemetry._logs import _internal as otel_logs
-
 from tracectrl.exporter import FileSpanExporter
 from tracectrl.files.names import root_path
 from tracectrl.log_exporter import FileLogRecordExporter
 from tracectrl.processor import SessionLogRecordProcessor, SessionSpanProcessor
-from tracectrl.provider import when_set
+from tracectrl.provider import put_first, when_logger_provider_set, when_set
 from tracectrl.schema import STAMP_KEYS
 
 if TYPE_CHECKING:
@@ -44,16 +42,8 @@ class EnvironmentSpanExporter(FileSpanExporter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.root = os.path.abspath(root_path(options.get("root")))
-        _living.add(self)
-        reference = ref(self)
-
-        def stamp(provider: Any) -> None:
-            exporter = reference()
-            if exporter is not None and hasattr(provider, "add_span_processor"):
-                provider.add_span_processor(SessionSpanProcessor(exporter))
-
-        when_set(stamp)
+        self.root = _known(self, options)
+        when_set(_while_living(self, stamp_spans))
 
 
 class EnvironmentLogRecordExporter(FileLogRecordExporter):
@@ -70,15 +60,32 @@ class EnvironmentLogRecordExporter(FileLogRecordExporter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.root = os.path.abspath(root_path(options.get("root")))
-        _living.add(self)
-        exporter = ref(self)
+        self.root = _known(self, options)
+        when_logger_provider_set(_while_living(self, lambda provider, _: stamp_records(provider)))
 
-        def stamp(provider: Any) -> None:
-            if exporter() is not None:
-                stamp_records(provider)
 
-        when_logger_provider_set(stamp)
+def _known(exporter: Any, options: dict[str, Any]) -> str:
+    """Take note of *exporter* for :func:`writes_to`; return the root that it writes to."""
+    _living.add(exporter)
+    return os.path.abspath(root_path(options.get("root")))
+
+
+def _while_living(exporter: Any, act: Callable[[Any, Any], object]) -> Callable[[Any], None]:
+    """Return the function of a provider that calls *act* with it and *exporter*, if that lives still."""
+    reference = ref(exporter)
+
+    def call(provider: Any) -> None:
+        living = reference()
+        if living is not None:
+            act(provider, living)
+
+    return call
+
+
+def stamp_spans(provider: Any, exporter: FileSpanExporter | None = None) -> None:
+    """Have the spans of *provider*, where it is the SDK's, get their session, and *exporter* told of them."""
+    if hasattr(provider, "add_span_processor"):
+        provider.add_span_processor(SessionSpanProcessor(exporter))
 
 
 def writes_to(root: str | os.PathLike[str] | None, kind: type[Any]) -> bool:
@@ -116,23 +123,4 @@ def stamp_records(provider: Any, *, are_stamped: bool = False) -> None:
     processor = _OnceStamped() if are_stamped else SessionLogRecordProcessor()
     provider.add_log_record_processor(processor)
     with contextlib.suppress(Exception):  # a matter of order alone, for which the SDK has no call
-        processors = provider._multi_log_record_processor  # noqa: SLF001
-        with processors._lock:  # noqa: SLF001
-            others = [it for it in processors._log_record_processors if it is not processor]  # noqa: SLF001
-            processors._log_record_processors = (processor, *others)  # noqa: SLF001
-
-
-def when_logger_provider_set(act: Callable[[Any], object]) -> None:
-    """Call *act* with the logger provider that is set, or as soon as one is."""
-    if otel_logs._LOGGER_PROVIDER is not None:  # noqa: SLF001
-        act(otel_logs._LOGGER_PROVIDER)  # noqa: SLF001
-        return
-    set_provider = otel_logs._set_logger_provider  # noqa: SLF001 - what sets one by code and by environment
-    waiting = [act]
-
-    def tapped(provider: Any, log: bool) -> None:  # noqa: FBT001 - OpenTelemetry's
-        set_provider(provider, log)
-        if waiting and otel_logs._LOGGER_PROVIDER is provider:  # noqa: SLF001
-            waiting.pop()(provider)
-
-    otel_logs._set_logger_provider = tapped  # type: ignore[assignment]  # noqa: SLF001
+        put_first(provider._multi_log_record_processor, "_log_record_processors", processor)  # noqa: SLF001

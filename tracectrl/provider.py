@@ -20,6 +20,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace
+from opentelemetry._logs import _internal as otel_logs
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -123,18 +124,30 @@ _default = _Default()
 def when_set(act: Callable[[Any], object]) -> None:
     """Call *act* with the tracer provider that is set, or as soon as one is."""
     provider = trace.get_tracer_provider()
-    if not isinstance(provider, trace.ProxyTracerProvider):
+    is_set = not isinstance(provider, trace.ProxyTracerProvider)
+    _when_set(trace, "tracer", provider if is_set else None, act)
+
+
+def when_logger_provider_set(act: Callable[[Any], object]) -> None:
+    """Call *act* with the logger provider that is set, or as soon as one is."""
+    _when_set(otel_logs, "logger", otel_logs._LOGGER_PROVIDER, act)  # noqa: SLF001
+
+
+def _when_set(api: Any, kind: str, provider: Any, act: Callable[[Any], object]) -> None:
+    """Call *act* with *provider*, else with the one of its *kind* that is set next by way of *api*."""
+    if provider is not None:
         act(provider)
         return
-    set_provider = trace._set_tracer_provider  # noqa: SLF001 - as in give_way()
+    setter, present = f"_set_{kind}_provider", f"_{kind.upper()}_PROVIDER"  # as in give_way()
+    set_provider = getattr(api, setter)
     waiting = [act]
 
     def tapped(provider: Any, log: bool) -> None:  # noqa: FBT001 - OpenTelemetry's
         set_provider(provider, log)
-        if waiting and trace._TRACER_PROVIDER is provider:  # noqa: SLF001
+        if waiting and getattr(api, present) is provider:
             waiting.pop()(provider)
 
-    trace._set_tracer_provider = tapped  # type: ignore[assignment]  # noqa: SLF001
+    setattr(api, setter, tapped)
 
 
 def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[], None]:
@@ -218,10 +231,14 @@ def _put_first(switch: _Switch, provider: Any) -> None:
     """Have *provider* ask *switch* before its other processors, for which the SDK has no call."""
     if not hasattr(provider, "_active_span_processor"):
         provider = getattr(provider, "provider", None)  # Logfire's name for the one behind
-    processors = getattr(provider, "_active_span_processor", None)
-    present = getattr(processors, "_span_processors", None)
+    put_first(getattr(provider, "_active_span_processor", None), "_span_processors", switch)
+
+
+def put_first(processors: Any, field: str, first: object) -> None:
+    """Have *processors*, all those of a provider in one, ask *first* before the others in *field*."""
+    present = getattr(processors, field, None)
     lock = getattr(processors, "_lock", None)
-    if processors is not None and isinstance(present, tuple) and lock is not None:
+    if isinstance(present, tuple) and lock is not None:
         with lock:
-            others = (each for each in processors._span_processors if each is not switch)  # noqa: SLF001
-            processors._span_processors = (switch, *others)  # noqa: SLF001
+            others = (each for each in getattr(processors, field) if each is not first)
+            setattr(processors, field, (first, *others))

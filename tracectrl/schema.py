@@ -3,6 +3,7 @@
 Whoever writes a line and whoever reads one asks here, so that one line means one thing everywhere.
 Severities are OpenTelemetry's, 1 to 24, in which a level that somebody has named keeps its rank:
 https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
+The module is long, since it is tables above all, and a second place for one would be a second shape.
 """
 
 from __future__ import annotations

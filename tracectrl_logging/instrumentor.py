@@ -68,11 +68,10 @@ class SessionInstrumentor:
             EnvironmentLogRecordExporter,
             EnvironmentSpanExporter,
             stamp_records,
-            when_logger_provider_set,
+            stamp_spans,
             writes_to,
         )
-        from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415 - as above
-        from tracectrl.provider import when_set  # noqa: PLC0415 - as above
+        from tracectrl.provider import when_logger_provider_set, when_set  # noqa: PLC0415 - as above
 
         if not root and WHOLE_PROGRAM_ENV not in os.environ:  # tracectrl-logs run has its own way
             root = os.environ.get(TRACE_DIR_ENV)
@@ -83,7 +82,7 @@ class SessionInstrumentor:
         if root and not writes_to(root, EnvironmentSpanExporter):
             undo.append(_write_spans(root, options))
         else:
-            when_set(_adder(SessionSpanProcessor()))
+            when_set(stamp_spans)
         when_logger_provider_set(partial(stamp_records, are_stamped=True))
         SessionInstrumentor._undo = undo
 
@@ -140,11 +139,3 @@ def _write_spans(root: str, options: dict[str, Any]) -> Callable[[], None]:
 
     when_set(act)
     return undo
-
-
-def _adder(processor: Any) -> Callable[[Any], None]:
-    def add(provider: Any) -> None:
-        if hasattr(provider, "add_span_processor"):
-            provider.add_span_processor(processor)
-
-    return add

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import os
 import sys
 import tempfile
 import time
@@ -15,12 +13,14 @@ from typing import TYPE_CHECKING, Any, overload
 from unittest import mock
 
 from tracectrl import session as sessions
-from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX
-from tracectrl.schema import UNKNOWN
+from tracectrl.schema import TIME_KEY, UNKNOWN
 from tracectrl_logging.program.capture import Capture
+from tracectrl_logging.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tracectrl.schema import Kind
 
     Row = dict[str, Any]
 
@@ -39,14 +39,14 @@ class Captured(Sequence["Row"]):
     @property
     def logs(self) -> list[Row]:
         """The log lines, in time order, as the session files have them."""
-        return self._read(LOG_SUFFIX, "timestamp") if self._kept is None else self._kept[0]
+        return self._read("log") if self._kept is None else self._kept[0]
 
     @property
     def spans(self) -> list[Row]:
         """The spans that have ended, in the order of their starts."""
         if self._kept is not None:
             return self._kept[1]
-        return [row for row in self._read(SPAN_SUFFIX, "start_time") if row.get("state") != "open"]
+        return [row for row in self._read("span") if row.get("state") != "open"]
 
     def keep(self) -> None:
         """Take everything into memory: the files go."""
@@ -67,13 +67,10 @@ class Captured(Sequence["Row"]):
     def __repr__(self) -> str:
         return f"<{len(self.logs)} log lines and {len(self.spans)} spans>"
 
-    def _read(self, suffix: str, key: str) -> list[Row]:
-        rows: list[Row] = []
-        for name in sorted(os.listdir(self._root)):
-            if name.endswith(suffix):
-                with open(os.path.join(self._root, name), "rb") as file:
-                    rows += map(json.loads, file)
-        return sorted(rows, key=lambda row: str(row[key]))
+    def _read(self, kind: Kind) -> list[Row]:
+        store = open_store(self._root)
+        rows = [line.row for sid in store.ids() for line in store.read(sid) if line.kind == kind]
+        return sorted(rows, key=lambda row: str(row[TIME_KEY[kind]]))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""The last lines of many log files, read from the ends backwards."""
+"""The last lines of many log files, read from the ends backwards.
+
+The module is long, for one walk backwards finds lines, open spans and the bound at which to stop.
+"""
 
 from __future__ import annotations
 
