@@ -10,7 +10,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from tracectrl._json import encode_line, timestamp_ns
 from tracectrl.attributes import described
 from tracectrl.files.names import LOG_SUFFIX
-from tracectrl.files.write.sink import LOSS_LOGGER, Sink
+from tracectrl.files.write.sink import LOSS_LOGGER, ONE, Sink
 from tracectrl.files.write.values import open_appender
 from tracectrl.processor import values_of
 from tracectrl.redaction import redactor
@@ -110,8 +110,12 @@ class FileLogRecordExporter(LogRecordExporter):
                 sid = row["session_id"]
                 written = self._sink.append(sid, encode_line(row))
             except Exception:  # noqa: BLE001 - a foreign record may raise anything
-                self._sink.fail(sid, "encoded")
                 written = False
+                try:
+                    self._sink.fail(sid, "encoded")
+                except Exception:  # noqa: BLE001 - no stack is left for that
+                    missed = self._sink.missed
+                    missed += ONE
             if not written:
                 result = LogRecordExportResult.FAILURE
         return result

@@ -124,6 +124,7 @@ def _write_spans(root: str, options: dict[str, Any]) -> Callable[[], None]:
         "backup_count",
         "max_open_files",
         "max_sessions_per_minute",
+        "max_value_bytes",
         "redact",
         "service_name",
     )
