@@ -214,13 +214,19 @@ def say_what_is_removed(home: str, writer: int) -> None:
     lock = os.open(os.path.join(home, "removing"), os.O_RDWR)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     removed = os.open(os.path.join(home, f"removed-{writer}"), flags)
-    remove = os.remove
+    remove, replace = os.remove, os.replace
 
-    def remove_and_say(path: str) -> None:
+    def replace_and_say(successor: str, path: str) -> None:
+        if os.path.lexists(path):
+            say(path, lambda: replace(successor, path))
+        else:
+            replace(successor, path)
+
+    def say(path: str, act: Callable[[], object]) -> None:
         fcntl.flock(lock, fcntl.LOCK_SH)
         try:
             with open(path, "rb") as file:
-                remove(path)
+                act()
                 size = os.fstat(file.fileno()).st_size
                 lines = file.read(size).splitlines(keepends=True)
             found = numbers_in((path, line) for line in lines)
@@ -228,7 +234,8 @@ def say_what_is_removed(home: str, writer: int) -> None:
         finally:
             fcntl.flock(lock, fcntl.LOCK_UN)
 
-    os.remove = remove_and_say  # type: ignore[assignment]
+    os.remove = lambda path: say(path, lambda: remove(path))  # type: ignore[assignment, misc]
+    os.replace = replace_and_say  # type: ignore[assignment]
 
 
 def numbers_in(lines: Iterator[tuple[str, bytes]]) -> collections.Counter[tuple[int, int]]:

@@ -57,9 +57,8 @@ def _make_room(path: str, backup_count: int) -> int:
         # Compressed backups behind the others are an archive, which compressing has made.
         if before - count == _MOST_REMOVED or not os.path.lexists(f"{path}.{number}"):
             break
-        if _remove(f"{path}.{number}"):
-            if number < count:  # the last of those that are held leaves no gap
-                os.replace(f"{path}.{count}", f"{path}.{number}")
+        # The last of those that are held takes its place, in one step: a gap there would never close.
+        if _remove(f"{path}.{number}", f"{path}.{count}" if number < count else None):
             count -= 1
     if count < backup_count:
         return count
@@ -75,22 +74,30 @@ def _make_room(path: str, backup_count: int) -> int:
     return backup_count - 1
 
 
-def _remove(path: str) -> bool:
+def _remove(path: str, successor: str | None = None) -> bool:
     """Remove the backup at *path*; return whether it is gone: not where somebody may write to it.
 
-    Nobody does who has not got it open, and nobody looks at the path so rarely as to write to what
+    The file at *successor*, where that is given, takes its place. Nobody does who has not got it open, and nobody looks at the path so rarely as to write to what
     has been a backup for :data:`SETTLED_AFTER_S`.
     """
     try:
         with opened_alone(path) as (fd, is_alone):
             if not is_alone and time.time() - os.fstat(fd).st_ctime < SETTLED_AFTER_S:
                 return False
-            os.remove(path)
+            _replace(path, successor)
     except FileNotFoundError:
-        pass
+        if successor is not None:
+            os.replace(successor, path)
     except OSError:  # a link, or not ours to open
-        os.remove(path)
+        _replace(path, successor)
     return True
+
+
+def _replace(path: str, successor: str | None) -> None:
+    if successor is None:
+        os.remove(path)
+    else:
+        os.replace(successor, path)
 
 
 def _unbroken(path: str) -> int:

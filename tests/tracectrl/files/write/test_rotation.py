@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from tracectrl.files.locks import hold
 from tracectrl.files.write.rotation import LOOK_EVERY_S, SETTLED_AFTER_S, is_at, rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -149,6 +150,36 @@ class TestHeld:
         assert rotated(path, 1)
 
         assert {".1": "new"} == listing(root)
+
+    @pytest.mark.parametrize("step", range(8))
+    def test_a_process_that_is_killed_in_the_middle(
+        self, step: int, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever it has done by then, later rotations leave no more backups than there should be."""
+        path = make(root, "", ".1", ".2", ".3", ".4", ".5", ".6")
+        steps = iter(range(8))
+
+        def ending(act: Callable[..., None]) -> Callable[..., None]:
+            def call(*args: str) -> None:
+                if next(steps) == step:
+                    raise KeyboardInterrupt
+                act(*args)
+
+            return call
+
+        with open(f"{path}.4", "r+b") as fourth, open(f"{path}.6", "r+b") as sixth:
+            hold(fourth.fileno())
+            hold(sixth.fileno())
+            with monkeypatch.context() as killed:
+                killed.setattr(os, "remove", ending(os.remove))
+                killed.setattr(os, "replace", ending(os.replace))
+                with contextlib.suppress(KeyboardInterrupt):
+                    rotated(path, 2)
+        for number in range(4):
+            (root / "x").write_text(str(number))
+            assert rotated(path, 2)
+
+        assert {".1": "3", ".2": "2"} == listing(root)
 
     def test_an_archive_stays(self, root: Path) -> None:
         """Compressing makes backups past the count; what comes behind them goes all the same."""
