@@ -77,8 +77,9 @@ def _make_room(path: str, backup_count: int) -> int:
 def _remove(path: str, successor: str | None = None) -> bool:
     """Remove the backup at *path*; return whether it is gone: not where somebody may write to it.
 
-    The file at *successor*, where that is given, takes its place. Nobody does who has not got it open, and nobody looks at the path so rarely as to write to what
-    has been a backup for :data:`SETTLED_AFTER_S`.
+    Nobody does who has not got it open, and nobody looks at the path so rarely as to write to what
+    has been a backup for :data:`SETTLED_AFTER_S`. The file at *successor*, where that is given, takes
+    its place.
     """
     try:
         with opened_alone(path) as (fd, is_alone):

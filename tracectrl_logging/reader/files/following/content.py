@@ -73,6 +73,7 @@ class Content:
         "first",
         "head",
         "is_backup_since",
+        "is_placed",
         "kind",
         "latest",
         "mark",
@@ -107,6 +108,8 @@ class Content:
         self.noted: Noted | None = None
         """A file that counts as read, as long as nobody had to know what it holds."""
         self.is_backup_since: float | None = None
+        self.is_placed = False
+        """Whether names stood still when it was met: what is found behind it is older than all known."""
         self.first: str | None = None
         """The time of the first line, where that is known."""
         self.latest = ""
@@ -127,7 +130,7 @@ class Content:
 
     def take_as_read(self, file: File, head: bytes | None, size: int) -> None:
         """Take what stands before *size* in *file*, which is open, as read; what is packed, all of it."""
-        self.noted, self.head, self.drained = None, head, True
+        self.noted, self.head, self.drained, self.is_placed = None, head, True, True
         if file.is_packed:
             self.offset = ALL
         else:

@@ -40,12 +40,14 @@ QUIET_S = 10.0
 SETTLED_S = 5.0
 """So long after its renaming nobody writes a backup: who does has looked at its name meanwhile."""
 
+MAX_OPEN = 256
+"""How many files are open at once."""
+
 _TICK_NS = 20_000_000  # two changes within one tick of the kernel's clock have one time
 _LISTINGS = 3
 _WALKS = 3
 _SEARCHES = 20
 _PAUSE_S = 0.05
-_MAX_OPEN = 256
 _KNOWN_AT_ONCE = 2000
 _FORGOTTEN_S = 60.0
 _END = ".jsonl"
@@ -135,7 +137,7 @@ class Contents:
         self.dated: set[str] = set()
         """The names that stand for a date whose files are known: nothing moves them."""
         self._open: OrderedDict[File, None] = OrderedDict()
-        self._max_open = _MAX_OPEN
+        self._max_open = MAX_OPEN
         self._sweeping: list[Key] = []
         self._sweep_at = 0
         self._tidy_at = 0.0
@@ -339,7 +341,7 @@ class Contents:
                 content.noted = noted
                 content.file = file = File(noted.name, noted.parsed, noted.ino)
                 file.size, file.mtime_ns = content.seen = noted.size, noted.mtime_ns
-                content.drained = True
+                content.drained = content.is_placed = True
                 content.is_backup_since = 0.0 if noted.parsed.backup else None
                 chain.contents.append(content)
         return chain

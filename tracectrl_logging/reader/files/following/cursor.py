@@ -27,6 +27,8 @@ _MOST_BYTES = 64 * 1024 * 1024
 _KINDS: dict[str, Kind] = {"l": "log", "s": "span"}
 _LETTERS: dict[Kind, str] = {"log": "l", "span": "s"}
 _FARTHEST = 1 << 62
+_HAS_MORE = 1
+_NOT_PLACED = 2
 
 
 class Position(NamedTuple):
@@ -81,24 +83,25 @@ def _positions(
 
 def _entry(content: Content) -> list[Any]:
     offset, mark, given = content.position()
-    has_more = int(not content.is_all_given())
-    entry = [_letters(content.head or b""), offset, _letters(mark), has_more]
+    flags = _HAS_MORE * (not content.is_all_given()) | _NOT_PLACED * (not content.is_placed)
+    entry = [_letters(content.head or b""), offset, _letters(mark), flags]
     if given:
         entry.append({str(start): number for start, number in given.items()})
     return entry
 
 
 def _position(stem: str, kind: Kind, entry: list[Any]) -> Position:
-    head, offset, mark, has_more, *given = entry
-    if type(offset) is not int or type(has_more) is not int:
+    head, offset, mark, flags, *given = entry
+    if type(offset) is not int or type(flags) is not int:
         raise TypeError
     if not ALL <= offset < _FARTHEST:
         raise ValueError
     content = Content(stem, kind, _bytes(head), offset)
     content.mark, content.before = _bytes(mark), None
+    content.is_placed = not flags & _NOT_PLACED
     for skip in given:
         content.skip = {offset + int(start): int(number) for start, number in skip.items()}
-    return Position(content, bool(has_more))
+    return Position(content, bool(flags & _HAS_MORE))
 
 
 def _letters(data: bytes) -> str:

@@ -47,14 +47,14 @@ class Walk:
         self._old: list[tuple[File, bytes | None, int]] = []
         self._copies: dict[Content, tuple[File, int]] = {}
         self._is_disturbed = False
+        self._is_behind_placed = False
 
     def go(self) -> bool:
         """Walk; return whether all names stood still meanwhile."""
         chain, dated = self._chain, self._contents.dated
-        floor = chain.contents[-1] if chain.contents else None
         for names in self._numbered():
             self._visit(names)
-            if floor is not None and floor in self._met:
+            if self._has_met_all():
                 break
         for number in sorted(self._places):
             if number >= FAR:
@@ -77,6 +77,11 @@ class Walk:
             dated |= {name for name, _ in self._visited} & set(listed)
             self._sort()
         return is_sure
+
+    def _has_met_all(self) -> bool:
+        """Tell whether what is known was met: all, since after a disturbed walk its order may be wrong."""
+        is_all = len(self._met) - len(self._new) == len(self._chain.contents)
+        return self._is_behind_placed and is_all
 
     def _numbered(self) -> Iterator[list[str]]:
         """Yield the names of each number in turn, until there are no more."""
@@ -121,7 +126,7 @@ class Walk:
         content, is_whole = (None, False) if head is None else self._known_as(file, head)
         if content is not None:
             other = content.file
-            if content in self._met or not is_whole:
+            if not is_whole or (content in self._met and other is not None):
                 self._ignore(file)
             elif other is None or other.fd < 0 or not os.fstat(other.fd).st_nlink:
                 self._give(file, content, place)
@@ -131,7 +136,7 @@ class Walk:
             if file.error is not None and not isinstance(file.error, EOFError):
                 self._contents.report(file, f"the file cannot be read: {file.error}")
             self._ignore(file)  # else it is a copy that has just been begun
-        elif len(self._met) > len(self._new):
+        elif self._is_behind_placed:
             self._old.append((file, head, place))
         else:
             content = Content(*self._chain.key, head)
@@ -146,7 +151,9 @@ class Walk:
                 continue
             file.name, file.parsed = name, parsed
             if self._contents.is_still(content, file, status):
-                self._met[content] = len(self._visited)
+                if content.head is None and file.fd >= 0:
+                    content.head = file.head()
+                self._meet(content, len(self._visited))
                 return True
             self._contents.let_go(content)
         return False
@@ -176,7 +183,11 @@ class Walk:
         self._contents.let_go(content)
         content.file = file
         content.seen = (-1, -1)
+        self._meet(content, place)
+
+    def _meet(self, content: Content, place: int) -> None:
         self._met[content] = place
+        self._is_behind_placed |= content.is_placed
 
     def _ignore(self, file: File) -> None:
         """Take *file*, as it is now, as one that holds nothing else."""
@@ -197,6 +208,7 @@ class Walk:
         for content in self._chain.contents:
             place = self._met.get(content, place)
             places[content] = place
+            content.is_placed = True
         self._chain.contents.sort(key=places.__getitem__)
 
     def _is_there(self, visited: tuple[str, int]) -> bool:
