@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -18,6 +19,7 @@ from tracectrl.processor import session_of
 from tracectrl.redaction import redactor
 from tracectrl.schema import PID_KEY, PRESENCE_KEY, UNKNOWN
 from tracectrl.service import service_name as known_service_name
+from tracectrl.session import PINNED, WHOLE_PROGRAM_ENV, pins_of
 from tracectrl.spans.flat import FlatLines
 from tracectrl.spans.otlp import otlp_encoder
 from tracectrl.spans.watch import OpenSpans
@@ -33,6 +35,10 @@ OPEN_SPANS_AFTER_S = 0.1
 """How many seconds a span is open before it is written as such."""
 
 _logger = logging.getLogger(LOSS_LOGGER)
+_NOBODY_STAMPS = (
+    "the span %r has no session, and goes to unknown.spans.jsonl: no SessionSpanProcessor has seen it;"
+    " add one: provider.add_span_processor(tracectrl.processor.SessionSpanProcessor())"
+)
 
 
 class FileSpanExporter(SpanExporter):
@@ -40,7 +46,7 @@ class FileSpanExporter(SpanExporter):
 
     The session is the one that :class:`~tracectrl.processor.SessionSpanProcessor` put on the span
     at its start, so the exporter may run on a batch processor's thread. A span without one goes to
-    the file ``unknown.spans.jsonl``.
+    the file ``unknown.spans.jsonl``; the first that no such processor has seen is told of in a warning.
 
     ``SimpleSpanProcessor`` is the processor for local files: ``BatchSpanProcessor`` drops spans
     when its queue is full.
@@ -109,6 +115,7 @@ class FileSpanExporter(SpanExporter):
         # Not through logging: its handlers may be on the same disk, and do not tell of a failure.
         self._sink = Sink(appenders[0], _report, losses=appenders[1], unit="spans")
         self._appender = appenders[0]
+        self._unsaid = [_NOBODY_STAMPS]
         self.open_spans: OpenSpans | None = None
         """What is told when spans start and end; ``None`` where open ones are not written."""
         if open_spans_after_s is not None:
@@ -121,7 +128,7 @@ class FileSpanExporter(SpanExporter):
         for span in spans:
             sid = UNKNOWN
             try:
-                sid = session_of(span) or UNKNOWN
+                sid = session_of(span) or self._unknown(span)
                 opened_in = None
                 if watch is not None and (watch.written or watch.writing is not None):
                     opened_in = self.open_spans.closed(span)  # type: ignore[union-attr] # as above
@@ -154,6 +161,13 @@ class FileSpanExporter(SpanExporter):
         """Return ``True``: what was exported is in the files already."""
         del timeout_millis
         return True
+
+    def _unknown(self, span: ReadableSpan) -> str:
+        """Return the session of *span*, which has none; warn once where nobody gives spans theirs."""
+        if self._unsaid and PINNED not in pins_of(span) and WHOLE_PROGRAM_ENV not in os.environ:
+            with contextlib.suppress(Exception):  # IndexError: another thread has said it
+                _logger.warning(self._unsaid.pop(), span.name)
+        return UNKNOWN
 
     def _write_open(self, span: Span) -> str:
         """Append the line of *span*, which is open; return its session."""

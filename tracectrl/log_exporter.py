@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
@@ -25,7 +27,7 @@ from tracectrl.schema import (
 )
 from tracectrl.service import service_name as known_service_name
 from tracectrl.service import service_of
-from tracectrl.session import attributes_of, current_session_id
+from tracectrl.session import PINNED, attributes_of, current_session_id
 
 if TYPE_CHECKING:
     import os
@@ -43,6 +45,14 @@ _EXCEPTION = {
     "stacktrace": "exception.stacktrace",
 }
 """https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/"""
+_NOBODY_STAMPS = (
+    "a log record without a session comes from a batch processor's thread, and goes to unknown.logs.jsonl:"
+    " no SessionLogRecordProcessor has seen it; add one before that processor:"
+    " provider.add_log_record_processor(tracectrl.processor.SessionLogRecordProcessor())"
+)
+_BATCH_THREAD = "OtelBatch"
+"""What the names of the threads begin with on which the SDK's batch processors export."""
+
 _STACK = "code.stacktrace"
 _EVENT_NAME = "event.name"
 
@@ -52,7 +62,8 @@ class FileLogRecordExporter(LogRecordExporter):
 
     The session is the record's ``session.id``, which
     :class:`~tracectrl.processor.SessionLogRecordProcessor` puts there, else that of the call, where the
-    exporter is called on its thread (``SimpleLogRecordProcessor``). The line has the keys that a record of
+    exporter is called on its thread (``SimpleLogRecordProcessor``); where that is a batch processor's thread,
+    and no such processor was there, a warning says so once. The line has the keys that a record of
     stdlib logging has: ``logger`` is the instrumentation scope, ``message`` the body, or the name of an
     event without one; attributes are extras, and so is an event's name (``event.name``).
 
@@ -99,6 +110,7 @@ class FileLogRecordExporter(LogRecordExporter):
         )
         # Not through logging, whose records may be what is exported here.
         self._sink = Sink(appender, _report)
+        self._unsaid = [_NOBODY_STAMPS]
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Append the records of *batch*; return ``FAILURE`` where one is not in its file. Never raises."""
@@ -137,7 +149,9 @@ class FileLogRecordExporter(LogRecordExporter):
     def _row(self, data: ReadableLogRecord) -> dict[str, Any]:
         record = data.log_record
         attributes = dict(values_of(record.attributes or {}))
-        sid = attributes.pop(SESSION_ATTRIBUTE, None) or current_session_id() or UNKNOWN
+        sid = (
+            attributes.pop(SESSION_ATTRIBUTE, None) or current_session_id() or self._unknown(record)
+        )
         if described:
             attributes = {**attributes_of(sid), **attributes}
         scope: Any = data.instrumentation_scope
@@ -166,6 +180,14 @@ class FileLogRecordExporter(LogRecordExporter):
         for key, value in attributes.items():
             row[f"extra_{key}" if key in _KEYS else key] = value
         return row
+
+    def _unknown(self, record: Any) -> str:
+        """Return the session of *record*, which has none; warn once where nobody gives records theirs."""
+        with contextlib.suppress(Exception):  # IndexError: another thread has said it
+            on_its_thread = not threading.current_thread().name.startswith(_BATCH_THREAD)
+            if self._unsaid and not on_its_thread and PINNED not in vars(record):
+                _logger.warning(self._unsaid.pop())
+        return UNKNOWN
 
     def _of_resource(self, resource: Any) -> Mapping[str, Any]:
         service = service_of(resource) or self._service

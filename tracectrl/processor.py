@@ -109,6 +109,7 @@ class SessionSpanProcessor(SpanProcessor):
                 sid = session_for(parent_context)
                 sid = sid or session_of(trace.get_current_span(parent_context))
                 if sid is None:
+                    pins[PINNED] = None  # seen, and outside any
                     return
             else:
                 sid = str(given)
@@ -147,6 +148,7 @@ class SessionSpanProcessor(SpanProcessor):
         if sid is None:
             given = present or _first(values, self._aliases) or current_session_id()
             if given is None or given == "":
+                pins[PINNED] = None  # as above
                 return
             pins[PINNED] = sid = str(given)
         if present is None or (present != sid and sid.startswith(str(present))):
@@ -183,6 +185,7 @@ class SessionLogRecordProcessor(LogRecordProcessor):
         sid = current_session_id()
         attributes: Any = log_record.log_record.attributes
         if sid is None or attributes is None:
+            vars(log_record.log_record)[PINNED] = None  # seen, and outside any
             return
         if SESSION_ATTRIBUTE not in attributes:
             attributes[SESSION_ATTRIBUTE] = sid

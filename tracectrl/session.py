@@ -69,7 +69,7 @@ PINNED = "_tracectrl_session_id"
 
 On the span's context: a span shares it with the read-only copy of it that is exported, and nobody
 replaces it, as processors do that leave attributes out. Reading it takes no lock, and the attribute's
-are held while the SDK logs.
+are held while the SDK logs. ``None`` there says that a processor has seen the span outside any session.
 """
 
 PINNED_STATE = "_tracectrl_session_state"

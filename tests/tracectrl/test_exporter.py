@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
     SimpleSpanProcessor,
@@ -325,16 +325,77 @@ class TestRouting:
         (row,) = read_lines(span_path("0123456789", root))
         assert "0123456789" == row["session_id"] == row["attributes"]["session.id"]
 
-    def test_without_the_session_processor(self, root: Path, read_lines: ReadLines) -> None:
-        """The attribute tells, where somebody has set it."""
+    @pytest.mark.parametrize("processor", [SimpleSpanProcessor, BatchSpanProcessor])
+    def test_without_the_session_processor(
+        self,
+        processor: Callable[..., SpanProcessor],
+        root: Path,
+        read_lines: ReadLines,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """The attribute tells, where somebody has set it; the first span without is told of, once."""
         provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(root)))
+        provider.add_span_processor(processor(FileSpanExporter(root)))
         tracer = provider.get_tracer("t")
         tracer.start_span("given", attributes={"session.id": "s"}).end()
+        assert provider.force_flush()
+        assert [] == caplog.messages
         tracer.start_span("none").end()
+        with session("s"):
+            tracer.start_span("lost").end()
+        provider.shutdown()
 
         assert ["given"] == [row["name"] for row in read_lines(span_path("s", root))]
-        assert ["none"] == [row["name"] for row in read_lines(span_path("unknown", root))]
+        assert ["none", "lost"] == [row["name"] for row in read_lines(span_path("unknown", root))]
+        (message,) = caplog.messages
+        assert message.startswith("the span 'none' has no session, and goes to unknown.spans.jsonl")
+        assert message.endswith("add_span_processor(tracectrl.processor.SessionSpanProcessor())")
+
+    @pytest.mark.parametrize("added", ["before", "behind", "while the span is open"])
+    def test_outside_any_session(
+        self, added: str, root: Path, read_lines: ReadLines, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A span that our processor has seen, at its start or its end, is told of nowhere."""
+        provider = TracerProvider(shutdown_on_exit=False)
+        writing = SimpleSpanProcessor(FileSpanExporter(root))
+        ours = SessionSpanProcessor()
+        for each in {"before": (ours, writing), "behind": (writing, ours)}.get(added, (writing,)):
+            provider.add_span_processor(each)
+        span = provider.get_tracer("t").start_span("span")
+        if added == "while the span is open":
+            provider.add_span_processor(ours)
+        span.end()
+
+        assert ["span"] == [row["name"] for row in read_lines(span_path("unknown", root))]
+        assert [] == caplog.messages
+
+    def test_under_run(
+        self,
+        exporter: FileSpanExporter,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Nobody asked that program for a processor of ours."""
+        monkeypatch.setenv("TRACECTRL_CAPTURE", "{}")
+        exporter.export([ReadableSpan("span")])
+
+        assert [] == caplog.messages
+
+    def test_a_warning_that_cannot_be_given(
+        self, exporter: FileSpanExporter, root: Path, read_lines: ReadLines
+    ) -> None:
+        """The span is written, whatever a filter raises."""
+
+        def refuse(record: logging.LogRecord) -> bool:
+            raise LookupError(record.name)
+
+        logger = logging.getLogger("tracectrl")
+        logger.addFilter(refuse)
+        try:
+            assert SpanExportResult.SUCCESS == exporter.export([ReadableSpan("span")])
+        finally:
+            logger.removeFilter(refuse)
+        assert ["span"] == [row["name"] for row in read_lines(span_path("unknown", root))]
 
     def test_unsampled_spans_have_no_line(self, exporter: FileSpanExporter, root: Path) -> None:
         """They are not exported: that is what sampling is for."""

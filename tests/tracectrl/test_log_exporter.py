@@ -158,6 +158,40 @@ def test_on_the_batch_thread(
     ]
 
 
+def test_on_the_batch_thread_alone(
+    exporter: FileLogRecordExporter,
+    root: Path,
+    read_lines: ReadLines,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without our processor, what would have kept the session is told, once."""
+    provider = LoggerProvider()
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    with session("a"):
+        for body in ("1", "2"):
+            provider.get_logger("t").emit(LogRecord(timestamp=NS, body=body))
+    provider.shutdown()
+
+    assert ["1", "2"] == [row["message"] for row in read_lines(log_path("unknown", root))]
+    (message,) = caplog.messages
+    assert "a log record without a session comes from a batch processor's thread" in message
+    assert message.endswith("(tracectrl.processor.SessionLogRecordProcessor())")
+
+
+def test_outside_any_session(
+    exporter: FileLogRecordExporter, emit: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record whose call was in no session is told of nowhere: our processor, or this thread, says so."""
+    emit(body="on the thread of the call")
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SessionLogRecordProcessor())
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    provider.get_logger("t").emit(LogRecord(timestamp=NS, body="behind our processor"))
+    provider.shutdown()
+
+    assert [] == caplog.messages
+
+
 def test_a_session_of_its_own(emit: Callable[..., None], root: Path, read_lines: ReadLines) -> None:
     """A record that was given a session keeps it."""
     with session("order-1"):
