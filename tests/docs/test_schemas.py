@@ -52,6 +52,8 @@ RUNS = [
 ]
 FREE_FORM: dict[str, str] = {"query": "a row has the columns that the SQL names"}
 PARTS = {"log.json", "span.json"}
+COMPACT = "compact.json"
+COMPACT_COMMANDS = {"sessions", "show", "grep", "tail"}
 
 
 def with_json() -> list[str]:
@@ -114,7 +116,7 @@ def validator(name: str) -> Any:
 def test_every_command_has_a_schema() -> None:
     """A command with ``--json`` is run here, or is free of form; each schema is for something."""
     assert set(with_json()) <= {command.split()[0] for command, _ in RUNS} | set(FREE_FORM)
-    assert set(SCHEMAS) == {schema for _, schema in RUNS} | PARTS
+    assert set(SCHEMAS) == {schema for _, schema in RUNS} | PARTS | {COMPACT}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -141,6 +143,24 @@ def test_rows(command: str, schema: str, stored: Path) -> None:
         checks.validate(row)
 
 
+@pytest.mark.parametrize("command", [it for it, _ in RUNS if it.split()[0] in COMPACT_COMMANDS])
+def test_compact_rows(command: str, stored: Path) -> None:
+    """Each line is as its schema says, and what they stand for are the rows of ``--json``."""
+    name, *args = command.split()
+    ask = ["--root", str(stored), name, *args, "--format"]
+    result = CliRunner().invoke(group, [*ask, "compact"])
+    assert (0, "") == (result.exit_code, result.stderr)
+    checks, columns, rows = validator(COMPACT), {}, []
+    for line in map(json.loads, result.stdout_bytes.splitlines()):
+        checks.validate(line)
+        if isinstance(line, dict):
+            columns[line["columns"][0]] = line["columns"][1:]
+        else:
+            rows.append(dict(zip(columns[line[0]], line[1:], strict=True)))
+    expected = CliRunner().invoke(group, [*ask, "json"]).stdout_bytes.splitlines()
+    assert list(map(json.loads, expected)) == rows
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -155,6 +175,7 @@ def test_what_is_wrong_is_refused(row: dict[str, Any]) -> None:
     assert not validator("show.json").is_valid(row)
     assert not validator("sessions.json").is_valid(row)
     assert not validator("prune.json").is_valid(row)
+    assert not validator(COMPACT).is_valid(row)
 
 
 def test_page_names_every_command() -> None:

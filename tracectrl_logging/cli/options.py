@@ -14,8 +14,11 @@ from tracectrl.files.names import TRACE_DIR_ENV
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
+    from typing import TypeAlias
 
     from tracectrl_logging.reader.filters.conditions import Condition
+
+    PutRow: TypeAlias = Callable[[bytes], None]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -23,6 +26,7 @@ COMPLETE_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
 """What a shell sets that completes the command; the name is click's for it."""
 
 _COMPLETIONS = 100
+_AS_JSON = f"{__name__}.json"
 
 _SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
 
@@ -41,6 +45,32 @@ def root_option(command: F) -> F:
 def json_option(rows: str) -> Callable[[F], F]:
     """Give a command the option ``--json``, which prints *rows*."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON Lines: {rows}.")
+
+
+def rows_options(rows: str) -> Callable[[F], F]:
+    """Give a command ``--json`` and ``--format``, as *put_row*: what prints a row, ``None`` for text.
+
+    *rows* are what it prints.
+    """
+    return lambda command: _with(
+        command,
+        click.option(
+            "--json",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_note_json,
+            help=f"Print JSON Lines: {rows}.",
+        ),
+        click.option(
+            "--format",
+            "put_row",
+            type=click.Choice(("text", "json", "compact")),
+            callback=_row_printer,
+            help="text for people, json as --json, or compact: the same rows as arrays, the names of"
+            " their columns once.  [default: text]",
+        ),
+    )
 
 
 def session_argument(command: F) -> F:
@@ -168,6 +198,29 @@ def condition(text: str) -> Condition:
 
 def _with(command: F, *options: Callable[[F], F]) -> F:
     return reduce(lambda given, option: option(given), reversed(options), command)
+
+
+def _note_json(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    del param
+    ctx.meta[_AS_JSON] = value
+
+
+def _row_printer(ctx: click.Context, param: click.Parameter, value: str | None) -> PutRow | None:
+    if ctx.meta[_AS_JSON]:
+        if value not in (None, "json"):
+            text = f"--json and --format {value} do not go together"
+            raise click.BadParameter(text, ctx, param)
+        value = "json"
+    if value in (None, "text"):
+        return None
+    from tracectrl_logging.cli.text import write_line  # noqa: PLC0415 - one of two ways
+
+    if value == "json":
+        return write_line
+    from tracectrl_logging.reader.json_rows import Compact  # noqa: PLC0415 - one of several ways
+
+    compact = Compact()
+    return lambda row: write_line(compact(row))
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """What the reader hands out as rows of JSON: stored lines with a ``type`` in front, and summaries.
 
-A stored line is otherwise byte for byte as it is.
+A stored line is otherwise byte for byte as it is. :class:`Compact` writes the keys of rows once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracectrl_logging.reader.model import Line, SessionSummary
 
 _MAX_INT: Final = 2**63 - 1
+_MOST_COLUMNS: Final = 64
 _NEXT: Final = re.compile(r'["{}\[\],:]')
 
 
@@ -44,6 +45,36 @@ def summary_row(summary: SessionSummary) -> dict[str, Any]:
     if (row["duration_ns"] or 0) > _MAX_INT:  # which would become text
         row["duration_ns"] = None
     return row
+
+
+class Compact:
+    """Makes arrays of rows, and writes the names of their columns once.
+
+    ``{"columns":[0,"session_id","logs"]}`` stands before the first row with these keys, and such a row
+    is ``[0,"order-4711",2]``: both begin with the number of the columns. A number that comes again
+    has new columns from there on, so memory is bounded, however many keys rows have.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def __call__(self, row: bytes) -> bytes:
+        """Return the array of *row*, a JSON object, behind a line of its columns if they are new.
+
+        Values stay as they are written.
+        """
+        pairs = members(row.decode())
+        names = tuple(name for name, _ in pairs)
+        number, columns = self._numbers.get(names), ""
+        if number is None:
+            import json  # noqa: PLC0415 - for few rows only
+
+            if len(self._numbers) == _MOST_COLUMNS:
+                self._numbers.clear()
+            number = self._numbers[names] = len(self._numbers)
+            columns = json.dumps({"columns": [number, *names]}, separators=(",", ":")) + "\n"
+        cells = ",".join([str(number), *(value for _, value in pairs)])
+        return f"{columns}[{cells}]".encode()
 
 
 def members(text: str) -> list[tuple[str, str]]:

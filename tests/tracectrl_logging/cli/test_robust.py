@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     Write = Callable[..., Path]
 
 SHOWS = [("show", "s"), ("show", "s", "--full"), ("show", "s", "--flat"), ("show", "s", "--json")]
-ALL = [*SHOWS, ("sessions",), ("sessions", "--json"), ("grep", "."), ("grep", ".", "--json")]
+COMPACT = ("show", "s", "--format", "compact")
+ALL = [
+    *SHOWS,
+    COMPACT,
+    ("sessions",),
+    ("sessions", "--json"),
+    ("grep", "."),
+    ("grep", ".", "--json"),
+]
 
 
 def row(second: int = 0, **fields: Any) -> bytes:

@@ -1,13 +1,16 @@
-"""Stored lines with a type in front."""
+"""Stored lines with a type in front, and rows as arrays."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracectrl_logging.reader import Line
-from tracectrl_logging.reader.json_rows import typed
+from tracectrl_logging.reader.json_rows import Compact, typed
 
 
 def typed_log(raw: bytes) -> bytes:
@@ -41,3 +44,53 @@ def test_typed(raw: bytes, expected: bytes) -> None:
     """The type is the first key; a key of that name steps aside; nothing else changes."""
     assert expected == typed_log(raw)
     assert "log" == json.loads(typed_log(raw))["type"]
+
+
+def expanded(text: bytes) -> list[dict[str, Any]]:
+    """Return the rows that *text* stands for, as the docs say."""
+    columns: dict[int, list[str]] = {}
+    rows = []
+    for line in map(json.loads, text.splitlines()):
+        if isinstance(line, dict):
+            columns[line["columns"][0]] = line["columns"][1:]
+        else:
+            rows.append(dict(zip(columns[line[0]], line[1:], strict=True)))
+    return rows
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=8))
+def test_compact(rows: list[dict[str, Any]]) -> None:
+    """The arrays stand for the rows that they were made of, whatever is in keys and values."""
+    compact = Compact()
+    lines = [compact(json.dumps(row, ensure_ascii=False).encode()) for row in rows]
+
+    assert rows == expanded(b"\n".join(lines))
+
+
+def test_compact_says_columns_once() -> None:
+    """Names stand before the first row that has them, in their order; values stay as they are written."""
+    compact = Compact()
+
+    assert b'{"columns":[0,"a","b"]}\n[0,1.50,{"c": [1]}]' == compact(b'{"a":1.50,"b":{"c": [1]}}')
+    assert b'{"columns":[1,"b"]}\n[1,123456789012345678901]' == compact(
+        b'{"b":123456789012345678901}'
+    )
+    assert b'[0,"x",null]' == compact(b'{ "a" : "x" , "b" : null }')
+    assert b'{"columns":[2]}\n[2]' == compact(b"{}")
+
+
+def test_compact_is_bounded() -> None:
+    """However many kinds of rows there are, numbers stay small, and each row has its own names."""
+    compact = Compact()
+    rows = [{f"key {i % 150}": i} for i in range(400)]
+    lines = [compact(json.dumps(row).encode()) for row in rows]
+
+    assert rows == expanded(b"\n".join(lines))
+    assert 63 == max(json.loads(line.splitlines()[-1])[0] for line in lines)

@@ -12,10 +12,10 @@ from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
     condition,
-    json_option,
     line_options,
     moment_of,
     root_option,
+    rows_options,
     sessions_like,
     since_options,
     tz_option,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import tzinfo
 
+    from tracectrl_logging.cli.options import PutRow
     from tracectrl_logging.cli.render.matches import Put
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.search import Hit
@@ -73,7 +74,7 @@ _NUMBER = click.IntRange(min=0)
 @line_options
 @since_options
 @tz_option
-@json_option("the stored log lines that match, as they are")
+@rows_options("the stored log lines that match, as they are")
 @root_option
 def grep(
     root: str | None,
@@ -98,7 +99,7 @@ def grep(
     since: str | None,
     until: str | None,
     tz: tzinfo | None,
-    as_json: bool,
+    put_row: PutRow | None,
 ) -> None:
     """Print the log lines that match PATTERN, a regular expression (Python's re).
 
@@ -123,7 +124,8 @@ def grep(
     Exit status: 0 a line matches, 1 none does, 2 wrong use or unreadable input.
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     is_short = only_count or only_ids
-    around = 0 if is_short or as_json else context or 0
+    is_alone = is_short or put_row is not None
+    around = 0 if is_alone else context or 0
     search = Search(
         query=_query(pattern, literal=literal, ignore_case=ignore_case, invert=invert),
         selection=Selection(
@@ -134,17 +136,17 @@ def grep(
             trace_id=trace_id,
             where=where + conditions,
         ),
-        before=around if before is None or is_short or as_json else before,
-        after=around if after is None or is_short or as_json else after,
+        before=around if before is None or is_alone else before,
+        after=around if after is None or is_alone else after,
         most=1 if only_ids else most,
         counting=is_short,
     )
     problems = Problems()
     put: Put
     if is_short:
-        put = Totals(only_ids=only_ids, as_json=as_json)
-    elif as_json:
-        put = Stored()
+        put = Totals(only_ids=only_ids, put_row=put_row)
+    elif put_row is not None:
+        put = Stored(put_row)
     else:
         grouped = bool(search.before or search.after)
         put = Lines(tz, None if invert else search.query.regex, grouped=grouped)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tracectrl_logging.reader import Rows, Store
 
-_FORMATS = ("table", "json", "csv", "parquet")
+_FORMATS = ("table", "json", "compact", "csv", "parquet")
 _FORMULA_SIGNS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - what East Asian keyboards type
 _NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 _LEAST_MEMORY_MB = 40
@@ -190,7 +190,7 @@ def _write(asked: _Asked, form: str, file: IO[bytes]) -> int:
         return _WRITERS[form](rows, file)
 
 
-def _write_json(rows: Rows, file: IO[bytes]) -> int:
+def _write_json(rows: Rows, file: IO[bytes], fit: Callable[[bytes], bytes] = bytes) -> int:
     from tracectrl_logging.reader.sql.cells import converter, dumps, unique  # noqa: PLC0415 - as above
 
     columns = [
@@ -200,9 +200,15 @@ def _write_json(rows: Rows, file: IO[bytes]) -> int:
     count = 0
     for row in rows:
         values = {name: convert(cell) for (name, convert), cell in zip(columns, row, strict=True)}
-        file.write(dumps(values) + b"\n")
+        file.write(fit(dumps(values)) + b"\n")
         count += 1
     return count
+
+
+def _write_compact(rows: Rows, file: IO[bytes]) -> int:
+    from tracectrl_logging.reader.json_rows import Compact  # noqa: PLC0415 - one of several ways
+
+    return _write_json(rows, file, Compact())
 
 
 def _write_csv(rows: Rows, file: IO[bytes], fit: Callable[[str], str] = str) -> int:
@@ -285,6 +291,7 @@ def _print_ready() -> NoReturn:
 
 _WRITERS: dict[str, Callable[[Any, IO[bytes]], int]] = {
     "json": _write_json,
+    "compact": _write_compact,
     "csv": _write_csv,
     "spreadsheet": _write_for_spreadsheet,
     "table": _write_table,

@@ -9,22 +9,23 @@ import click
 
 from tracectrl_logging.cli.lookup import opened
 from tracectrl_logging.cli.options import (
-    json_option,
     moment_of,
     root_option,
+    rows_options,
     since_options,
     tz_option,
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.render.progress import progress
-from tracectrl_logging.cli.text import shown, write_line
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.filters.sessions import SORTS, SessionQuery
 from tracectrl_logging.reader.timeline.families import Families, placed
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from tracectrl_logging.cli.options import PutRow
     from tracectrl_logging.reader.filters.conditions import Condition
     from tracectrl_logging.reader.filters.sessions import Sort
     from tracectrl_logging.reader.timeline.families import Rows
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show N at most.")
 @tz_option
-@json_option(
+@rows_options(
     "session_id, first_time, last_time, logs, spans, errors, services, duration_ns, first_message,"
     " error_spans, model_calls, input_tokens, output_tokens, cache_read_tokens,"
     " cache_creation_tokens, reasoning_tokens, cost_usd, open_spans, state, parent, ancestors,"
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 def sessions(
     root: str | None,
     *,
-    as_json: bool,
+    put_row: PutRow | None,
     limit: int | None,
     since: str | None,
     until: str | None,
@@ -127,8 +128,8 @@ def sessions(
         click.echo(f"{what} in {shown(store.name)}", err=True)
     else:
         rows: Rows = Families(summaries, replace(query, limit=limit)) if tree else summaries
-        if as_json:
-            _print_json(rows)
+        if put_row is not None:
+            _print_rows(rows, put_row)
         else:
             from tracectrl_logging.cli.render.sessions import print_table  # noqa: PLC0415 - one of two
 
@@ -136,10 +137,10 @@ def sessions(
     problems.exit(found=bool(summaries))
 
 
-def _print_json(rows: Rows) -> None:
+def _print_rows(rows: Rows, put_row: PutRow) -> None:
     from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
     from tracectrl_logging.reader.json_rows import summary_row  # noqa: PLC0415 - as above
 
     for summary, depth in placed(rows):
         more = {} if depth is None else {"depth": depth}
-        write_line(encode_line({**summary_row(summary), **more})[:-1])
+        put_row(encode_line({**summary_row(summary), **more})[:-1])

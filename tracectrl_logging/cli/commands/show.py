@@ -9,10 +9,10 @@ import click
 from tracectrl_logging.cli.errors import NotFoundError, UnusableError
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
-    json_option,
     line_options,
     moment_of,
     root_option,
+    rows_options,
     session_argument,
     since_options,
     span_option,
@@ -20,7 +20,7 @@ from tracectrl_logging.cli.options import (
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
-from tracectrl_logging.cli.text import shown, write_line
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.timeline.order import merge
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import tzinfo
 
+    from tracectrl_logging.cli.options import PutRow
     from tracectrl_logging.cli.render.keys import Keys
     from tracectrl_logging.reader import Line, Store
     from tracectrl_logging.reader.filters.conditions import Condition
@@ -61,7 +62,7 @@ _SOME = 3
 @click.option("--hide", metavar="KEY,...", multiple=True, help="Leave out these keys.")
 @tz_option
 @click.option("--pager/--no-pager", default=True, help="Use $PAGER, else less, on a terminal.")
-@json_option('the stored lines plus "type", of all sessions in time order')
+@rows_options('the stored lines plus "type", of all sessions in time order')
 @root_option
 def show(
     root: str | None,
@@ -81,7 +82,7 @@ def show(
     hide: tuple[str, ...],
     tz: tzinfo | None,
     pager: bool,
-    as_json: bool,
+    put_row: PutRow | None,
 ) -> None:
     """Show the log lines and spans of each SESSION in time order, lines nested under their spans.
 
@@ -123,10 +124,10 @@ def show(
     streams = {sid: _lines(store, sid, below) for sid in meant}
     if conversation:
         found = _put_conversations(
-            store, meant, below, is_meant, as_json=as_json, problems=problems, pager=pager
+            store, meant, below, is_meant, put_row=put_row, problems=problems, pager=pager
         )
-    elif as_json:
-        found = _put_json(merge(streams.values()), is_meant, _keys(fields, hide))
+    elif put_row is not None:
+        found = _put_rows(merge(streams.values()), is_meant, _keys(fields, hide), put_row)
     else:
         from tracectrl_logging.cli.render.story import tell  # noqa: PLC0415 - one of two ways
 
@@ -155,7 +156,7 @@ def _put_conversations(
     below: Subtree | None,
     is_meant: Callable[[Line], bool] | None,
     *,
-    as_json: bool,
+    put_row: PutRow | None,
     problems: Problems,
     pager: bool,
 ) -> bool:
@@ -164,13 +165,13 @@ def _put_conversations(
     def of(sid: str) -> Conversation:
         return Conversation(lambda: filter(is_meant, _lines(store, sid, below)))
 
-    if as_json:
+    if put_row is not None:
         from tracectrl._json import encode_line  # noqa: PLC0415 - one of two ways
 
         found = False
         for sid in meant:
             for turn in of(sid).turns():
-                write_line(encode_line(turn.row())[:-1])
+                put_row(encode_line(turn.row())[:-1])
                 found = True
         return found
     from tracectrl_logging.cli.render.conversation import put  # noqa: PLC0415 - one of two ways
@@ -184,13 +185,16 @@ def _put_conversations(
     return any(several)
 
 
-def _put_json(
-    lines: Iterable[Line], is_meant: Callable[[Line], bool] | None, keys: Keys | None
+def _put_rows(
+    lines: Iterable[Line],
+    is_meant: Callable[[Line], bool] | None,
+    keys: Keys | None,
+    put_row: PutRow,
 ) -> bool:
     row = typed if keys is None else keys.json
     found = False
     for line in lines if is_meant is None else filter(is_meant, lines):
-        write_line(row(line))
+        put_row(row(line))
         found = True
     return found
 

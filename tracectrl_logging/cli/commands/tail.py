@@ -13,16 +13,16 @@ import click
 from tracectrl_logging.cli.errors import NotFoundError, UnusableError
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import (
-    json_option,
     line_options,
     moment_of,
     root_option,
+    rows_options,
     sessions_like,
     tz_option,
     where_option,
 )
 from tracectrl_logging.cli.problems import Problems
-from tracectrl_logging.cli.text import shown, write_line
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import InvalidCursorError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import tzinfo
 
+    from tracectrl_logging.cli.options import PutRow
     from tracectrl_logging.reader import Line, Store, Tail
     from tracectrl_logging.reader.filters.conditions import Condition
 
@@ -60,7 +61,7 @@ _ID_WIDTH = 12
 @click.option("--since", metavar="TIME", help="From this time on: -3h, 2026-11-21, 10:05.")
 @line_options
 @where_option("Lines")
-@json_option("the stored lines as they are, with -f and their type")
+@rows_options("the stored lines as they are, with -f and their type")
 @tz_option
 @root_option
 def tail(
@@ -75,7 +76,7 @@ def tail(
     logger: str | None,
     trace_id: str | None,
     where: tuple[Condition, ...],
-    as_json: bool,
+    put_row: PutRow | None,
     tz: tzinfo | None,
 ) -> None:
     """Print the last log lines of one, several or all sessions, merged by time.
@@ -117,7 +118,7 @@ def tail(
     if cursor_file is not None and not follow:
         text = "--cursor-file goes with -f"
         raise click.UsageError(text)
-    put = _printer(as_json=as_json, with_type=follow, with_session=len(sids) != 1, tz=tz)
+    put = _printer(put_row, with_type=follow, with_session=len(sids) != 1, tz=tz)
     kinds = KINDS if follow else ("log",)
     after = None if cursor_file is None else _stored_cursor(cursor_file)
     try:
@@ -226,10 +227,10 @@ def _is_reader_gone() -> bool:
 
 
 def _printer(
-    *, as_json: bool, with_type: bool, with_session: bool, tz: tzinfo | None
+    put_row: PutRow | None, *, with_type: bool, with_session: bool, tz: tzinfo | None
 ) -> Callable[[Line], None]:
-    if as_json:
-        return lambda line: write_line(typed(line) if with_type else line.raw)
+    if put_row is not None:
+        return lambda line: put_row(typed(line) if with_type else line.raw)
     from tracectrl_logging.cli.render import line_text  # noqa: PLC0415 - not for ``--json``
     from tracectrl_logging.cli.render.columns import cut, padded  # noqa: PLC0415 - as above
     from tracectrl_logging.cli.render.screen import Screen  # noqa: PLC0415 - as above

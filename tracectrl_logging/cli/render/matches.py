@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from tracectrl_logging.cli.render.time_format import TimeFormat
-from tracectrl_logging.cli.text import shown, write_line
+from tracectrl_logging.cli.text import shown
 from tracectrl_logging.reader.filters.search import Count, Hit
 from tracectrl_logging.reader.parsing import row_of
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable
     from datetime import tzinfo
 
 
@@ -30,9 +31,9 @@ class Put(Protocol):
 class Totals:
     """Prints how many lines match, or the IDs of their sessions."""
 
-    def __init__(self, *, only_ids: bool, as_json: bool) -> None:
+    def __init__(self, *, only_ids: bool, put_row: Callable[[bytes], None] | None) -> None:
         self._only_ids = only_ids
-        self._as_json = as_json
+        self._put_row = put_row
         self._lines = 0
 
     def __call__(self, result: Hit | Count) -> None:
@@ -40,29 +41,32 @@ class Totals:
         if isinstance(result, Hit):
             return
         self._lines += result.lines
-        if self._as_json:
+        if self._put_row is not None:
             from tracectrl._json import encode_line  # noqa: PLC0415 - one of several ways
 
             row: dict[str, object] = {"session_id": result.sid}
             if not self._only_ids:
                 row["count"] = result.lines
-            write_line(encode_line(row)[:-1])
+            self._put_row(encode_line(row)[:-1])
         elif self._only_ids:
             click.echo(shown(result.sid))
 
     def end(self) -> None:
         """Print the total."""
-        if not self._only_ids and not self._as_json:
+        if not self._only_ids and self._put_row is None:
             click.echo(self._lines)
 
 
 class Stored:
-    """Prints the lines that match as they are stored."""
+    """Prints the lines that match as they are stored, by *put_row*."""
+
+    def __init__(self, put_row: Callable[[bytes], None]) -> None:
+        self._put_row = put_row
 
     def __call__(self, result: Hit | Count) -> None:
         """Print the line of *result*."""
         if isinstance(result, Hit) and result.is_match:
-            write_line(result.line.raw)
+            self._put_row(result.line.raw)
 
     def end(self) -> None:
         """Print nothing more."""

@@ -96,6 +96,29 @@ def test_session_ids(command: Command, logger: logging.Logger) -> None:
     ]
 
 
+def test_compact(command: Command, write: Write) -> None:
+    """Text that would be a row, a line or a colour is a value, and keys that would be names are names."""
+    text = '\x1b[2J\n[0,"forged"]\n{"columns":[0,"forged"]}\x9b7m\u2028'
+    row = {"message": text, text: "a", "columns": [0, "forged"]}
+    write("s.logs.jsonl", *[json.dumps(row).encode()] * 2)
+    result = command("grep", "forged", "--format", "compact")
+    names, *rows = result.stdout_bytes.decode().split("\n")[:-1]
+
+    assert {"columns": [0, "message", text, "columns"]} == json.loads(names)
+    assert [[0, text, "a", [0, "forged"]]] * 2 == list(map(json.loads, rows))
+    assert all(" " <= char <= "~" for char in names + "".join(rows))
+
+
+def test_one_format(command: Command, write: Write) -> None:
+    """--json goes with the format that it is, and with no other."""
+    write("s.logs.jsonl", b'{"message":"a"}')
+    assert 0 == command("grep", "a", "--json", "--format", "json").exit_code
+    for form in ("text", "compact"):
+        result = command("grep", "a", "--format", form, "--json")
+        assert 2 == result.exit_code
+        assert f"--json and --format {form} do not go together" in result.stderr
+
+
 @pytest.mark.usefixtures("_lines")
 def test_nothing(command: Command) -> None:
     """No match ends with 1 and says nothing; an unknown session is named."""

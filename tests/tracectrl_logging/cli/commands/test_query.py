@@ -43,6 +43,20 @@ def lines(write: Write) -> None:
     write("b.logs.jsonl", form % (3, b"INFO", "drüben".encode()))
 
 
+def test_compact(command: Command, root: Path) -> None:
+    """The names stand once, before rows whose cells are those of JSON; two of one name have two."""
+    root.mkdir()
+    sql = f"{VALUES} UNION ALL {VALUES}"
+    names, *rows = map(json.loads, command("query", sql, "--format", "compact").stdout.splitlines())
+    number, *columns = names["columns"]
+    expected = command("query", sql, "--json").stdout.splitlines()
+
+    assert [json.loads(line) for line in expected] == [
+        dict(zip(columns, row, strict=True)) for start, *row in rows if start == number
+    ]
+    assert {"x", "x_1"} <= {*columns}
+
+
 def test_json(command: Command, root: Path) -> None:
     """Each row is strict JSON: RFC 3339, all digits, JSON as JSON, no two columns of one name."""
     root.mkdir()
