@@ -18,6 +18,7 @@ from tracectrl.session import (
     attributes_of,
     current_session_id,
     keep_set,
+    pinned_session,
     pins_of,
     session_for,
     state_of,
@@ -78,72 +79,77 @@ class SessionSpanProcessor(SpanProcessor):
         """Stamp *span*."""
         self._stamp(span, parent_context)
         try:
-            for open_spans in self._told[1] if self._has_own else self._found(span):
+            known, told = self._told
+            if not self._has_own and span._span_processor._span_processors is not known:  # type: ignore[attr-defined] # noqa: SLF001 - whichever it is
+                told = self._found(span)
+            for open_spans in told:
                 watch = open_spans.watch
                 if watch.awake[0]:
-                    watch.young[span] = None
+                    watch.young.add(span)
                 else:
                     open_spans.started(span)
         except Exception:  # noqa: BLE001, S110 - a span of somebody else's may be any object
             pass
 
-    def _found(self, span: Any) -> tuple[OpenSpans, ...]:
-        """Return what is told of *span*: it knows the processors of its provider."""
-        present = getattr(getattr(span, "_span_processor", None), "_span_processors", ())
-        known, found = self._told
-        if present is not known:
-            found = tuple(dict.fromkeys(_open_spans_of(present)))
-            self._told = present, found
-        return found
-
     def _stamp(self, span: Span, parent_context: Context | None) -> None:
         if COLLECTS_IN_RESET:
             keep_set()  # the span is made current next
-        attributes: Any = span._attributes  # noqa: SLF001 - it cannot have ended yet
-        values, pins = values_of(attributes), span._context.__dict__  # noqa: SLF001 - as above
+        # As the SDK holds it all: it cannot have ended yet, and each call would cost what this does.
+        attributes: Any = span._attributes  # noqa: SLF001
+        values, pins = getattr(attributes, "_dict", attributes), span._context.__dict__  # noqa: SLF001
         sid: str | None = pins.get(PINNED)
         if sid is None:
-            given = values.get(SESSION_ATTRIBUTE)
-            given = given or (_first(values, self._aliases) if self._aliases else None)
-            if given is None or given == "":
+            if SESSION_ATTRIBUTE in values or self._aliases:
+                sid = self._given(values)
+            if sid is None:
                 sid = session_for(parent_context)
                 sid = sid or session_of(trace.get_current_span(parent_context))
-                if sid is None:
-                    pins[PINNED] = None  # seen, and outside any
-                    return
-            else:
-                sid = str(given)
-            pins[PINNED] = sid
-            if SESSION_ATTRIBUTE not in values:
+            pins[PINNED] = sid  # also where it is None: seen, and outside any
+            if sid is not None and SESSION_ATTRIBUTE not in values:
                 if values is not attributes and _takes_any(attributes):
                     values[SESSION_ATTRIBUTE] = sid  # no other thread has the span yet
                 else:
                     attributes[SESSION_ATTRIBUTE] = sid
-        if described or self._write_as:
-            for name, value in self._known_at_start(pins, sid, parent_context).items():
-                if name not in values:
-                    attributes[name] = value
+        if (described or self._write_as) and sid is not None:
+            self._describe(attributes, pins, sid, parent_context)
 
-    def _known_at_start(
-        self, pins: dict[str, Any], sid: str, context: Context | None
-    ) -> dict[str, Any]:
-        """Return what else is said of the session *sid*: known here, or by the parent of a span."""
+    def _given(self, values: Mapping[str, Any]) -> str | None:
+        """Return the session that *values* name, by its own name or by one that others use."""
+        given = values.get(SESSION_ATTRIBUTE) or _first(values, self._aliases)
+        return None if given is None or given == "" else str(given)
+
+    def _found(self, span: Any) -> tuple[OpenSpans, ...]:
+        """Return what is told of *span*, and keep it: it knows the processors of its provider."""
+        present = span._span_processor._span_processors  # noqa: SLF001
+        found = tuple(dict.fromkeys(_open_spans_of(present)))
+        self._told = present, found
+        return found
+
+    def _describe(
+        self, attributes: Any, pins: dict[str, Any], sid: str, context: Context | None
+    ) -> None:
+        """Say what else is said of the session *sid*: known here, or by the parent of a span."""
         state = state_of(sid)
         if state is None:
             state = pins_of(trace.get_current_span(context)).get(PINNED_STATE)
-        own = dict.fromkeys(self._write_as, sid)
-        if not isinstance(state, SessionState) or state.sid != sid:
-            return own
-        pins[PINNED_STATE] = state
-        return {**own, **state}
+        known: dict[str, Any] = dict.fromkeys(self._write_as, sid)
+        if isinstance(state, SessionState) and state.sid == sid:
+            pins[PINNED_STATE] = state
+            known |= state
+        values = values_of(attributes)
+        for name, value in known.items():
+            if name not in values:
+                attributes[name] = value
 
     def _on_ending(self, span: Span) -> None:
         for open_spans in self._told[1]:
-            open_spans.watch.young.pop(span, None)
+            open_spans.watch.young.discard(span)
         attributes: Any = span._attributes  # noqa: SLF001
-        values, pins = values_of(attributes), span._context.__dict__  # noqa: SLF001
+        values, pins = getattr(attributes, "_dict", attributes), span._context.__dict__  # noqa: SLF001
         present = values.get(SESSION_ATTRIBUTE)
         sid: str | None = pins.get(PINNED)
+        if present == sid and sid is not None and not described and not self._write_as:
+            return
         missing: dict[str, Any] = {}
         if sid is None:
             given = present or _first(values, self._aliases) or current_session_id()
@@ -220,7 +226,9 @@ def stamp_span(span: trace.Span, sid: str) -> None:
 
 def session_of(span: trace.Span | ReadableSpan) -> str | None:
     """Return the ID of the session that *span* belongs to, whatever became of its attributes."""
-    sid: object = pins_of(span).get(PINNED)
+    sid: object = pinned_session(span)
+    if type(sid) is str:
+        return sid or None
     if sid is None:
         attributes: Any = getattr(span, "_attributes", None)
         sid = values_of(attributes).get(SESSION_ATTRIBUTE) if attributes else None

@@ -1,6 +1,6 @@
 """Spans that have been open for a while: each is written once before it ends.
 
-The start of a span puts it into a dictionary, and its end takes it out: that is all that a short one
+The start of a span puts it into a set, and its end takes it out: that is all that a short one
 costs. A daemon thread looks for those that stay. It begins with the first span, sleeps where none is
 open, and ends where none comes; a forked child has its own. A span that has been written costs nothing.
 """
@@ -13,10 +13,11 @@ import os
 import time
 import weakref
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, get_ident
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.write.here import here
+from tracectrl.files.write.position import sleepers
 from tracectrl.files.write.reentrant import ReentrantLock, start
 from tracectrl.files.write.within import is_within
 
@@ -62,7 +63,7 @@ class OpenSpans:
         if not self._after_s:
             watch.write(span)  # nobody else can end it yet
             return
-        watch.young[span] = None
+        watch.young.add(span)
         if not watch.awake[0]:
             watch.wake()
 
@@ -104,7 +105,7 @@ class Watch:
         self.awake = here()
         """Not 0 in ``[0]`` while the thread looks at what is young; 0 in a forked child."""
         self.awake[0] = 0
-        self.young: dict[Span, None] = {}
+        self.young: set[Span] = set()
         """Spans that are open and not written, as far as is known: whoever ends one takes it out."""
         self.writing: int | None = None
         """The ID of the span whose line is being written."""
@@ -171,9 +172,13 @@ class Watch:
 
     def _run(self) -> None:
         pause_s: float | None = self._after_s
-        while self._goes_on(pause_s):
-            # A span that has just come is not due before.
-            pause_s = self._look() if pause_s is not None else self._after_s
+        sleepers.add(get_ident())
+        try:
+            while self._goes_on(pause_s):
+                # A span that has just come is not due before.
+                pause_s = self._look() if pause_s is not None else self._after_s
+        finally:
+            sleepers.discard(get_ident())
 
     def _goes_on(self, pause_s: float | None) -> bool:
         """Wait for *pause_s* seconds, or where that is ``None`` for a span; tell whether to go on."""
@@ -208,19 +213,23 @@ class Watch:
         after_ns = self._after_s * _NS
         now_ns = time.time_ns()
         earliest_ns = None
-        for span in list(self.young):
+        for span in sorted(list(self.young), key=_start_ns):  # noqa: C414 - others add meanwhile
             start_ns = span.start_time or now_ns
             if now_ns - start_ns >= after_ns:
-                self.young.pop(span, None)
+                self.young.discard(span)
                 self._write_if_open(span)
             elif span.end_time is not None:
-                self.young.pop(span, None)
+                self.young.discard(span)
             elif earliest_ns is None or start_ns < earliest_ns:
                 earliest_ns = start_ns
         if earliest_ns is None:
             return None
         pause_s = self._after_s - (now_ns - earliest_ns) / _NS
         return max(min(pause_s, self._after_s), self._after_s / _LOOKS, _LEAST_PAUSE_S)
+
+
+def _start_ns(span: Span) -> int:
+    return span.start_time or 0
 
 
 def _end_at_exit(watch: Watch) -> None:

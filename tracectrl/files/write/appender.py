@@ -30,7 +30,6 @@ import errno
 import os
 import stat
 import sys
-import threading
 import time
 import weakref
 from threading import get_ident
@@ -43,7 +42,7 @@ from tracectrl.files.root import make_root
 from tracectrl.files.write.numbers import least_number, moved_up, open_descriptors
 from tracectrl.files.write.once import append_once
 from tracectrl.files.write.openfile import AT_ONCE, File, Table
-from tracectrl.files.write.position import held_seek
+from tracectrl.files.write.position import best_seek, held_seek
 from tracectrl.files.write.reentrant import ReentrantLock
 from tracectrl.files.write.rotation import LOOK_EVERY_S, has_left, rotate
 from tracectrl.files.write.torn import is_torn, whole_at
@@ -123,7 +122,7 @@ class Appender:
         # Looked for here, under no lock: to import is to wait for others, and these may log; and at
         # the interpreter's end, or in another root, nothing can be imported.
         encoders()
-        self._seek_among_threads: Seek = held_seek()
+        held_seek()
         self._lseek: Seek = os.lseek
         self._table = Table()
         self._tables = {self._table.pid: self._table}
@@ -254,7 +253,7 @@ class Appender:
             file.end = present
         file.check_at = now + LOOK_EVERY_S
         file.shared = False
-        self._lseek = os.lseek if threading.active_count() == 1 else self._seek_among_threads
+        self._lseek = best_seek()
         if (
             not self._max_bytes
             or not present

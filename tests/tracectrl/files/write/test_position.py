@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,3 +124,34 @@ def test_an_import_that_logs(root: Path, run_python: Callable[..., str]) -> None
         "    print('done')\n"
     )
     assert "done\n" == run_python(source)
+
+
+SEEKS = """
+import os, sys, threading
+from opentelemetry.sdk.trace import TracerProvider
+from tracectrl.exporter import FileSpanExporter
+from tracectrl.files.write.position import best_seek, held_seek
+from tracectrl.processor import SessionSpanProcessor
+
+provider = TracerProvider(shutdown_on_exit=False)
+exporter = FileSpanExporter(sys.argv[1], open_spans_after_s=30)
+provider.add_span_processor(SessionSpanProcessor(exporter))
+span = provider.get_tracer("x").start_span("x")
+assert threading.active_count() == 2
+while best_seek() is not os.lseek:  # the thread says so itself
+    pass
+stop = threading.Event()
+other = threading.Thread(target=stop.wait)
+other.start()
+assert best_seek() is held_seek()
+stop.set()
+other.join()
+assert best_seek() is os.lseek
+exporter.shutdown()
+"""
+
+
+def test_a_thread_that_waits_for_open_spans_counts_as_none(tmp_path: Path) -> None:
+    """Its program has one thread that writes, for which the plain call is the quicker one."""
+    command = [sys.executable, "-c", SEEKS, str(tmp_path / "traces")]
+    assert 0 == subprocess.run(command, check=False, timeout=60).returncode
