@@ -150,10 +150,14 @@ def _when_set(api: Any, kind: str, provider: Any, act: Callable[[Any], object]) 
     setattr(api, setter, tapped)
 
 
-def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[], None]:
+def attach(
+    exporter: FileSpanExporter,
+    service_name: str | None,
+    stamp: SessionSpanProcessor | None = None,
+) -> Callable[[], None]:
     """Send the spans of the process to *exporter*; return what stops that.
 
-    Uses the tracer provider that is set, and sets one of the SDK, for *service_name*, where none
+    They get their sessions by *stamp*; ``None`` makes one. Uses the tracer provider that is set, and sets one of the SDK, for *service_name*, where none
     is. With a provider that is not the SDK's, says so in a warning and does nothing.
     """
     provider = trace.get_tracer_provider()
@@ -167,7 +171,7 @@ def attach(exporter: FileSpanExporter, service_name: str | None) -> Callable[[],
         known = (_Switch(), _Switch())
         if not _join(provider, known):
             return exporter.shutdown
-    targets = (WritingProcessor(exporter), SessionSpanProcessor(exporter))
+    targets = (WritingProcessor(exporter), stamp or SessionSpanProcessor(exporter))
     for switch, target in zip(known, targets, strict=True):
         switch.target = target
 

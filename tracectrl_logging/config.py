@@ -22,7 +22,7 @@ from tracectrl_logging.stdlib.handler import SessionFileHandler
 from tracectrl_logging.structlog import wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -147,6 +147,8 @@ def configure(
     log_uncaught_exceptions: bool = True,
     loguru: bool = False,
     open_spans_after_s: float | None = 0.1,
+    aliases: Sequence[str] = (),
+    write_as: Sequence[str] = (),
 ) -> Configuration:
     """Wire stdlib logging, structlog and the tracer provider to the session files.
 
@@ -187,6 +189,8 @@ def configure(
             to its logger, and a patcher behind the one that is there; its other sinks stay. To be called
             after the application's ``logger.remove()``, which removes every sink.
         open_spans_after_s: see :class:`~tracectrl.exporter.FileSpanExporter`; for span files.
+        aliases: see :class:`~tracectrl.processor.SessionSpanProcessor`.
+        write_as: the same.
 
     Returns:
         An object whose ``shutdown()`` undoes it; usable in a ``with`` statement.
@@ -247,14 +251,16 @@ def configure(
             if spans:
                 # The SDK costs more to import than everything else here together.
                 from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415
+                from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415
                 from tracectrl.provider import attach  # noqa: PLC0415
 
                 exporter = FileSpanExporter(root, **exporter_options)
+                stamp = SessionSpanProcessor(exporter, aliases=aliases, write_as=write_as)
             if prune is not None:
                 configuration.undo.append(prune(handler))
             # From here on each part takes the place of the one before in one step.
             if spans:
-                configuration.undo.append(attach(exporter, service))
+                configuration.undo.append(attach(exporter, service, stamp))
             configuration.undo.append(wiring.wire(number, redact))
             configuration.wire_logging(number, replaced)
             if loguru:

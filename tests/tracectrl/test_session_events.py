@@ -17,7 +17,7 @@ import pytest
 from tracectrl.files import log_path
 from tracectrl.session import current_session_id, session
 from tracectrl_logging import configure
-from tracectrl_logging.reader import sessions
+from tracectrl_logging.reader import query, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -122,13 +122,24 @@ def test_a_level_above_info_says_nothing_and_a_filter_that_raises_does_no_harm(r
 
 LEFT = """
 import os, sys
+from opentelemetry import trace
 from tracectrl.session import session
 from tracectrl_logging import configure
 
-configuration = configure(sys.argv[1], console=None, spans=False)
+configuration = configure(
+    sys.argv[1], console=None, open_spans_after_s=0, max_sessions_per_minute=2
+)
 with session("done", events=True):
-    pass
+    with trace.get_tracer("t").start_as_current_span("done"):
+        pass
+with session("span"):
+    trace.get_tracer("t").start_span("open")
 with session("left", events=True):
+    with session("beyond", events=True):  # in the file of many
+        trace.get_tracer("t").start_span("of many")
+    with session("left", events=True):
+        pass
+    trace.get_tracer_provider().shutdown()
     for handler in configuration.handlers:
         handler.close()
     print("ready", flush=True)
@@ -149,7 +160,14 @@ def test_a_block_that_was_left_by_its_process_has_crashed(root: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         states = {it.session_id: it.state for it in sessions(root)}
-        assert {"done": "ended", "left": "running"} == states
+        live = {"left": "running", "span": "running", "%overflow": "running"}
+        assert {"done": "ended", **live} == states == states_by_sql(root)
         process.communicate("\n")
     states = {it.session_id: it.state for it in sessions(root)}
-    assert {"done": "ended", "left": "crashed"} == states
+    assert {"done": "ended", **dict.fromkeys(live, "crashed")} == states == states_by_sql(root)
+
+
+def states_by_sql(root: Path) -> dict[str, str]:
+    """Return the states of the sessions as SQL has them."""
+    with query("SELECT session_id, state FROM sessions", root) as found:
+        return dict(found)

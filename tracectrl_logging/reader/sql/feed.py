@@ -11,23 +11,30 @@ import fcntl
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.listing import StoredSession, scan_names
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.schema import UNKNOWN
-from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, Limits, flat_rows
-from tracectrl_logging.reader.files.opening import SUFFIX_OF, OpenFile, close_all, open_chain
+from tracectrl.files.presence import any_present
+from tracectrl.schema import BLOCK_KEY, PRESENCE_KEY, SESSION_END, SESSION_START, UNKNOWN
+from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, Limits, flat_rows, session_of
+from tracectrl_logging.reader.files.opening import (
+    SUFFIX_OF,
+    OpenFile,
+    close_all,
+    is_being_written,
+    open_chain,
+)
 from tracectrl_logging.reader.files.root import (
     id_of,
     session_in_list,
     session_named,
     tell_unread,
 )
-from tracectrl_logging.reader.model import Damage
+from tracectrl_logging.reader.model import RUNNING, Damage
 from tracectrl_logging.reader.sql.fields import FIRST, SEPARATOR, takers
-from tracectrl_logging.reader.sql.views import COLUMNS
-from tracectrl_logging.reader.timeline.open_spans import Held
+from tracectrl_logging.reader.sql.views import COLUMNS, MARK
+from tracectrl_logging.reader.timeline.open_spans import Held, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -64,6 +71,39 @@ def _sent_bytes(limits: Limits) -> int:
     return limits.line_bytes + limits.line_bytes // _SHARE
 
 
+class Marks:
+    """What lines say of the state of a session under *root*: see :data:`~.views.MARK`.
+
+    The two lines of a block say the same; one that has not ended has one line.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.is_running = False
+        """Whether a process has a file of the session open for writing."""
+        self._root = root
+        self._blocks: dict[str, str] = {}
+
+    def of(self, row: dict[str, Any], *, is_running: bool | None = None) -> str:
+        """Return what the line *row* says; empty for nothing."""
+        if self.is_running if is_running is None else is_running:
+            return RUNNING
+        if is_open(row):
+            return self._state(row)
+        block, message = row.get(BLOCK_KEY), row.get("message")
+        if not isinstance(block, str):
+            return ""
+        if message == SESSION_START:
+            self._blocks[block] = f"{self._state(row)} {block}"
+        elif message != SESSION_END:
+            return ""
+        return self._blocks.get(block, "")
+
+    def _state(self, row: dict[str, Any]) -> str:
+        owner = row.get(PRESENCE_KEY)
+        is_present = isinstance(owner, str) and any_present(self._root, (owner,))
+        return RUNNING if is_present else "crashed"
+
+
 class Feed:
     """Writes the lines of one *kind* into a pipe, on a thread of its own.
 
@@ -84,6 +124,7 @@ class Feed:
         self._names: Sequence[str] = ()
         self._with_rest = False
         self._stems: Container[str] = ()
+        self._marks = Marks(root)
         self._held: Held[str] = Held()
         self._held_of_many: Held[str] = Held()  # the file of many comes first, other ends later
         self.fd, self._target = os.pipe()
@@ -154,6 +195,8 @@ class Feed:
                 continue
             listed = StoredSession(self._root, stem, found[stem])
             session: StoredSession | None = listed
+            self._marks = Marks(self._root)
+            self._marks.is_running = MARK in self._names and is_being_written(listed)
             sid = None if stem == OVERFLOW_STEM else id_of(listed, self._report)
             if suffixes == [live]:
                 try:
@@ -194,6 +237,11 @@ class Feed:
         """Return the session of the list to which a line of *sid* in the file of many counts."""
         return session_in_list(sid, self._stems)
 
+    def _mark_of_many(self, row: dict[str, Any]) -> str:
+        """Return the mark of a line in the file of many, which its writer holds for no one session."""
+        is_own = self._listed(session_of(row, UNKNOWN)) == OVERFLOW_STEM
+        return self._marks.of(row, is_running=is_own and self._marks.is_running)
+
     def _pass_lines(self, file: OpenFile, sid: str | None) -> None:
         """Pass on the lines of *file*, of the session *sid*, or of many where that is ``None``."""
         path, kind, most = file.path, self._kind, _sent_bytes(self._limits)
@@ -204,6 +252,7 @@ class Feed:
             of_line=line_sid,
             listed=self._listed if sid is None else None,
             file=os.path.basename(path),
+            mark=self._marks.of if sid is not None else self._mark_of_many,
         )
         rows = flat_rows(
             file, kind, line_sid, self._report, with_rest=self._with_rest, limits=self._limits

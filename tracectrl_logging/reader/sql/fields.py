@@ -48,6 +48,7 @@ def takers(
     of_line: str,
     listed: Callable[[str], str] | None,
     file: str,
+    mark: Callable[[dict[str, Any]], str],
 ) -> list[Take]:
     """Return the functions that take the columns *names* from a line.
 
@@ -60,9 +61,11 @@ def takers(
         of_line: the session of a line that names none.
         listed: returns the session that a line of an ID is listed under; ``None`` where that is *of_line*.
         file: the name of the file that the lines are in.
+        mark: returns what a line says of its session's state.
     """
     sid = field(of_line)
     known = {"session": _constant(sid), "file": _constant(field(file))}
+    known["session_mark"] = lambda row, _: mark(row)
     if listed is not None:
         known["session"] = lambda row, _: field(listed(session_of(row, of_line)))
     return [known.get(name) or _taker(name, forms.get(name, "VARCHAR"), sid) for name in names]

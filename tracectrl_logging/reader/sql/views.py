@@ -27,7 +27,9 @@ SESSION: Final = "session"
 PARENT: Final = "session_parent"
 PREVIOUS: Final = "session_previous"
 """Columns that it alone sees, too: the sessions that a line names as its own's."""
-_HIDDEN: Final = (SESSION, PARENT, PREVIOUS)
+MARK: Final = "session_mark"
+"""And what a line says of its session's state: ``running`` or ``crashed``, or of which block that is."""
+_HIDDEN: Final = (SESSION, PARENT, PREVIOUS, MARK)
 
 COLUMNS: Final[dict[Kind, dict[str, str]]] = {
     "log": {
@@ -78,6 +80,13 @@ _LINE: Final = "line"
 
 _STORED: Final[dict[Kind, str]] = {kind: f"stored_{table}" for kind, table in TABLES.items()}
 
+
+def _has(state: str) -> str:
+    """Return what tells whether a line says *state*, or that a block is in it which has no second line."""
+    blocks = f"histogram({MARK}) FILTER (starts_with({MARK}, '{state} '))"
+    return f"(coalesce(bool_or({MARK} = '{state}'), false) OR coalesce(list_contains(map_values({blocks}), 1), false))"
+
+
 _SESSIONS: Final = f"""
 CREATE VIEW sessions AS SELECT
   {SESSION} AS session_id,
@@ -92,15 +101,17 @@ CREATE VIEW sessions AS SELECT
   count(*) FILTER (is_open) AS open_spans,
   coalesce(list_sort(list(DISTINCT service) FILTER (service IS NOT NULL)), []) AS services,
   nullif(min({PARENT}), {SESSION}) AS parent,
-  nullif(min({PREVIOUS}), {SESSION}) AS previous
+  nullif(min({PREVIOUS}), {SESSION}) AS previous,
+  CASE WHEN {_has("running")} THEN 'running' WHEN {_has("crashed")} THEN 'crashed' ELSE 'ended' END
+    AS state
 FROM (
   SELECT {SESSION}, timestamp AS first_time, timestamp AS last_time, true AS is_log,
     coalesce(severity_number >= {ERROR}, false) AS is_error, false AS is_open, service,
-    {PARENT}, {PREVIOUS} FROM {_STORED["log"]}
+    {PARENT}, {PREVIOUS}, {MARK} FROM {_STORED["log"]}
   UNION ALL
   SELECT {SESSION}, least(start_time, end_time, observed_time),
     greatest(start_time, end_time, observed_time), false, coalesce(status = 'ERROR', false),
-    end_time IS NULL AND coalesce(state = '{OPEN}', false), service, {PARENT}, {PREVIOUS}
+    end_time IS NULL AND coalesce(state = '{OPEN}', false), service, {PARENT}, {PREVIOUS}, {MARK}
   FROM {_STORED["span"]}
 ) GROUP BY {SESSION}"""  # noqa: S608 - of our own constants
 PUBLIC: Final = ";".join(
