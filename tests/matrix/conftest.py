@@ -277,7 +277,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def _traces(root: Path, ids: Iterable[str] | None = None) -> Traces:
     found = Traces([], [])
     if ids is None:
-        paths = sorted(root.iterdir()) if root.is_dir() else []
+        paths = sorted(root.glob("*.jsonl"))  # beside the directory of those that run
     else:
         paths = [
             path
@@ -289,7 +289,7 @@ def _traces(root: Path, ids: Iterable[str] | None = None) -> Traces:
         rows = _read(path)
         stem = path.name.partition(".")[0]
         assert {stem} == {row["session_id"] for row in rows}, path
-        ended = [row for row in rows if row.get("state") != "open"]  # each of them ends here
+        ended = [row for row in rows if row.get("state") is None]  # each of them ends here
         (found.spans if ".spans." in path.name else found.logs).extend(ended)
     astray = [
         row

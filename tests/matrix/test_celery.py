@@ -96,6 +96,7 @@ def test_prefork(run: Any, new_ids: Any, assert_cell: Any, traces: Any) -> None:
     assert_spans(
         traces(root).spans, ids, {"apply_async/celery_app.once": 1, "run/celery_app.once": 1}
     )
+    assert_users(traces(root), ids)
     assert_one_trace_each(traces(root).spans, ids)
 
 
@@ -166,6 +167,16 @@ def test_what_follows_from_a_task(
         row["session_id"] for row in found.logs if row["logger"] == "celery.worker.strategy"
     }
     assert {"unknown"} == received, "what a worker says between tasks is of no session"
+    if "STOCK" not in environment:
+        assert_users(found, ids)
+
+
+def assert_users(found: Any, ids: list[str]) -> None:
+    """Assert that all that was said in the sessions says what these know of themselves."""
+    users = {(row["session_id"], row.get("user.id")) for row in found.logs}
+    users |= {(row["session_id"], row["attributes"].get("user.id")) for row in found.spans}
+    told = {(sid, user) for sid, user in users if sid in ids}
+    assert {(sid, f"user of {sid}") for sid in ids} == told
 
 
 @pytest.mark.parametrize(

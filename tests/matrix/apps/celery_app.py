@@ -157,7 +157,7 @@ def main(names: str, *ids: str) -> None:
     """Send one task of each name from each session, then wait for all of them."""
     sent = []
     for sid in ids:
-        with session(sid):
+        with session(sid, user_id=f"user of {sid}"):
             sent.extend((name, sid, _SENDERS[name](sid)) for name in names.split(","))
     for name, sid, result in sent:
         assert _result(name, result) in (None, sid)

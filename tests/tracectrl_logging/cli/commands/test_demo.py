@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -87,6 +88,21 @@ def test_each_session_has_two_files_and_one_trace(
         assert {"planner", "researcher"} == {row["service"] for row in spans}
         assert {row["span_id"] for row in logs} <= {row["span_id"] for row in spans}
         assert sum(row["level"] == "ERROR" for row in logs) in (1, 2)
+
+
+def test_why_names_what_the_agents_ran_into(
+    demo: tuple[Path, str], read_lines: Callable[[Path], list[dict[str, Any]]]
+) -> None:
+    """The researcher was busy, which comes first; else its search was too slow."""
+    root, _ = demo
+    for sid in _sessions(root):
+        command = [*DEMO[:-1], "why", sid, "--root", str(root), "--json"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S)
+        told = json.loads(done.stdout.splitlines()[0])
+        said = {row["message"] for row in read_lines(root / f"{sid}.logs.jsonl")}
+        busy = "too many questions at once"
+        words = busy if busy in said else "search did not answer"
+        assert words in told["cause"]["message"], sid
 
 
 def test_sessions_ran_at_once(
