@@ -7,6 +7,7 @@ What a test may use:
 - ``read_lines``: all lines of a file, by ``parse_line``; the file must end in a newline.
 - ``tracer``: a tracer of an SDK provider of the test's own; nothing is exported.
 - ``run_python``: run source code in a new process, and get its stdout.
+- ``collector``: what takes OTLP over HTTP, on 127.0.0.1, and keeps what came.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -228,3 +231,93 @@ def run_python() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+# --- a collector ----------------------------------------------------------------------------------
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes OTLP over HTTP, in protobuf, and keeps each log record and span as a dict."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.status = 200
+        """What it answers; where that is no success, it keeps nothing."""
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        """The path and headers of each request."""
+        self.logs: list[dict[str, Any]] = []
+        self.spans: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        """The value for ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep what a request holds."""
+        signal, name = {"/v1/logs": ("logs", "Logs"), "/v1/traces": ("trace", "Trace")}[path]
+        messages = import_module(f"opentelemetry.proto.collector.{signal}.v1.{signal}_service_pb2")
+        message = getattr(messages, f"Export{name}ServiceRequest")()
+        message.ParseFromString(body)
+        for _, origins in message.ListFields():
+            for origin in origins:
+                resource = _plain(origin.resource.attributes)
+                for scope in origin.scope_logs if signal == "logs" else origin.scope_spans:
+                    for item in scope.log_records if signal == "logs" else scope.spans:
+                        row = {
+                            "scope": scope.scope.name,
+                            "service": resource.get("service.name"),
+                            "resource": resource,
+                            "attributes": _plain(item.attributes),
+                            "trace_id": item.trace_id.hex(),
+                            "span_id": item.span_id.hex(),
+                        }
+                        if signal == "logs":
+                            body_of, level = _value(item.body), item.severity_text
+                            more = {"body": body_of, "level": level, "event": item.event_name}
+                            self.logs.append({**row, **more, "time_ns": item.time_unix_nano})
+                        else:
+                            events = [_plain(event.attributes) for event in item.events]
+                            links = [_plain(link.attributes) for link in item.links]
+                            more = {"name": item.name, "events": events, "links": links}
+                            self.spans.append({**row, **more})
+
+
+class _Taker(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server: Any = self.server
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        server.requests.append((self.path, {**self.headers}))
+        if server.status == 200:
+            server.take(self.path, body)
+        self.send_response(server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing on stderr."""
+
+
+def _plain(pairs: Any) -> dict[str, Any]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "kvlist_value":
+        return _plain(value.kvlist_value.values)
+    if kind == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    return None if kind is None else getattr(value, kind)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Return a running :class:`Collector`."""
+    pytest.importorskip("opentelemetry.proto.collector", reason="it reads OTLP by that")
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

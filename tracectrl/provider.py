@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING, Any, cast
 from opentelemetry import trace
 from opentelemetry._logs import _internal as otel_logs
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import (
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tracectrl._json import safe_repr
@@ -30,7 +34,7 @@ from tracectrl.identity import IdentityMap
 from tracectrl.processor import SessionSpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -154,8 +158,9 @@ def attach(
     exporter: FileSpanExporter,
     service_name: str | None,
     stamp: SessionSpanProcessor | None = None,
+    beside: Iterable[SpanProcessor] = (),
 ) -> Callable[[], None]:
-    """Send the spans of the process to *exporter*; return what stops that.
+    """Send the spans of the process to *exporter*, and to *beside*; return what stops that.
 
     They get their sessions by *stamp*; ``None`` makes one. Uses the tracer provider that is set, and sets one of the SDK, for *service_name*, where none
     is. With a provider that is not the SDK's, says so in a warning and does nothing.
@@ -171,7 +176,13 @@ def attach(
         known = (_Switch(), _Switch())
         if not _join(provider, known):
             return exporter.shutdown
-    targets = (WritingProcessor(exporter), stamp or SessionSpanProcessor(exporter))
+    writing: SpanProcessor = WritingProcessor(exporter)
+    if beside:
+        every = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's
+        for each in (writing, *beside):
+            every.add_span_processor(each)
+        writing = every
+    targets = (writing, stamp or SessionSpanProcessor(exporter))
     for switch, target in zip(known, targets, strict=True):
         switch.target = target
 

@@ -146,6 +146,7 @@ def configure(
     process: bool = False,
     log_uncaught_exceptions: bool = True,
     loguru: bool = False,
+    otlp: bool = False,
     open_spans_after_s: float | None = 0.1,
     aliases: Sequence[str] = (),
     write_as: Sequence[str] = (),
@@ -188,6 +189,12 @@ def configure(
         loguru: whether loguru's records are lines of their session, too, from *level* on: a sink is added
             to its logger, and a patcher behind the one that is there; its other sinks stay. To be called
             after the application's ``logger.remove()``, which removes every sink.
+        otlp: whether log records and (where *spans* is true) spans are sent to a collector, too, by the OTLP
+            exporters of the SDK and its batch processors, whose variables hold: ``OTEL_EXPORTER_OTLP_ENDPOINT``,
+            ``..._HEADERS``, ``..._PROTOCOL`` (``http/protobuf``, or ``grpc`` where its package is installed),
+            ``OTEL_BLRP_MAX_QUEUE_SIZE`` and the others. A record is sent as the line of its file: less what *redact*
+            leaves out, and with ``session.id``. No call waits for the collector; the end of the program
+            does, for three and a half seconds at most.
         open_spans_after_s: see :class:`~tracectrl.exporter.FileSpanExporter`; for span files.
         aliases: see :class:`~tracectrl.processor.SessionSpanProcessor`.
         write_as: the same.
@@ -199,7 +206,7 @@ def configure(
         TypeError: an option is of another type.
         ValueError: an option is out of range.
         OSError: the root cannot be made or written to; what was set up before stays.
-        MissingExtraError: ``loguru=True`` without loguru.
+        MissingExtraError: ``loguru=True`` without loguru, ``otlp=True`` without the exporter.
     """
     global _current  # noqa: PLW0603
     if console not in ("text", "json", None):
@@ -212,29 +219,7 @@ def configure(
 
         prune = pruning(root, retention)
     service = known_service_name(service_name)
-    handler = SessionFileHandler(
-        root,
-        max_bytes=max_bytes,
-        backup_count=backup_count,
-        max_open_files=max_open_files,
-        max_sessions_per_minute=max_sessions_per_minute,
-        max_value_bytes=max_value_bytes,
-        background=background,
-        queue_size=queue_size,
-        overflow=overflow,
-        redact=redact,
-        service_name=service,
-        callsite=callsite,
-        process=process,
-    )
-    handlers: list[logging.Handler] = [handler]
-    if console is not None:
-        stream = ConsoleHandler()
-        kind: Any = ConsoleFormatter if console == "text" else SessionJsonFormatter
-        place = {"callsite": callsite, "process": process} if console == "json" else {}
-        stream.setFormatter(kind(service_name=service, redact=redact, **place))
-        handlers.append(stream)
-    exporter_options: dict[str, Any] = {
+    options: dict[str, Any] = {
         "max_bytes": max_bytes,
         "backup_count": backup_count,
         "max_open_files": max_open_files,
@@ -242,8 +227,18 @@ def configure(
         "max_value_bytes": max_value_bytes,
         "redact": redact,
         "service_name": service,
-        "open_spans_after_s": open_spans_after_s,
     }
+    of_lines: dict[str, Any] = {
+        **options,
+        "background": background,
+        "queue_size": queue_size,
+        "overflow": overflow,
+        "callsite": callsite,
+        "process": process,
+    }
+    handler_of, beside, filters = _ways(service, redact, spans=spans, otlp=otlp)
+    handler = handler_of(root, **of_lines)
+    handlers: list[logging.Handler] = [handler, *_console(console, of_lines, filters)]
     with _lock():
         configuration = Configuration(handlers)
         replaced = _current or Configuration([])
@@ -254,13 +249,13 @@ def configure(
                 from tracectrl.processor import SessionSpanProcessor  # noqa: PLC0415
                 from tracectrl.provider import attach  # noqa: PLC0415
 
-                exporter = FileSpanExporter(root, **exporter_options)
+                exporter = FileSpanExporter(root, open_spans_after_s=open_spans_after_s, **options)
                 stamp = SessionSpanProcessor(exporter, aliases=aliases, write_as=write_as)
             if prune is not None:
                 configuration.undo.append(prune(handler))
             # From here on each part takes the place of the one before in one step.
             if spans:
-                configuration.undo.append(attach(exporter, service, stamp))
+                configuration.undo.append(attach(exporter, service, stamp, beside))
             configuration.undo.append(wiring.wire(number, redact))
             configuration.wire_logging(number, replaced)
             if loguru:
@@ -345,6 +340,31 @@ def dict_config(
         }
         config["root"]["handlers"].append("console")
     return config
+
+
+def _ways(
+    service: str | None, redact: Redact | None, *, spans: bool, otlp: bool
+) -> tuple[Callable[..., SessionFileHandler], list[Any], list[Any]]:
+    """Return what makes the handler of the files, processors of spans, and filters of the console."""
+    if not otlp:
+        return SessionFileHandler, [], []
+    from tracectrl_logging.otlp import lets, opened  # noqa: PLC0415 - the SDK is loaded where wanted
+
+    return *opened(service, redact, spans=spans), [lets]
+
+
+def _console(
+    console: Console, options: dict[str, Any], filters: list[Any]
+) -> list[logging.Handler]:
+    """Return the handler of stderr in a list, which is empty where there is to be none."""
+    if console is None:
+        return []
+    kind: Any = ConsoleFormatter if console == "text" else SessionJsonFormatter
+    names = ("service_name", "redact", *(("callsite", "process") if console == "json" else ()))
+    handler = ConsoleHandler()
+    handler.filters += filters
+    handler.setFormatter(kind(**{name: options[name] for name in names}))
+    return [handler]
 
 
 def _level_number(level: int | str) -> int:

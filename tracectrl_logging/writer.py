@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracectrl.files.write.background import DEFAULT_QUEUE_SIZE, Background, Overflow, check_options
 from tracectrl.files.write.sink import Sink
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from tracectrl.files.write.appender import Appender
+
 
 def open_writer(
     root: str | os.PathLike[str] | None,
@@ -19,6 +21,7 @@ def open_writer(
     *,
     report: Callable[[Any], None],
     make: Callable[[Any], tuple[str, bytes]] | None = None,
+    beside: Callable[[bytes], object] | None = None,
     max_bytes: int,
     backup_count: int,
     max_open_files: int | None,
@@ -28,7 +31,10 @@ def open_writer(
     queue_size: int | None,
     overflow: Overflow,
 ) -> Sink | Background:
-    """Return the writer for these options, which the public classes document."""
+    """Return the writer for these options, which the public classes document.
+
+    Each line is given to *beside*, too, whether or not it could be written; that must not raise.
+    """
     size = DEFAULT_QUEUE_SIZE if queue_size is None else queue_size
     check_options(size, overflow)
     if not isinstance(background, bool):
@@ -43,8 +49,23 @@ def open_writer(
         max_bytes=max_bytes,
         backup_count=backup_count,
     )
-    sink = Sink(appender, report)
+    sink = Sink(appender if beside is None else cast("Appender", _Tee(appender, beside)), report)
     if not background:
         return sink
     options: dict[str, Any] = {} if make is None else {"make": make}
     return Background(sink, queue_size=size, overflow=overflow, **options)
+
+
+class _Tee:
+    """What a sink asks of an appender, with another taker of the lines beside it."""
+
+    def __init__(self, appender: Appender, beside: Callable[[bytes], object]) -> None:
+        self._appender = appender
+        self._beside = beside
+        self.close = appender.close
+
+    def append(self, sid: str, line: bytes) -> None:
+        try:
+            self._appender.append(sid, line)
+        finally:
+            self._beside(line)

@@ -86,6 +86,24 @@ def test_otlp_without_its_extra() -> None:
     assert "run: pip install 'opentelemetry-api>=" in done.stdout
 
 
+def test_sending_without_its_extra() -> None:
+    """``configure(otlp=True)`` without its package says the same, and sets nothing up."""
+    source = (
+        "import logging, tracectrl_logging\n"
+        "try:\n"
+        "    tracectrl_logging.configure(otlp=True)\n"
+        "except ImportError as error:\n"
+        "    print(type(error).__name__, error, logging.root.handlers)\n"
+    )
+
+    done = python(source)
+
+    assert done.stderr == ""
+    assert done.stdout.startswith("MissingExtraError configure(otlp=True) needs the package ")
+    assert "run: pip install 'opentelemetry-api>=" in done.stdout
+    assert done.stdout.endswith(" []\n")
+
+
 def test_page_without_its_extra() -> None:
     """The page says which packages it needs, and how to install them."""
     program = """

@@ -93,6 +93,35 @@ def propagators() -> Iterator[Finding]:
         )
 
 
+def otlp() -> Iterator[Finding]:
+    """What ``configure(otlp=True)`` sends does not arrive, or arrives twice."""
+    module = sys.modules.get("tracectrl_logging.otlp")
+    if module is None:
+        return
+    outlets = [it for it in gc.get_objects() if issubclass(type(it), module.Outlet)]
+    for outlet in outlets:
+        if outlet.unsent:
+            yield Finding(
+                severity="warning",
+                check="otlp-unsent",
+                subject=outlet.what,
+                message=f"{outlet.unsent} or more were not sent by OTLP, and are in the files alone",
+                mend="OTEL_EXPORTER_OTLP_ENDPOINT names a collector that answers;"
+                " OTEL_BLRP_MAX_QUEUE_SIZE and OTEL_BSP_MAX_QUEUE_SIZE, how many may wait for it",
+                count=outlet.unsent,
+            )
+    exporters = map(_exporter, _processors(trace._TRACER_PROVIDER) or ())  # noqa: SLF001 - as above
+    others = [it for it in exporters if type(it).__module__.startswith("opentelemetry.exporter.")]
+    if others and any(type(it) is module.SpanOutlet for it in outlets):
+        yield Finding(
+            severity="warning",
+            check="otlp-twice",
+            subject=type(others[0]).__name__,
+            message="the tracer provider sends its spans, and so does configure(otlp=True)",
+            mend="leave out one of them",
+        )
+
+
 def _ours(provider: object) -> tuple[bool, bool]:
     """Return whether *provider* has our processor that stamps spans, and our exporter."""
     from tracectrl.exporter import FileSpanExporter  # noqa: PLC0415 - the SDK is loaded
@@ -122,4 +151,4 @@ def _exporter(processor: Any) -> Any:
     return None
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (disabled_sdk, provider, propagators)
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (disabled_sdk, provider, propagators, otlp)

@@ -23,6 +23,8 @@ from tracectrl_logging.stderr import threads as echoing
 from tracectrl_logging.writer import open_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracectrl.files.write.background import Overflow
     from tracectrl.redaction import Redact
     from tracectrl_logging.line.encoder import Parts
@@ -78,6 +80,8 @@ class SessionFileHandler(logging.Handler):
         OSError: the root cannot be made or written to.
     """
 
+    _beside: Callable[[bytes], object] | None = None  # what gets each line, too
+
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
@@ -104,6 +108,7 @@ class SessionFileHandler(logging.Handler):
             LOG_SUFFIX,
             report=self._report,
             make=self._encoder.line,
+            beside=self._beside,
             max_bytes=max_bytes,
             backup_count=backup_count,
             max_open_files=max_open_files,

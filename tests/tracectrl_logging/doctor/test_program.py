@@ -202,6 +202,37 @@ def test_filter_is_named(doctor: Doctor) -> None:
     assert "(Suppress)" in found["message"]
 
 
+def test_otlp_that_nobody_takes(doctor: Doctor) -> None:
+    """What was not sent is counted, each kind of its own; a second exporter of spans is told of."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otlp")
+    source = """
+import tracectrl_logging
+tracectrl_logging.configure(otlp=True, console=None)
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+import logging
+"""
+    twice = (
+        "trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))\n"
+    )
+    span = "with trace.get_tracer('t').start_as_current_span('span'):\n    logging.warning('x')\n"
+    nobody = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "0.2",
+    }
+    rows = doctor(
+        f"{source}{twice}{SESSION}with session():\n {span.replace(chr(10), chr(10) + ' ')}",
+        **nobody,
+    )
+
+    assert {
+        ("otlp-unsent", "log records"),
+        ("otlp-unsent", "spans"),
+        ("otlp-twice", "OTLPSpanExporter"),
+    } == {(row["check"], row["subject"]) for row in rows if row["mend"]}
+
+
 def test_full_queue(doctor: Doctor) -> None:
     """A background handler whose queue is full is found."""
     source = (
