@@ -27,6 +27,7 @@ _COMMANDS = {
     "tail": "tracectrl_logging.cli.commands.tail:tail",
     "query": "tracectrl_logging.cli.commands.query:query",
     "view": "tracectrl_logging.cli.commands.view:view",
+    "mcp": "tracectrl_logging.cli.commands.mcp:mcp",
     "export": "tracectrl_logging.cli.commands.export:export",
     "doctor": "tracectrl_logging.cli.commands.doctor:doctor",
     "prune": "tracectrl_logging.cli.commands.prune:prune",
