@@ -28,6 +28,7 @@ _COMMANDS = {
     "query": "tracectrl_logging.cli.commands.query:query",
     "view": "tracectrl_logging.cli.commands.view:view",
     "mcp": "tracectrl_logging.cli.commands.mcp:mcp",
+    "skill": "tracectrl_logging.cli.commands.skill:skill",
     "export": "tracectrl_logging.cli.commands.export:export",
     "doctor": "tracectrl_logging.cli.commands.doctor:doctor",
     "prune": "tracectrl_logging.cli.commands.prune:prune",

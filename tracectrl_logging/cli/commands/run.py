@@ -53,10 +53,11 @@ def run(
     - records of stdlib logging that reach a logger's handlers, and those from INFO up that only
       the root logger's level holds back, where logging's own methods make them;
     - structlog events, as they are before the last processor renders them;
+    - records of loguru, with the IDs of the moment of the call;
     - spans of the tracer provider that the program sets, or of its tracers while there is none;
     - an uncaught exception, as a line of the logger tracectrl.run in the session of the raise.
 
-    Not captured: printed text, other logging libraries (loguru), disabled loggers, and spans of a
+    Not captured: printed text, other logging libraries, disabled loggers, and spans of a
     provider that is not OpenTelemetry's global one. A program that sets up tracectrl_logging itself
     keeps that set-up.
 
