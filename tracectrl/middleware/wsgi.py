@@ -60,7 +60,7 @@ class SessionWSGIMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Run the application for one request."""
-        headers = _headers_of(environ)
+        headers = headers_of(environ)
         verdict = self._inbound(headers, environ.get(ENVIRON_KEY))
         environ[ENVIRON_KEY] = verdict.sid
         start = _Start(start_response, verdict.sid)
@@ -170,7 +170,7 @@ class _SizedBody(_Body):
         return len(self._body)  # type: ignore[arg-type]
 
 
-def _headers_of(environ: WSGIEnvironment) -> dict[str, list[str]]:
+def headers_of(environ: WSGIEnvironment) -> dict[str, list[str]]:
     """Return the request's headers; PEP 3333 hands their bytes over as ISO 8859-1."""
     return {
         name[5:].replace("_", "-").lower(): [_utf8(value)]
