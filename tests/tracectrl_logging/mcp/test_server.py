@@ -19,6 +19,8 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
+from tracectrl_logging.mcp.server import server_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -137,6 +139,16 @@ async def test_no_root(root: Path, tmp_path: Path) -> None:
         )
         os.mkdir(root)
         assert (False, []) == (False, json.loads((await ask(client, "sessions"))[1])["rows"])
+
+
+async def test_without_sql(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra sql is missing there is no such tool."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    async with Client(server_of(str(stored), set())) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert ["sessions", "session", "search", "why"] == names
+        with pytest.raises(MCPError, match="there is no tool 'sql'"):
+            await client.call_tool("sql", {"sql": "SELECT 1"})
 
 
 def start(root: Path, *messages: dict[str, Any]) -> subprocess.Popen[bytes]:
