@@ -57,7 +57,8 @@ class SessionMiddleware:
 
     The session is the one in the request's headers, else a new one; the caller's trace goes on,
     unless an instrumentation further out has started a span for the request already. The answer
-    carries the session in ``X-TraceCtrl-Session``, also when the application raises. The session
+    carries the session in ``X-TraceCtrl-Session``, also when the application raises; where the application
+    makes another one current before it answers (a dependency of FastAPI that is ``async``, say), that one. The session
     lasts as long as the application does: to the last byte of a stream, through a disconnect, and
     through background tasks that belong to the response.
 
@@ -135,14 +136,16 @@ class SessionMiddleware:
             nonlocal started
             if not started and message["type"] in _STARTS:
                 started = True
-                message = with_header(message, header)
+                now = _session_id.get()
+                known = header if now is sid or now is None else header_of(now)
+                message = with_header(message, known)
             return send(message)
 
         scope[SCOPE_KEY] = sid
         scope[STATE_KEY] = state = SessionState()
         state.sid = sid
         keep_set()
-        token, known = _session_id.set(sid), _known.set(state)
+        token, known_before = _session_id.set(sid), _known.set(state)
         try:
             await self.app(scope, receive, answer)
         except Exception:
@@ -152,7 +155,7 @@ class SessionMiddleware:
         finally:
             try:
                 _session_id.reset(token)
-                _known.reset(known)
+                _known.reset(known_before)
             except ValueError:  # closed in another context, see tracectrl.session.restore
                 pass
             else:
@@ -163,7 +166,6 @@ class SessionMiddleware:
         """Run the application for one connection, whatever its headers say."""
         headers = normalised(scope["headers"])
         verdict = self._inbound(headers, scope.get(SCOPE_KEY))
-        header = header_of(verdict.sid)
         framework = scope.get("app")
         started = False
 
@@ -171,7 +173,7 @@ class SessionMiddleware:
             nonlocal started
             if not started and message["type"] in _STARTS:
                 started = True
-                message = with_header(message, header)
+                message = with_header(message, header_of(_session_id.get() or verdict.sid))
             return send(message)
 
         with continued(headers, self._inbound.state(headers, scope, verdict.sid)):

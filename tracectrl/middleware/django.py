@@ -16,7 +16,7 @@ from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, In
 from tracectrl.middleware.wsgi import headers_of
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued
-from tracectrl.session import leave_finalizers_out
+from tracectrl.session import current_session_id, leave_finalizers_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -102,7 +102,7 @@ def _refused(verdict: Verdict) -> HttpResponse | None:
 
 def _carrying(response: Any, sid: str) -> Any:
     """Return *response* with the session's header, and a stream of its with the present context."""
-    response[SESSION_HEADER] = encode_session_header(sid)
+    response[SESSION_HEADER] = encode_session_header(current_session_id() or sid)
     if response.streaming:
         context = contextvars.copy_context()
         parts = response.streaming_content

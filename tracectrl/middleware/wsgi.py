@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued
-from tracectrl.session import leave_finalizers_out
+from tracectrl.session import current_session_id, leave_finalizers_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -92,7 +92,7 @@ class _Start:
 
     def __init__(self, start_response: StartResponse, sid: str) -> None:
         self._start_response = start_response
-        self._header = (SESSION_HEADER, encode_session_header(sid))
+        self._sid = sid
         self._pending: tuple[str, list[tuple[str, str]]] | None = None
         self._write: Callable[[bytes], object] | None = None
         self._started = False
@@ -101,11 +101,12 @@ class _Start:
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
         others = [pair for pair in headers if pair[0].lower() != SESSION_HEADER.lower()]
+        others.append(self._header())
         if self._started or (self._pending is not None and exc_info is None):
             # For the server to raise exc_info, or that this is a mistake.
             self.now()
-            return self._start_response(status, [*others, self._header], exc_info)
-        self._pending = status, [*others, self._header]
+            return self._start_response(status, others, exc_info)
+        self._pending = status, others
         return self.write
 
     def now(self) -> None:
@@ -119,6 +120,10 @@ class _Start:
         if self._write is not None:  # asgiref's adapter has none
             self._write(data)
 
+    def _header(self) -> tuple[str, str]:
+        """Return the header of the session in which the application answers."""
+        return SESSION_HEADER, encode_session_header(current_session_id() or self._sid)
+
     def answer_error(self) -> None:
         """Answer with status 500, unless the response has started.
 
@@ -126,7 +131,7 @@ class _Start:
         """
         if not self._started:
             self._pending = "500 Internal Server Error", _plain_text(_SERVER_ERROR)
-            self._pending[1].append(self._header)
+            self._pending[1].append(self._header())
             self.write(_SERVER_ERROR)
 
 

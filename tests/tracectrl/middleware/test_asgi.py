@@ -22,7 +22,13 @@ from tracectrl.context import extract_trace_headers
 from tracectrl.middleware import SessionMiddleware
 from tracectrl.processor import SessionSpanProcessor, session_of
 from tracectrl.propagation import SessionPropagator
-from tracectrl.session import attributes_of, current_session_id, session, set_session_attributes
+from tracectrl.session import (
+    attributes_of,
+    current_session_id,
+    session,
+    set_session_attributes,
+    set_session_id,
+)
 
 OURS = b"x-tracectrl-session"
 TRACE_ID, SPAN_ID = 0xAF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
@@ -290,6 +296,20 @@ class TestAnswer:
 
         assert [b"mine"] == sent.sessions
         assert (b"a", b"b") in sent[0]["headers"]
+
+    @pytest.mark.parametrize("headers", [(), ((OURS, b"visit"),), ((OURS, b"visit"), TRACEPARENT)])
+    async def test_of_a_session_that_the_application_chooses(self, headers: Any) -> None:
+        """It is the one that is current when the answer begins; the next request has its own."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            set_session_id("chosen 1")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            set_session_id("too late")
+            await send({"type": "http.response.body", "body": b""})
+
+        middleware = SessionMiddleware(app)
+        assert [[b"chosen%201"]] * 2 == [(await ask(middleware, *headers)).sessions for _ in "12"]
+        assert current_session_id() is None
 
     async def test_the_applications_message_stays_as_it_is(self) -> None:
         """It may be a constant that is sent again and again."""

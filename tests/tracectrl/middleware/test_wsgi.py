@@ -127,6 +127,16 @@ class TestSession:
         assert [(sid, TRACE_ID)] * 5 == app.seen
         assert (200, [value], b"ab") == (answer.status, answer.sessions, answer.body)
 
+    def test_chosen_by_the_application(self) -> None:
+        """The answer names the session in which it begins, which is left behind with the request."""
+
+        def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            set_session_id("chosen 1")
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"x"]
+
+        assert ["chosen%201"] == ask(SessionWSGIMiddleware(app)).sessions
+
     def test_minted(self) -> None:
         """A new one for each request that names none."""
         app = App()
