@@ -293,6 +293,7 @@ def test_open_spans(
     row = page.locator(".row.is-open")
     expect(row).to_contain_text("still open")
     expect(row).to_have_attribute("aria-level", "1")
+    expect(page.locator(".story-state")).to_have_text("ended")  # nobody says that he writes it
     painted = "document.querySelector('canvas.bars').toDataURL()"
     before = page.evaluate(painted)
     eventually(page, f"{painted} !== {json.dumps(before)}", wanted=True)

@@ -50,6 +50,7 @@ ENDS = (*SIGNALS, "os._exit", "exec", "well")
 
 def main() -> int:
     """Run it all; return the exit status."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell leaves it ignored in the background
     verdict = common.Verdict(str(__doc__))
     processes = PROCESSES_SHORT if verdict.is_short else PROCESSES
     with common.home() as home:

@@ -67,7 +67,7 @@ class Page:
         follow = params.get("follow") is None or questions.flag(params, "follow")
 
         return self._streams.following(
-            sid, fragments.line_rows, after=after, follow=follow, name="rows"
+            sid, fragments.line_rows, after=after, follow=follow, name="rows", says_state=True
         )
 
     async def line(self, request: Request) -> Any:

@@ -26,6 +26,7 @@ from tracectrl_logging.reader.filters.selection import ALL
 from tracectrl_logging.reader.model import InvalidCursorError, unheard
 from tracectrl_logging.viewer.answers import json_bytes, refusal
 from tracectrl_logging.viewer.listening import Listening
+from tracectrl_logging.viewer.states import States
 
 if TYPE_CHECKING:
     import os
@@ -139,6 +140,7 @@ class Streams:
         after: str,
         follow: bool = True,
         name: str = "lines",
+        says_state: bool = False,
     ) -> EventStream:
         """Return an answer that sends the lines of a session; the arguments are those of :func:`followed`."""
 
@@ -152,6 +154,7 @@ class Streams:
                 after=after,
                 follow=follow,
                 name=name,
+                says_state=says_state,
             )
 
         return self.stream(events)
@@ -263,7 +266,7 @@ class EventStream:
             self._streams.leave()
 
 
-async def followed(
+async def followed(  # noqa: C901 - one stream, with what it may have to say
     streams: Streams,
     pauses: Pauses,
     sid: str,
@@ -273,6 +276,7 @@ async def followed(
     after: str,
     follow: bool,
     name: str,
+    says_state: bool = False,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a session that come after a cursor as events, each with the cursor behind it.
 
@@ -288,6 +292,8 @@ async def followed(
             event ``reset``, and then all lines.
         follow: go on when all that was there has been sent.
         name: the name of the events.
+        says_state: yield the session's state, too, as the event ``state``, when all that was there has
+            been sent, and whenever it has changed; all lines must be meant.
     """
     problems: list[Damage] = []
     store = streams.opened(problems.append)
@@ -303,13 +309,23 @@ async def followed(
         lines[start : start + MOST_LINES] = [None] * len(batch)  # type: ignore[list-item] # it may wait long
         return event(name, encode(batch), tail.cursor_after(start + len(batch)))
 
+    states = States(store, sid) if says_state else None
+
+    def poll() -> list[Line]:
+        lines = caught_up.poll()
+        if states is not None:
+            states.see(lines)
+        return lines
+
     tail, said = await streams.run(begin)
+    if states is not None and after and not said:
+        await streams.run(states.see_all)
     caught_up = CaughtUp(tail)
     is_told = False
     try:
         yield said
         while True:
-            lines = await streams.run(caught_up.poll)
+            lines = await streams.run(poll)
             for start in range(
                 0, len(lines), MOST_LINES
             ):  # each when the one before has been taken
@@ -320,6 +336,8 @@ async def followed(
             if not is_told and caught_up():
                 is_told = True
                 yield event("caught-up", {})
+            if is_told and states is not None and (state := await streams.run(states.changed)):
+                yield event("state", {"state": state})
             if is_told and not follow:
                 return
             yield pauses.comment(spoken=bool(lines))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +67,47 @@ def children_of(pid: int) -> list[int]:
     """Return the children of a process."""
     found = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return [int(child) for text in found for child in text.split()]
+
+
+HANGS = """
+import sys
+from opentelemetry import trace
+from tracectrl.session import session
+from tracectrl_logging import configure
+
+configuration = configure(sys.argv[1], console=None, open_spans_after_s=0)
+with session("h"):
+    span = trace.get_tracer("t").start_span("hangs")
+    for handler in configuration.handlers:
+        handler.close()
+    trace.get_tracer_provider().shutdown()
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_stream_of_the_page_says_the_state(root: Path) -> None:
+    """It is told behind what was there, and when the process is gone; a client that comes back hears it, too."""
+    command = [sys.executable, "-c", HANGS, str(root)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process, served(root) as server:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        states, last = [], ""
+        with server.events("/page/session", id="h") as events:
+            for event in events:
+                last = event.id or last
+                if event.name == "state":
+                    states.append(event.data["state"])
+                    if states[-1] != "running":
+                        break
+                    process.kill()
+        assert ["running", "crashed"] == states
+        for after in (last, ""):
+            with server.events("/page/session", id="h", follow="0", after=after) as events:
+                assert [{"state": "crashed"}] == [it.data for it in events if it.name == "state"]
+        with server.events("/page/session", id="a", follow="0") as events:
+            assert [{"state": "ended"}] == [it.data for it in events if it.name == "state"]
 
 
 def test_too_many_streams_are_told_to_wait(root: Path) -> None:

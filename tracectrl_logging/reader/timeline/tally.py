@@ -21,10 +21,10 @@ from tracectrl.schema import (
 from tracectrl_logging.reader.genai.names import MARKS
 from tracectrl_logging.reader.genai.usage import UsageSum
 from tracectrl_logging.reader.model import RUNNING, SessionSummary
-from tracectrl_logging.reader.timeline.open_spans import is_open
+from tracectrl_logging.reader.timeline.open_spans import is_open, span_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TypeGuard
 
     from tracectrl.schema import Kind
@@ -216,6 +216,39 @@ class Tally:
         if is_earliest:
             self.message_at = moment
             self.message = row.get("message")
+
+
+class Standing:
+    """What the state of a session depends on, line by line: its spans and blocks that go on.
+
+    Unlike :class:`Tally` it gets the line of an open span and the one of its end.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[object, str | None] = {}
+
+    def see(self, line: Line) -> None:
+        """Take note of a line."""
+        row = line.row
+        if line.kind == "span":
+            key: object = span_key(row)
+            goes_on = is_open(row)
+        else:
+            key = row.get(BLOCK_KEY)
+            goes_on = row.get("message") == SESSION_START
+            if not isinstance(key, str) or not (goes_on or row.get("message") == SESSION_END):
+                return
+        if goes_on:
+            owner = row.get(PRESENCE_KEY)
+            self._owners[key] = owner if isinstance(owner, str) else None
+        elif self._owners:
+            self._owners.pop(key, None)
+
+    def state(self, is_running: Callable[[set[str | None]], bool]) -> State:
+        """Return the state; *is_running* tells whether a process is in the session, or one of those."""
+        if is_running(set(self._owners.values())):
+            return RUNNING
+        return "crashed" if self._owners else "ended"
 
 
 def _is_likely(time: object) -> TypeGuard[str]:

@@ -26,6 +26,7 @@ export class SessionLayout {
    */
   constructor(id, parts, actions) {
     this.facts = make("p", { class: "story-facts" });
+    this.state = make("p", { class: "story-state", hidden: true });
     this.search = make("input", {
       type: "search", id: "find", class: "find-text", placeholder: "Find in all lines", "aria-label": "Find in all lines",
       autocomplete: "off", spellcheck: "false", oninput: actions.typed, onkeydown: actions.searchKey,
@@ -48,6 +49,7 @@ export class SessionLayout {
         "header",
         { class: "story-head" },
         make("h1", { title: shown(id) }, shown(id)),
+        this.state,
         this.facts,
         make(
           "div",
@@ -73,6 +75,13 @@ export class SessionLayout {
       parts.map,
       make("div", { class: "story-main" }, parts.facets, make("div", { class: "rows-box" }, parts.rows, this.empty, this.end), parts.drawer),
     );
+  }
+
+  /** @param {string} state running, ended or crashed */
+  showState(state) {
+    this.state.hidden = false;
+    this.state.dataset["state"] = state;
+    this.state.textContent = state;
   }
 }
 

@@ -53,6 +53,7 @@ class SessionPage {
     this.coming = [];
     this.caughtUp = false;
     this.connected = false;
+    this.state = ""; // running, ended or crashed, where that is known
     this.follows = false; // the end stays in sight
     this.wanted = ""; // the name of a row that has not come
     /** @type {[number, number] | null} from and until when, in microseconds after the first row; null for all */
@@ -142,6 +143,11 @@ class SessionPage {
         onReset: () => this.#reset(),
         onCaughtUp: () => {
           this.caughtUp = true;
+          this.wake();
+        },
+        onState: (state) => {
+          this.state = state;
+          this.layout.showState(state);
           this.wake();
         },
         onStatus: (text) => {
@@ -368,7 +374,7 @@ class SessionPage {
 
   /** Whether spans are open and may go on. */
   get isGrowing() {
-    return this.story.openSpans.size > 0 && this.isLive;
+    return this.story.openSpans.size > 0 && this.isLive && this.state !== "crashed";
   }
 
   /** Bring the order up to date; what was seen stays in its place.

@@ -38,7 +38,8 @@ const SILENCE_MS = 45_000; // the server sends a comment every 15 s
  * @property {string} [id] the session of a page that holds one
  * @property {(fragment: string) => string} take takes the token out of the address's fragment; returns the rest
  * @property {(id: string, handlers: {onRows: (rows: SessionRow[]) => void, onReset: () => void,
- *   onCaughtUp: () => void, onStatus: (text: string) => void}, signal: AbortSignal) => Promise<void>} rows
+ *   onCaughtUp: () => void, onState: (state: string) => void, onStatus: (text: string) => void},
+ *   signal: AbortSignal) => Promise<void>} rows
  * @property {(params: Asked, handlers: {onList: (rows: ListRow[]) => void, onSession: (row: ListRow) => void,
  *   onStatus: (text: string) => void}, signal: AbortSignal) => Promise<void>} sessions
  * @property {(params: Asked, handlers: {onHits: (hits: Hit[]) => void, onEnd: (more: boolean) => void},
@@ -84,7 +85,7 @@ class LiveSource {
   }
 
   /** @type {Source["rows"]} */
-  async rows(id, { onRows, onReset, onCaughtUp, onStatus }, signal) {
+  async rows(id, { onRows, onReset, onCaughtUp, onState, onStatus }, signal) {
     let cursor = "";
     await this.persist(async (heard, round, follows) => {
       const asked = { id, after: cursor, follow: follows ? "1" : "0" };
@@ -99,6 +100,7 @@ class LiveSource {
             cursor = "";
             onReset();
           } else if (name === "caught-up") onCaughtUp();
+          else if (name === "state") onState(JSON.parse(data).state);
           else if (name === "busy") throw new ServerEventError(JSON.parse(data).message ?? "the server is busy");
         }
       }
