@@ -196,11 +196,14 @@ _PER_LEVEL: Final = 4
 _STEP: Final = 10
 
 
-ERROR_NAMES: Final = frozenset(
-    {name for name, level in SPELLINGS.items() if _SEVERITY_OF_LEVEL[level] >= ERROR}
-    | {name for name, rank in _RANKS.items() if rank >= ERROR}
-)
-"""The names at ERROR or above in every spelling, in upper case."""
+SEVERITIES: Final = {
+    **_RANKS,
+    **{name: _SEVERITY_OF_LEVEL[level] for name, level in SPELLINGS.items()},
+}
+"""The severity of each name in every spelling, in upper case."""
+
+ERROR_NAMES: Final = frozenset(name for name, rank in SEVERITIES.items() if rank >= ERROR)
+"""The names at ERROR or above."""
 
 
 def severity_of_number(number: int) -> int:

@@ -51,6 +51,7 @@ MAX_BYTES_IN_NAME = 128
 _MAX_PERCENT_STEM = 200
 _MAX_PREFIX = 48
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _LINES_TO_TRY = 100
 _READ_FLAGS = (
     os.O_RDONLY
@@ -115,7 +116,16 @@ def root_dir(root: str | os.PathLike[str] | None = None) -> str:
     if not directory:
         msg = "the trace directory cannot be empty; '.' is the working directory"
         raise ValueError(msg)
+    if is_address(directory):  # whose password, as a directory's name, everybody would read
+        scheme = directory.partition("://")[0]
+        msg = f"the trace directory must be a directory, got a URL of {scheme}://; sessions are read from one, and not written to it"
+        raise ValueError(msg)
     return directory
+
+
+def is_address(root: object) -> bool:
+    """Tell whether *root* is the URL of a store of many machines, and no directory."""
+    return isinstance(root, str) and _SCHEME.match(root) is not None
 
 
 def log_path(sid: str, root: str | os.PathLike[str] | None = None) -> Path:

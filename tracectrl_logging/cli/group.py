@@ -123,7 +123,8 @@ def _drop_output() -> None:
 def group(ctx: click.Context, root: str | None) -> None:
     """Read the log lines and spans of sessions, and keep their files in bounds.
 
-    The trace directory is --root DIR, else $TRACECTRL_TRACE_DIR, else ./traces.
+    The trace directory is --root DIR, else $TRACECTRL_TRACE_DIR, else ./traces. Those commands that only
+    read take a store of many machines, too: --root clickhouse://USER@HOST/DATABASE, or $TRACECTRL_STORE.
 
     \b
     Examples:

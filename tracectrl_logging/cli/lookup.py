@@ -7,15 +7,17 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from tracectrl.files.names import TRACE_DIR_ENV, session_id_of
+from tracectrl.errors import MissingExtraError
+from tracectrl.files.names import TRACE_DIR_ENV, is_address, root_dir, session_id_of
 from tracectrl_logging.cli.errors import NotFoundError, UnusableError
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.cli.typed_line import can_be_typed
 from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader.model import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final
+    from typing import Any, Final
 
     from tracectrl_logging.cli.problems import Problems
     from tracectrl_logging.reader import Store
@@ -45,14 +47,33 @@ def opened(
     Raises:
         UnusableError: the store cannot be read.
     """
-    store = open_store(root, on_damage=problems, on_progress=on_progress, parallel=parallel)
+    store = made(root, problems, on_progress=on_progress, parallel=parallel)
     try:
         next(store.ids(limit=1), None)
+    except StoreError:
+        raise  # one line, which says all
     except OSError as error:
         hint = f"--root DIR or ${TRACE_DIR_ENV} names another"
         text = f"cannot read the trace directory '{shown(store.name)}': {error.strerror}; {hint}"
         raise UnusableError(text) from error
     return store
+
+
+def made(root: str | None, problems: Problems | None = None, **options: Any) -> Store:
+    """Return the store that *root* means, which may not be there yet; the arguments are as for :func:`opened`.
+
+    Raises:
+        UnusableError: *root* means none, or what it needs is not installed.
+    """
+    try:
+        return open_store(root, on_damage=problems, **options)
+    except (ValueError, MissingExtraError) as error:
+        raise UnusableError(shown(str(error))) from error
+
+
+def is_awaited(store: Store) -> bool:
+    """Tell whether *store* is a directory that is not there yet."""
+    return not is_address(store.name) and not os.path.lexists(store.name)
 
 
 def checked_root(root: str | None) -> str:
@@ -61,7 +82,7 @@ def checked_root(root: str | None) -> str:
     Raises:
         UnusableError: it cannot be read.
     """
-    return opened(root).name
+    return opened(root_dir(root)).name
 
 
 def session_meant(given: str, store: Store) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tracectrl.files.names import TRACE_DIR_ENV
+from tracectrl.files.names import TRACE_DIR_ENV, is_address
+from tracectrl_logging.reader import STORE_ENV
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +33,23 @@ _SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
 
 
 def root_option(command: F) -> F:
-    """Give *command* the option ``--root``, which may also stand before the command's name."""
+    """Give *command*, which reads, the option ``--root``, which may also stand before the command's name."""
     option = click.option(
         "--root",
         metavar="DIR",
         callback=_root,
+        help="The trace directory, or a store: clickhouse://USER@HOST/DATABASE."
+        f"  [default: ${STORE_ENV}, else ${TRACE_DIR_ENV}, else ./traces]",
+    )
+    return option(command)
+
+
+def directory_option(command: F) -> F:
+    """Give *command*, which is about files, the option ``--root`` as :func:`root_option`, for a directory alone."""
+    option = click.option(
+        "--root",
+        metavar="DIR",
+        callback=_directory,
         help=f"The trace directory.  [default: ${TRACE_DIR_ENV}, else ./traces]",
     )
     return option(command)
@@ -261,3 +274,14 @@ def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     if value is None and isinstance(ctx.obj, str):
         return ctx.obj
     return value
+
+
+def _directory(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    root = _root(ctx, param, value)
+    if is_address(root):
+        text = (
+            "this command is about the files of a directory; a store of many machines is read by sessions, show,"
+            " why, diff, grep, tail, query and export, and keeps what the TTL of its tables says"
+        )
+        raise click.BadParameter(text, ctx, param)
+    return root

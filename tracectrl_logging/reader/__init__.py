@@ -15,11 +15,13 @@ its answer needs.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tracectrl.files.names import is_address
+
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
@@ -34,7 +36,10 @@ if TYPE_CHECKING:
         Line,
         Report,
         SessionSummary,
+        StoreError,
+        StoreUnavailableError,
         UnknownSessionError,
+        UnsupportedError,
     )
     from tracectrl_logging.reader.sql import QueryError, Rows
     from tracectrl_logging.reader.store import OnProgress, Store, Tail
@@ -53,8 +58,11 @@ __all__ = [
     "Selection",
     "SessionSummary",
     "Store",
+    "StoreError",
+    "StoreUnavailableError",
     "Tail",
     "UnknownSessionError",
+    "UnsupportedError",
     "follow",
     "grep",
     "nest",
@@ -66,6 +74,9 @@ __all__ = [
     "walk",
 ]
 
+
+STORE_ENV = "TRACECTRL_STORE"
+"""The environment variable that names the store to read from, where no argument does."""
 
 _MODULE_OF = {
     "Damage": "model",
@@ -80,8 +91,11 @@ _MODULE_OF = {
     "Selection": "filters.selection",
     "SessionSummary": "model",
     "Store": "store",
+    "StoreError": "model",
+    "StoreUnavailableError": "model",
     "Tail": "store",
     "UnknownSessionError": "model",
+    "UnsupportedError": "model",
     "nest": "timeline.tree",
     "walk": "timeline.tree",
 }
@@ -97,7 +111,9 @@ def open_store(
     """Return the store at *root*.
 
     Args:
-        root: a trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        root: a trace directory, or the URL of a ClickHouse database, ``clickhouse://user@host/otel`` or
+            ``clickhouses://`` for TLS; ``None`` takes ``TRACECTRL_STORE``, which is such a URL, else
+            ``TRACECTRL_TRACE_DIR``, else ``./traces``.
         on_damage: called with a :class:`~tracectrl_logging.reader.model.Damage` for each line or
             file that cannot be read; without it, that is a
             :class:`~tracectrl_logging.reader.model.DamagedLineWarning`.
@@ -106,8 +122,15 @@ def open_store(
         parallel: processes may be forked for what takes long.
 
     Raises:
-        ValueError: *root* is empty.
+        ValueError: *root* is empty, or no URL of a store.
+        MissingExtraError: the store's client is not installed.
     """
+    if root is None:
+        root = os.environ.get(STORE_ENV) or None
+    if is_address(root):
+        from tracectrl_logging.reader.clickhouse.store import ClickHouseStore  # noqa: PLC0415 - as below
+
+        return ClickHouseStore(str(root), on_damage=on_damage, on_progress=on_progress)
     from tracectrl_logging.reader.file_store import FileStore  # noqa: PLC0415 - the one asked for
 
     return FileStore(root, on_damage=on_damage, on_progress=on_progress, parallel=parallel)

@@ -21,7 +21,7 @@ from tracectrl_logging.reader.files.root import (
     tell_unread,
 )
 from tracectrl_logging.reader.filters.selection import ALL
-from tracectrl_logging.reader.model import DamagedLineWarning, UnknownSessionError, unheard
+from tracectrl_logging.reader.model import UnknownSessionError, unheard, warn
 from tracectrl_logging.reader.store import DEFAULT_COUNT, KINDS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class FileStore:
         parallel: bool = False,
     ) -> None:
         self.directory = root_dir(root)
-        self._report = on_damage or _warn
+        self._report = on_damage or warn
         self._on_progress = on_progress
         self._parallel = parallel
         self._reported: set[Damage] = set()
@@ -271,9 +271,3 @@ class FileStore:
         if on_progress is None:
             return None
         return lambda steps: on_progress(steps, total)
-
-
-def _warn(damage: Damage) -> None:
-    import warnings  # noqa: PLC0415 - where there is damage
-
-    warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)

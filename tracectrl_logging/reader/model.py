@@ -120,6 +120,13 @@ def unheard(damage: Damage) -> None:
     """Take no note of *damage*; whoever reads the lines does."""
 
 
+def warn(damage: Damage) -> None:
+    """Say *damage* as a :class:`DamagedLineWarning`."""
+    import warnings  # noqa: PLC0415 - where there is damage
+
+    warnings.warn(str(damage), DamagedLineWarning, stacklevel=3)
+
+
 class Closing:
     """A context manager that closes itself."""
 
@@ -142,6 +149,18 @@ class DamagedLineWarning(UserWarning):
 
 class UnknownSessionError(LookupError):
     """No file under the root belongs to the session."""
+
+
+class StoreError(OSError):
+    """A store cannot be read; the message is one line, without a password."""
+
+
+class StoreUnavailableError(StoreError):
+    """It cannot be read now, and may be later: nobody answers, or too much is asked at once."""
+
+
+class UnsupportedError(StoreError):
+    """A store of its kind has no such thing; the message names what has."""
 
 
 class InvalidCursorError(ValueError):

@@ -21,9 +21,10 @@ from anyio import (
     to_thread,
 )
 
+from tracectrl.files.names import root_dir
 from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.filters.selection import ALL
-from tracectrl_logging.reader.model import InvalidCursorError, unheard
+from tracectrl_logging.reader.model import InvalidCursorError
 from tracectrl_logging.viewer.answers import json_bytes, refusal
 from tracectrl_logging.viewer.listening import Listening
 from tracectrl_logging.viewer.states import States
@@ -77,8 +78,7 @@ class Streams:
     def __init__(
         self, root: str | os.PathLike[str] | None, most: int = 256, most_threads: int = 16
     ) -> None:
-        self._root = root
-        self.place = self.opened(unheard).name
+        self.place = root_dir(root)
         """The store, for another process."""
         self._most = most
         self._most_threads = most_threads
@@ -88,7 +88,7 @@ class Streams:
 
     def opened(self, report: Report) -> Store:
         """Return the store; *report* is called with what cannot be read."""
-        return open_store(self._root, on_damage=report)
+        return open_store(self.place, on_damage=report)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Return what *function* returns, which reads and is called in a thread."""

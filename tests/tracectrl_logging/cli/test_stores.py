@@ -24,6 +24,7 @@ from tracectrl_logging.reader.sql.connection import query_error
 from tracectrl_logging.reader.sql.rows import Rows
 from tracectrl_logging.reader.sql.views import (
     COLUMNS,
+    MARK,
     PARENT,
     PREVIOUS,
     PUBLIC,
@@ -117,7 +118,7 @@ class MemoryStore:
         """Return the rows, from tables of the same lines."""
         con = duckdb.connect()
         for kind, table in TABLES.items():
-            own = {SESSION: None, PARENT: PARENT_KEY, PREVIOUS: PREVIOUS_KEY}
+            own = {SESSION: None, PARENT: PARENT_KEY, PREVIOUS: PREVIOUS_KEY, MARK: None}
             columns = {**COLUMNS[kind], **dict.fromkeys(own, "VARCHAR")}
             fields = ", ".join(f'"{name}" {form}' for name, form in columns.items())
             con.execute(f"CREATE TABLE stored_{table} ({fields})")
@@ -125,7 +126,7 @@ class MemoryStore:
                 for line in (it for it in lines if it.kind == kind):
                     said = line.row if kind == "log" else line.row.get("attributes", {})
                     others = {name: said.get(key) for name, key in own.items() if key}
-                    row = {**line.row, "file": line.path, SESSION: sid, **others}
+                    row = {**line.row, "file": line.path, SESSION: sid, MARK: "running", **others}
                     if kind == "log":
                         row["severity_number"] = severity(row)
                         row["extras"] = {k: v for k, v in line.row.items() if k not in columns}

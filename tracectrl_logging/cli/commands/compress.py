@@ -11,7 +11,7 @@ from tracectrl.files.compression import DEFAULT_LEVEL, FORMATS, LEVELS
 from tracectrl.files.retention.compress import compress as run
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import checked_root
-from tracectrl_logging.cli.options import json_option, root_option
+from tracectrl_logging.cli.options import directory_option, json_option
 from tracectrl_logging.cli.quantities import age, readable
 from tracectrl_logging.cli.render.change_report import ChangeReport, time_of
 from tracectrl_logging.cli.render.line_text import count
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be compressed.")
 @json_option("session_id, action, files, bytes, packed_bytes, last_write, dry_run, error")
-@root_option
+@directory_option
 def compress(
     root: str | None,
     *,

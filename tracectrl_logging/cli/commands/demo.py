@@ -14,7 +14,7 @@ from tracectrl.files.names import LOG_SUFFIX, log_path, root_path
 from tracectrl.files.write.appender import Appender
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.exit_status import exit_on_sigterm
-from tracectrl_logging.cli.options import root_option
+from tracectrl_logging.cli.options import directory_option
 
 SESSIONS = 20
 
@@ -26,7 +26,7 @@ SESSIONS = 20
 @click.option(
     "--no-browser", is_flag=True, help="With --view: print the address, and open no browser."
 )
-@root_option
+@directory_option
 def demo(*, root: str | None, view: bool, no_browser: bool) -> None:
     """Run two agents that serve twenty sessions at once, then show one of them.
 

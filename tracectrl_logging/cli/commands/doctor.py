@@ -13,7 +13,7 @@ import click
 
 from tracectrl.files.names import TRACE_DIR_ENV, root_path
 from tracectrl_logging.cli.errors import UnusableError
-from tracectrl_logging.cli.options import json_option, root_option
+from tracectrl_logging.cli.options import directory_option, json_option
 from tracectrl_logging.cli.text import shown, write_line
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WIDTH = len("warning  ")
 )
 @click.argument("program", metavar="[-- PROGRAM [ARGS]...]", nargs=-1, type=click.UNPROCESSED)
 @json_option("severity, check, subject, message, mend, count, positions")
-@root_option
+@directory_option
 def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None:
     """Say what keeps a set-up from working, and what to do.
 

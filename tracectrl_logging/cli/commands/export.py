@@ -7,8 +7,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from tracectrl.files.names import stem_of
+from tracectrl.files.names import is_address, stem_of
 from tracectrl.schema import OTLP_KEY
+from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import opened, session_meant
 from tracectrl_logging.cli.options import root_option, sessions_like
 from tracectrl_logging.cli.problems import Problems
@@ -97,6 +98,9 @@ def export(
             from tracectrl_logging.viewer import write_html  # noqa: PLC0415 - needs an extra
 
             return write_html(file, store, sid, redact=redact)
+        if is_address(store.name):
+            text = "a ZIP holds a session's files; --format otlp and --format html are there for a store of many machines"
+            raise UnusableError(text)
         checked_terminal(file, form)
         from tracectrl_logging.reader.export.zip import write_zip  # noqa: PLC0415 - as above
         from tracectrl_logging.reader.json_rows import typed  # noqa: PLC0415 - one of two ways

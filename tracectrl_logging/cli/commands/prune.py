@@ -9,7 +9,7 @@ import click
 from tracectrl.files.retention.prune import prune as run
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.lookup import checked_root
-from tracectrl_logging.cli.options import json_option, root_option
+from tracectrl_logging.cli.options import directory_option, json_option
 from tracectrl_logging.cli.quantities import age, readable, size
 from tracectrl_logging.cli.render.change_report import ChangeReport, time_of
 from tracectrl_logging.cli.render.line_text import count
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
 @json_option("session_id, action, reason, files, bytes, last_write, dry_run, error")
-@root_option
+@directory_option
 def prune(
     root: str | None,
     *,

@@ -117,7 +117,7 @@ def query(
       sessions  session_id, first_time, last_time, duration_ns, logs, spans,
                 errors, error_spans, open_spans, services
 
-    Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query.
+    A store in ClickHouse has the same views, and its own SQL. Times are in UTC; --tz prints those with a zone in another, and changes nothing in the query.
     Parquet needs -o FILE, unless stdout is a file or a pipe. Needs the extra "sql".
 
     \b

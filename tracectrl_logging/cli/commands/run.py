@@ -11,7 +11,7 @@ from tracectrl.files.names import LOG_SUFFIX, log_path
 from tracectrl.files.write.appender import Appender
 from tracectrl.session import checked, mint
 from tracectrl_logging.cli.errors import UnusableError
-from tracectrl_logging.cli.options import root_option
+from tracectrl_logging.cli.options import directory_option
 from tracectrl_logging.cli.text import shown
 from tracectrl_logging.program.run import environment
 
@@ -22,7 +22,7 @@ from tracectrl_logging.program.run import environment
     short_help="Run a Python program in a session.",
 )
 @click.option("--session", metavar="ID", help="The session to run in.  [default: a new one]")
-@root_option
+@directory_option
 @click.option("--service", metavar="NAME", help="The service of all lines and spans.")
 @click.option(
     "--level",

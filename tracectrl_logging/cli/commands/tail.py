@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracectrl_logging.cli.errors import NotFoundError, UnusableError
-from tracectrl_logging.cli.lookup import opened, session_meant
+from tracectrl_logging.cli.lookup import is_awaited, made, opened, session_meant
 from tracectrl_logging.cli.options import (
     line_options,
     moment_of,
@@ -23,7 +23,6 @@ from tracectrl_logging.cli.options import (
 )
 from tracectrl_logging.cli.problems import Problems
 from tracectrl_logging.cli.text import shown
-from tracectrl_logging.reader import open_store
 from tracectrl_logging.reader.json_rows import typed
 from tracectrl_logging.reader.model import InvalidCursorError
 from tracectrl_logging.reader.store import KINDS
@@ -186,8 +185,8 @@ def _stored_cursor(path: str) -> str | None:
 
 def _store_meant(root: str | None, problems: Problems, *, follow: bool) -> Store:
     if follow:
-        store = open_store(root, on_damage=problems)
-        if not os.path.lexists(store.name):
+        store = made(root, problems)
+        if is_awaited(store):
             click.echo(f"Waiting for the trace directory {shown(store.name)}", err=True)
             return store
     return opened(root, problems)
@@ -195,7 +194,7 @@ def _store_meant(root: str | None, problems: Problems, *, follow: bool) -> Store
 
 def _session_meant(given: str, store: Store, *, follow: bool) -> str:
     """Return the ID that *given* names; with *follow*, it may be that of a session to come."""
-    if follow and given and not os.path.lexists(store.name):
+    if follow and given and is_awaited(store):
         return given
     try:
         return session_meant(given, store)

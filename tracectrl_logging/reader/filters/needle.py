@@ -40,12 +40,12 @@ class Needle:
         ignore_case: letters match in either case; then *text* is ASCII.
     """
 
-    __slots__ = ("_escape", "_ignore_case", "_is_short", "_marks", "is_in_level", "text", "word")
+    __slots__ = ("_escape", "_is_short", "_marks", "ignores_case", "is_in_level", "text", "word")
 
     def __init__(self, text: str, *, ignore_case: bool = False) -> None:
         self.text = text.lower() if ignore_case else text
         self.word = self.text.encode()
-        self._ignore_case = ignore_case
+        self.ignores_case = ignore_case
         self.is_in_level = any(text.upper() in name for name in SPELLINGS)
         """Whether a level may match that another writer has spelt otherwise."""
         marks = []
@@ -59,9 +59,14 @@ class Needle:
         self._escape = (_ESCAPE_OR_SLASH if "/" in text else _ESCAPE).search
         self._is_short = len(self.word) < _SHORT
 
+    @property
+    def others(self) -> list[str]:
+        """Texts that may stand for it, or for a part of it, beside JSON's escapes."""
+        return [mark.decode() for mark in self._marks]
+
     def may_be_in(self, data: bytes) -> bool:
         """Tell whether *data*, some whole lines, may hold the text in any spelling."""
-        text = data.lower() if self._ignore_case else data
+        text = data.lower() if self.ignores_case else data
         # Python finds a short word faster from the end.
         is_there = text.rfind(self.word) >= 0 if self._is_short else self.word in text
         if is_there or self._escape(data) is not None:

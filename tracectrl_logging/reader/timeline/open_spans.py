@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tracectrl.schema import OPEN, STATE_KEY, VOID
+from tracectrl._time import time_of
+from tracectrl.schema import OBSERVED_KEY, OPEN, STATE_KEY, VOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Final, TypeAlias
+
+    from tracectrl.schema import Kind
 
     SpanKey: TypeAlias = tuple[str | None, str]
 
@@ -82,6 +85,13 @@ def is_unsettled(row: Mapping[str, Any]) -> bool:
 def is_open(row: Mapping[str, Any]) -> bool:
     """Tell whether *row* is the line of a span that is open."""
     return row.get(STATE_KEY) == OPEN and "end_time" not in row
+
+
+def end_of(kind: Kind, row: Mapping[str, Any]) -> str | None:
+    """Return the time when the line *row* was written, about; ``None`` where that is not known."""
+    if kind == "log":
+        return time_of(row.get("timestamp"))
+    return time_of(row.get("end_time") or (row.get(OBSERVED_KEY) if is_open(row) else None))
 
 
 def span_key(row: Mapping[str, Any], name: str = "span_id") -> SpanKey | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracectrl._json import timestamp_ns
 from tracectrl._time import time_of
 from tracectrl.files.names import OVERFLOW_STEM, session_id_of, stem_of
-from tracectrl.schema import OBSERVED_KEY, TIME_KEY, UNKNOWN
+from tracectrl.schema import TIME_KEY, UNKNOWN
 from tracectrl_logging.reader.files.following.content import Content, File
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, flat, flat_rows, session_of
 from tracectrl_logging.reader.files.opening import KIND_OF, OpenFile
@@ -25,6 +25,7 @@ from tracectrl_logging.reader.model import Damage, Line
 from tracectrl_logging.reader.parsing import CUT_OFF, NOT_JSON, parse, row_of
 from tracectrl_logging.reader.timeline.open_spans import (
     Held,
+    end_of,
     is_open,
     is_unsettled,
     settled,
@@ -369,13 +370,6 @@ def _give_time(found: deque[_Kept], count: int, time: str) -> None:
     for number in range(count):
         kept = found[number]
         found[number] = _Kept(kept.end or time, kept.handle, kept.time or time)
-
-
-def end_of(kind: Kind, row: Mapping[str, Any]) -> str | None:
-    """Return the time when the line *row* was written, about; ``None`` where that is not known."""
-    if kind == "log":
-        return time_of(row.get("timestamp"))
-    return time_of(row.get("end_time") or (row.get(OBSERVED_KEY) if is_open(row) else None))
 
 
 def kind_of(file: Noted | File) -> Kind:

@@ -28,7 +28,6 @@ from tracectrl_logging.reader.files.following.last_lines import (
     MovedError,
     Wanted,
     damaged_lines,
-    end_of,
     parse_whole,
     sid_of,
 )
@@ -36,7 +35,7 @@ from tracectrl_logging.reader.files.lines import flat, session_of
 from tracectrl_logging.reader.files.root import sessions_named, stems_for
 from tracectrl_logging.reader.model import Closing, Damage, InvalidCursorError, Line, unheard
 from tracectrl_logging.reader.parsing import row_of
-from tracectrl_logging.reader.timeline.open_spans import is_open, is_unsettled
+from tracectrl_logging.reader.timeline.open_spans import end_of, is_open, is_unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
