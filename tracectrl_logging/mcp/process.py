@@ -62,17 +62,19 @@ def _answer(question: _Question, send: Send) -> None:
     # While a pattern is tried no thread of this process can end it, where the server has gone.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (TIMEOUT_S, TIMEOUT_S))
-    from tracectrl.files.names import TRACE_DIR_ENV  # noqa: PLC0415 - in the process alone
+    from tracectrl.errors import MissingExtraError  # noqa: PLC0415 - in the process alone
+    from tracectrl.files.names import TRACE_DIR_ENV  # noqa: PLC0415 - as above
     from tracectrl_logging.console import on_one_line  # noqa: PLC0415 - as above
     from tracectrl_logging.mcp.tools import TOOLS  # noqa: PLC0415 - as above
     from tracectrl_logging.reader import open_store  # noqa: PLC0415 - as above
+    from tracectrl_logging.reader.model import StoreError  # noqa: PLC0415 - as above
 
     problems: list[str] = []
-    store = open_store(question.root, on_damage=lambda damage: problems.append(str(damage)))
     try:
+        store = open_store(question.root, on_damage=lambda damage: problems.append(str(damage)))
         next(store.ids(limit=1), None)
         send("answer", TOOLS[question.tool].answer(store, question.given, problems))
-    except ToolError as error:
+    except (ToolError, StoreError, MissingExtraError, ValueError) as error:
         send("error", on_one_line(str(error)[:_MESSAGE_CHARS]))  # it may quote what was logged
     except OSError as error:
         mend = f"tracectrl-logs mcp --root DIR or {TRACE_DIR_ENV} names another"

@@ -39,6 +39,12 @@ def test_answer(stored: Path) -> None:
     assert str(caught.value).startswith(r"there is no session '\x1bnope'")
 
 
+def test_no_store() -> None:
+    """An address that no store has is named, as the command names it."""
+    with Call("gopher://logs", "sessions", {}) as call, pytest.raises(ToolError, match="gopher://"):
+        call.answer()
+
+
 def test_late(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes too long is ended, and says how to ask."""
     monkeypatch.setattr(process, "TIMEOUT_S", 1)
