@@ -1,15 +1,18 @@
-"""The matrix, queues: real workers on a real Redis; jobs, their retries, and those of nobody's."""
+"""The matrix, queues: real workers on a real Redis; jobs, their retries, those of nobody's, and killed workers."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("redis", reason="the broker needs it")
+
+from tracectrl_logging import reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,7 @@ WORKERS = {
     "taskiq": ("taskiq", "worker", "queue_jobs:taskiq_broker", "--workers", "1"),
     "arq": ("arq", "queue_jobs.Settings"),
 }
+CELERY = ("celery", "-A", "queue_jobs", "worker", "--concurrency", "1", "--loglevel", "warning")
 JOBS = {"rq": 30}  # a process for each attempt; of the others 200
 
 
@@ -65,3 +69,58 @@ def test_jobs(
     found = traces(root)
     assert {"log": attempts, "span": attempts} == found.of(library)
     assert [1] == [*found.of(f"{library}-nobodys")["log"].values()]
+
+
+@pytest.mark.parametrize("library", [*WORKERS, "celery"])
+def test_a_killed_worker(
+    library: str,
+    start: Callable[..., Any],
+    broker: str,
+    new_ids: Callable[..., list[str]],
+    wait_for: Callable[..., None],
+    traces: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """What a job did until its process was killed is in its session, which has crashed; another attempt goes on there."""
+    pytest.importorskip(library, reason="it is what is tested")
+    root, hanging = tmp_path / "traces", tmp_path / "hanging"
+    place = 110 + [*WORKERS, "celery"].index(library)
+    url = f"{broker}/{place}"
+    more = {
+        "root": root,
+        "BROKER": url,
+        "LIBRARY": library,
+        "PYTHONPATH": ".",
+        "HANG": str(hanging),
+    }
+    (sid,) = new_ids(1)
+    sender = start("queue_jobs.py", sid, **more)
+    sender.wait()
+    assert 0 == sender.process.returncode, sender.text()
+    name, *args = WORKERS.get(library, CELERY)
+    program = shutil.which(name, path=os.path.dirname(sys.executable))
+    worker = start(*(each.replace("{url}", url) for each in args), program=program, **more)
+
+    def is_open() -> bool:
+        if worker.process.poll() is not None:
+            pytest.fail(worker.text())
+        spans = root / f"{sid}.spans.jsonl"
+        return spans.exists() and b'"hangs"' in spans.read_bytes() and bool(hanging.read_text())
+
+    wait_for(is_open, "no job hangs")
+    assert "running" == {row.session_id: row.state for row in reader.sessions(root)}[sid]
+    os.kill(int(hanging.read_text()), signal.SIGKILL)
+
+    def state() -> str:
+        return {row.session_id: row.state for row in reader.sessions(root)}[sid]
+
+    wait_for(lambda: state() == "crashed", "the session has not crashed")
+    if library in (
+        "rq",
+        "celery",
+    ):  # of the others, what a killed process held is gone, or comes after minutes
+        wait_for(lambda: traces(root, [sid]).of(library)["log"], "there is no other attempt")
+    worker.stop()
+    found = traces(root)
+    assert {sid: 1} == found.of(f"{library}-killed")["log"]
+    assert "crashed" == state()

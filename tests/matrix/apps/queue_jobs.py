@@ -1,6 +1,8 @@
-"""Jobs of five queues; run as a program it sends them: ``queue_jobs.py LIBRARY SESSION...``.
+"""Jobs of six queues; run as a program it sends them: ``queue_jobs.py LIBRARY SESSION...``.
 
 From each session goes one job, which fails at its first attempt where its number is odd; and one comes from none.
+Where ``HANG`` names a file, the first attempt of a session's job makes it, says there which process it is, and
+goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from typing import Any
 
-from cell import work
+from cell import log, tracer, work
 
 from tracectrl.session import current_session_id, session
 
@@ -25,10 +28,25 @@ def attempt(expected: str, number: int, tries: int) -> None:
     is_nobodys = expected == NOBODYS
     sid = current_session_id()
     assert sid
+    if "HANG" in os.environ and not is_nobodys:
+        hang(os.environ["HANG"], expected)
     work(f"{LIBRARY}-{NOBODYS}" if is_nobodys else LIBRARY, sid if is_nobodys else expected)
     if number % 2 and not tries:
         msg = "the first attempt"
         raise RuntimeError(msg)
+
+
+def hang(path: str, expected: str) -> None:
+    """Hang in a span, the first time."""
+    extra = {"cell": f"{LIBRARY}-killed", "expected": expected}
+    try:
+        with open(path, "x", encoding="ascii") as file, tracer.start_as_current_span("hangs"):
+            log.info("hanging", extra=extra)
+            file.write(str(os.getpid()))
+            file.flush()
+            time.sleep(600)
+    except FileExistsError:
+        pass
 
 
 _seen: set[str] = set()
@@ -61,6 +79,24 @@ if LIBRARY == "dramatiq":
     def send(expected: str, number: int) -> None:
         """Send one."""
         dramatiq_job.send(expected, number)
+
+elif LIBRARY == "celery":
+    from celery import Celery
+
+    from tracectrl.workers.celery import install as install_celery
+
+    celery = Celery("matrix", broker=URL)
+    celery.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
+    install_celery()
+
+    @celery.task
+    def celery_job(expected: str, number: int) -> None:
+        """Do the job."""
+        attempt(expected, number, 1)
+
+    def send(expected: str, number: int) -> None:
+        """Send one."""
+        celery_job.delay(expected, number)
 
 elif LIBRARY == "rq":
     from redis import Redis
