@@ -17,6 +17,8 @@ SUBPROCESSES = int(os.environ.get("MATRIX_SUBPROCESSES", "200"))
     [
         ("spawn-pool", "pool", 200),
         ("fork-pool", "pool", 200),
+        ("spawn-own_pool", "own-pool", 200),
+        ("fork-own_pool", "own-pool", 200),
         ("spawn-process", "process", min(40, SUBPROCESSES)),
         ("fork-process", "process", 200),
         ("subprocess", "subprocess", SUBPROCESSES),

@@ -37,6 +37,24 @@ def pool(kind: str, ids: list[str]) -> None:
     assert None is nobodys.result()
 
 
+def own_pool(kind: str, ids: list[str]) -> None:
+    """Do the same with the pool of ``multiprocessing``, by each of its ways to take work."""
+    with multiprocessing.get_context(kind).Pool(2) as executor:
+        results: list[Any] = []
+        for number, sid in enumerate(ids):
+            with session(sid), tracer.start_as_current_span("submit"):
+                if number % 2:
+                    results.append(executor.apply_async(carry(work), ("own-pool", sid)))
+                else:
+                    results.append(executor.starmap_async(carry(work), [("own-pool", sid)]))
+        nobodys = executor.apply(current_session_id)
+        for result in results:
+            result.get()
+        executor.close()
+        executor.join()
+    assert None is nobodys
+
+
 async def from_each(start: Callable[[str], Awaitable[int | None]], ids: list[str]) -> None:
     """Start a process from each session, all of which are under way at once in a task each.
 
@@ -89,5 +107,7 @@ if __name__ == "__main__":
         asyncio.run(run(sessions))
     elif what == "pool":
         pool(kind, sessions)
+    elif what == "own_pool":
+        own_pool(kind, sessions)
     else:
         asyncio.run(process(kind, sessions))
