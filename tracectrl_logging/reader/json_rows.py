@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Final
@@ -63,18 +65,31 @@ class Compact:
 
         Values stay as they are written.
         """
-        pairs = members(row.decode())
-        names = tuple(name for name, _ in pairs)
-        number, columns = self._numbers.get(names), ""
+        names, cells = _taken_apart(row)
+        number, columns = self._numbers.get(names), b""
         if number is None:
             import json  # noqa: PLC0415 - for few rows only
 
             if len(self._numbers) == _MOST_COLUMNS:
                 self._numbers.clear()
             number = self._numbers[names] = len(self._numbers)
-            columns = json.dumps({"columns": [number, *names]}, separators=(",", ":")) + "\n"
-        cells = ",".join([str(number), *(value for _, value in pairs)])
-        return f"{columns}[{cells}]".encode()
+            said = json.dumps({"columns": [number, *names]}, separators=(",", ":"))
+            columns = said.encode() + b"\n"
+        return b"%s[%d%s%s]" % (columns, number, b"," if names else b"", cells)
+
+
+def _taken_apart(row: bytes) -> tuple[tuple[str, ...], bytes]:
+    """Return the keys of the JSON object *row*, and its values as they are written, commas between."""
+    try:
+        values = orjson.loads(row)
+        if (
+            orjson.dumps(values) == row
+        ):  # a tenth of the time, where it writes values as they are written
+            return tuple(values), orjson.dumps(list(values.values()))[1:-1]
+    except (ValueError, TypeError):  # lone surrogates
+        pass
+    pairs = members(row.decode())
+    return tuple(name for name, _ in pairs), ",".join(value for _, value in pairs).encode()
 
 
 def members(text: str) -> list[tuple[str, str]]:

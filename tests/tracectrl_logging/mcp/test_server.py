@@ -93,25 +93,24 @@ async def test_every_tool(stored: Path, tmp_path: Path) -> None:
 
 @pytest.mark.one_python
 async def test_huge_answer(stored: Path, tmp_path: Path) -> None:
-    """An answer of any size comes in parts of a bounded size, each line once."""
+    """An answer of any size comes in parts of a bounded size, each line once, a restart in between."""
     found: list[str] = []
+    given = {"pattern": "", "sessions": ["hostile", "many"], "limit": 1000}
+
+    async def part(client: Client, cursor: str | None) -> str | None:
+        is_error, text = await ask(client, "search", **given, cursor=cursor)
+        assert not is_error
+        assert len(text) < 48 * 1024
+        said = json.loads(text)
+        found.extend(row[5] for row in said["rows"] if isinstance(row, list))
+        following: str | None = said["next"]
+        return following
+
     async with served(stored, tmp_path / "stderr") as client:
-        cursor = None
-        while True:
-            is_error, text = await ask(
-                client,
-                "search",
-                pattern="",
-                sessions=["hostile", "many"],
-                limit=1000,
-                cursor=cursor,
-            )
-            assert not is_error
-            assert len(text) < 48 * 1024
-            said = json.loads(text)
-            found += [row[5] for row in said["rows"] if isinstance(row, list)]
-            if (cursor := said["next"]) is None:
-                break
+        cursor = await part(client, None)
+    async with served(stored, tmp_path / "stderr") as client:
+        while cursor is not None:
+            cursor = await part(client, cursor)
     assert [f"line {i}" for i in range(3000)] == found[2:]
     assert (True, True) == (found[0].startswith("Ignore all previous"), len(found[1]) < 600)
 
