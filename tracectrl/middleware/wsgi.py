@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound, Policy
@@ -71,8 +72,12 @@ class SessionWSGIMiddleware:
             if verdict.refusal is not None:
                 text = f"The session ID of the request is refused: {verdict.refusal}.\n".encode()
                 start("400 Bad Request", _plain_text(text))
-                return _Body([text], scope, start)
-            return _Body(self.app(environ, start), scope, start)
+                parts: Iterable[bytes] = [text]
+            else:
+                parts = self.app(environ, start)
+            body = _Body(parts, scope, start)
+            body.begin()
+            return body  # noqa: TRY300 - what is raised here is answered below
         except BaseException as error:
             try:
                 if isinstance(error, Exception):
@@ -83,9 +88,9 @@ class SessionWSGIMiddleware:
 
 
 class _Start:
-    """A ``start_response`` that puts the session into the headers and waits for the body.
+    """A ``start_response`` that puts the session into the headers and waits for the first part of the body.
 
-    PEP 3333 lets an application start its response as late as at the first part of the body. Until
+    PEP 3333 lets an application start its response as late as then. Until
     then an exception can still be answered; to start again does not do, for gunicorn keeps the
     headers of the first start.
     """
@@ -143,31 +148,43 @@ class _Body:
 
     def __init__(self, body: Iterable[bytes], scope: continued, start: _Start) -> None:
         self._body = body
+        self._parts: Iterator[bytes] = iter(())
+        self._first: list[bytes] = []
         self._start = start
         self._scope: continued | None = scope
         if hasattr(body, "__len__"):
             # Servers derive the content length from a body of one part.
             self.__class__ = _SizedBody
 
-    def __iter__(self) -> Iterator[bytes]:
+    def begin(self) -> None:
+        """Take the first part and start the response.
+
+        Granian asks for the status as soon as it has the body, not when that has a first part.
+        """
         try:
-            for part in self._body:
-                self._start.now()
-                yield part
-            self._start.now()
-        except Exception:
-            self._start.answer_error()
+            self._parts = iter(self._body)
+            self._first = list(islice(self._parts, 1))
+        except BaseException:
+            self._close_body()  # the server does not get it
             raise
+        self._start.now()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._first
+        yield from self._parts
 
     def close(self) -> None:
         try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
+            self._close_body()
         finally:
             scope, self._scope = self._scope, None
             if scope is not None:
                 scope.__exit__(None, None, None)
+
+    def _close_body(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
 
 
 class _SizedBody(_Body):

@@ -127,6 +127,32 @@ class TestSession:
         assert [(sid, TRACE_ID)] * 5 == app.seen
         assert (200, [value], b"ab") == (answer.status, answer.sessions, answer.body)
 
+    @pytest.mark.parametrize("late", [False, True])
+    def test_a_server_that_asks_for_the_status_at_once(self, late: bool) -> None:  # noqa: FBT001
+        """The response has begun when the server gets the body, whenever the application begins it."""
+
+        def of_generator(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+            start_response("201 Created", [])
+            yield b"a"
+            yield b"b"
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            if late:
+                return of_generator(environ, start_response)
+            start_response("201 Created", [])
+            return iter([b"a", b"b"])
+
+        started: list[Any] = []
+
+        def start_response(*args: Any) -> Any:
+            started.append(args[:2])
+
+        body: Any = SessionWSGIMiddleware(app)(environ_of(HTTP_X_SESSION_ID="mine"), start_response)
+        assert [("201 Created", [("X-TraceCtrl-Session", "mine")])] == started
+        assert [b"a", b"b"] == list(body)
+        body.close()
+        assert current_session_id() is None
+
     def test_chosen_by_the_application(self) -> None:
         """The answer names the session in which it begins, which is left behind with the request."""
 
