@@ -1,7 +1,8 @@
 """The tools: what each is asked and what it answers. They know a store, and no protocol.
 
 Each reads, and nothing writes. A cursor is a place in the lines, not in a server's memory: it outlives
-the server, and a call that is made again gets the same answer.
+the server, and a call that is made again gets the same answer. The module is long: what an agent is told of a
+tool, its parameters and what it answers have to agree, and are read together.
 """
 
 from __future__ import annotations
