@@ -18,13 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from tracectrl._json import well_formed
-from tracectrl._time import ns_of
-from tracectrl.schema import severity
-from tracectrl.spans.values import text
 from tracectrl_logging.reader import open_store
-from tracectrl_logging.reader.filters.search import Query, Search
-from tracectrl_logging.reader.otlp import encode
+from tracectrl_logging.shipping.rows import blocks_of, stamp
+from tracectrl_logging.shipping.tables import missing
+from tracectrl_logging.shipping.target import connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,32 +93,27 @@ def client(engine: Engine, database: str) -> Iterator[Any]:
     client.close()
 
 
+def statements(url: str) -> Iterator[str]:
+    """Return what ``setup`` runs there."""
+    connection, address = connected(url)
+    return missing(connection, address.database)
+
+
 @pytest.fixture
 def otel(client: Any, database: str) -> str:
     """Make the exporter's tables in that database; nobody sets them up."""
-    client.command(LOGS)
-    client.command(TRACES)
+    for statement in list(statements(database)):
+        if statement.startswith("CREATE TABLE"):
+            client.command(statement)
     return database
 
 
-def add_columns(client: Any) -> None:
-    """Add to the exporter's tables what makes lines whole."""
-    for table, attributes in (("otel_logs", "LogAttributes"), ("otel_traces", "SpanAttributes")):
-        client.command(SET_UP.format(table=table, attributes=attributes))
-
-
-def make_tables(client: Any) -> None:
-    """Make the exporter's tables, with what makes lines whole."""
-    client.command(LOGS)
-    client.command(TRACES)
-    add_columns(client)
-
-
 @pytest.fixture
-def set_up(client: Any, otel: str) -> str:
-    """Add to these tables what makes lines whole."""
-    add_columns(client)
-    return otel
+def set_up(client: Any, database: str) -> str:
+    """Make tables in which lines are whole."""
+    for statement in list(statements(database)):
+        client.command(statement)
+    return database
 
 
 @pytest.fixture
@@ -129,23 +121,21 @@ def own_engine(tmp_path: Path) -> Iterator[Callable[..., tuple[Engine, str, Any]
     """Return what runs an engine that may be killed: it, the URL of its tables, and a client."""
     with contextlib.ExitStack() as stack:
 
-        def own(*args: str, **client_args: Any) -> tuple[Engine, str, Any]:
+        def own(
+            *args: str, url: str = "clickhouse://{at}/default", **client_args: Any
+        ) -> tuple[Engine, str, Any]:
             engine = Engine(tmp_path / "own", *args)
             stack.callback(engine.kill)
             client = clickhouse_connect.get_client(
                 host="127.0.0.1", port=engine.port, autogenerate_session_id=False, **client_args
             )
             stack.callback(client.close)
-            make_tables(client)
-            return engine, f"clickhouse://127.0.0.1:{engine.port}/default", client
+            url = url.format(at=f"127.0.0.1:{engine.port}")
+            for statement in list(statements(url)):
+                client.command(statement)
+            return engine, url, client
 
         yield own
-
-
-@pytest.fixture
-def logs_table() -> str:
-    """Return the statement that makes the exporter's table of log lines."""
-    return LOGS
 
 
 @pytest.fixture(name="put")
@@ -155,9 +145,21 @@ def put_fixture() -> Callable[..., None]:
 
 
 @pytest.fixture
-def load(client: Any) -> Callable[..., None]:
-    """Return what puts the lines under a root into the tables."""
-    return lambda root, **more: put(client, list(written(root)), **more)
+def load(
+    client: Any, database: str, tmp_path: Path, command: Callable[..., Result]
+) -> Callable[..., None]:
+    """Return what puts the lines under a root into the tables: by ``ship``, or with columns alone."""
+
+    def loaded(root: Path, *, as_written: bool = True) -> None:
+        if not as_written:
+            put(client, list(written(root)), as_written=False)
+            return
+        state = str(tmp_path / "ship.json")
+        args = ("--root", str(root), "--to", database, "--once", "--state", state, "--host", "h1")
+        result = command("ship", *args)
+        assert (0, "") == (result.exit_code, result.output)
+
+    return loaded
 
 
 @pytest.fixture
@@ -170,139 +172,34 @@ def command() -> Callable[..., Result]:
 
 # --- rows -----------------------------------------------------------------------------------------
 
-MAP = "Map(LowCardinality(String), String)"
-LOGS = f"""CREATE TABLE otel_logs (
- Timestamp DateTime64(9), TraceId String, SpanId String, TraceFlags UInt8,
- SeverityText LowCardinality(String), SeverityNumber UInt8, ServiceName LowCardinality(String), Body String,
- ResourceSchemaUrl LowCardinality(String), ResourceAttributes {MAP}, ScopeSchemaUrl LowCardinality(String),
- ScopeName String, ScopeVersion LowCardinality(String), ScopeAttributes {MAP}, LogAttributes {MAP}, EventName String
-) ENGINE = MergeTree PARTITION BY toDate(Timestamp)
-ORDER BY (toStartOfFiveMinutes(Timestamp), ServiceName, Timestamp)"""
-TRACES = f"""CREATE TABLE otel_traces (
- Timestamp DateTime64(9), TraceId String, SpanId String, ParentSpanId String, TraceState String,
- SpanName LowCardinality(String), SpanKind LowCardinality(String), ServiceName LowCardinality(String),
- ResourceAttributes {MAP}, ScopeName String, ScopeVersion String, SpanAttributes {MAP}, Duration UInt64,
- StatusCode LowCardinality(String), StatusMessage String,
- Events Nested (Timestamp DateTime64(9), Name LowCardinality(String), Attributes {MAP}),
- Links Nested (TraceId String, SpanId String, TraceState String, Attributes {MAP})
-) ENGINE = MergeTree PARTITION BY toDate(Timestamp)
-ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)"""
-SET_UP = """ALTER TABLE {table}
- ADD COLUMN SessionId String MATERIALIZED {attributes}['session.id'],
- ADD INDEX idx_session SessionId TYPE bloom_filter(0.001) GRANULARITY 1,
- ADD COLUMN TracectrlLine String CODEC(ZSTD(3)),
- ADD COLUMN TracectrlUid String CODEC(ZSTD(1)),
- ADD COLUMN TracectrlSeen DateTime64(6),
- ADD INDEX idx_seen TracectrlSeen TYPE minmax GRANULARITY 1"""
-MOST_NS = 4_291_747_199_999_999_000
+
+def put(
+    client: Any, lines: list[Line], *, as_written: bool = True, first: int = 1, seen_ns: int = 0
+) -> None:
+    """Put *lines* into the tables as ``ship`` does, or with columns alone, as another sender would."""
+    for block in blocks_of(lines, first, "h1"):
+        body = b"".join(
+            b'{"TracectrlSeen":"%s",%s\n' % (stamp(seen_ns).encode(), row)
+            if as_written
+            else without_ours(row)
+            for row in block.rows
+        )
+        client.raw_insert(block.table, insert_block=body, fmt="JSONEachRow")
+
+
+def without_ours(row: bytes) -> bytes:
+    """Return *row* with what the exporter's columns hold."""
+    columns = json.loads(b"{" + row)
+    del (
+        columns["TracectrlLine"],
+        columns["TracectrlUid"],
+        columns["ResourceAttributes"]["host.name"],
+    )
+    return json.dumps(columns, ensure_ascii=False).encode() + b"\n"
 
 
 def written(root: Path) -> Iterator[Line]:
-    """Yield the lines under *root*: log lines in the order of writing, then spans in that of their times."""
+    """Yield the lines under *root*."""
     store = open_store(root)
-    for hit in store.search(Search(query=Query(""))):
-        yield hit.line  # type: ignore[union-attr]
     for sid in sorted(store.ids()):
-        yield from (line for line in store.read(sid) if line.kind == "span")
-
-
-def row_of(  # noqa: C901 - one column after the other
-    line: Line, number: int = 0, *, host: str = "h1", seen_ns: int = 0
-) -> dict[str, Any]:
-    """Return the row of *line*, the host's number *number*; of 0 it is another sender's, with columns alone."""
-    row, is_log = line.row, line.kind == "log"
-    said = (
-        dict(encode._exception(row.get("exception")))
-        if is_log
-        else dict(row.get("attributes") or {})
-    )
-    if is_log:
-        if row.get("stack") is not None:
-            said[encode.STACK] = row["stack"]
-        for key, value in row.items():
-            if key not in encode._PLACED:
-                said.setdefault(key, value)
-    elif row.get("state") and "end_time" not in row:
-        said[encode.STATE_ATTRIBUTE] = row["state"]
-    attributes = {well_formed(key): _text(value) for key, value in said.items()}
-    if line.session_id != "unknown":
-        attributes["session.id"] = well_formed(line.session_id)
-    service = row.get("service")
-    resource = (
-        {} if is_log else {key: _text(value) for key, value in (row.get("resource") or {}).items()}
-    )
-    if isinstance(service, str):
-        resource.setdefault("service.name", service)
-    if number:
-        resource["host.name"] = host
-    start, end = (_ns(line), 0) if is_log else encode._start_and_end(row)
-    columns = {
-        "Timestamp": _stamp(start),
-        "TraceId": _text(row.get("trace_id")),
-        "SpanId": _text(row.get("span_id")),
-        "ServiceName": resource.get("service.name", ""),
-        "ResourceAttributes": resource,
-    }
-    if number:
-        columns |= {
-            "TracectrlLine": line.raw.decode(),
-            "TracectrlUid": f"{number:012d}",
-            "TracectrlSeen": _stamp(seen_ns),
-        }
-    if is_log:
-        flags = row.get("trace_flags")
-        return columns | {
-            "TraceFlags": int(flags, 16) if isinstance(flags, str) and len(flags) == 2 else 0,
-            "SeverityText": _text(row.get("level")),
-            "SeverityNumber": severity(row),
-            "ScopeName": _text(row.get("logger")),
-            "Body": _text(row.get("message")),
-            "LogAttributes": attributes,
-        }
-    events = [it for it in row.get("events") or [] if isinstance(it, dict)]
-    return columns | {
-        "ParentSpanId": _text(row.get("parent_span_id")),
-        "SpanName": _text(row.get("name")),
-        "SpanKind": _text(row.get("kind")).capitalize(),
-        "ScopeName": _text(row.get("scope")),
-        "SpanAttributes": attributes,
-        "Duration": max((end or start) - start, 0),
-        "StatusCode": _text(row.get("status")).capitalize(),
-        "StatusMessage": _text(row.get("status_message")),
-        "Events.Timestamp": [_stamp(ns_of(it.get("timestamp")) or 0) for it in events],
-        "Events.Name": [_text(it.get("name")) for it in events],
-        "Events.Attributes": [
-            {key: _text(value) for key, value in (it.get("attributes") or {}).items()}
-            for it in events
-        ],
-    }
-
-
-def put(
-    client: Any, lines: list[Line], *, as_written: bool = True, first: int = 1, **more: Any
-) -> None:
-    """Put *lines* into the tables, with the lines as they were written or with columns alone."""
-    for kind, table in (("log", "otel_logs"), ("span", "otel_traces")):
-        rows = [
-            row_of(line, number if as_written else 0, **more)
-            for number, line in enumerate(lines, first)
-            if line.kind == kind
-        ]
-        if rows:
-            body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
-            settings = {"max_partitions_per_insert_block": 0}
-            client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings=settings)
-
-
-def _ns(line: Line) -> int:
-    own = ns_of(line.row.get("timestamp"))
-    return (ns_of(line.time) or 0) if own is None else own
-
-
-def _stamp(ns: int) -> str:
-    ns = min(max(ns, 0), MOST_NS)
-    return f"{ns // 10**9:010d}.{ns % 10**9:09d}"
-
-
-def _text(value: object) -> str:
-    return well_formed(text(value))
+        yield from store.read(sid)

@@ -33,6 +33,8 @@ _COMMANDS = {
     "doctor": "tracectrl_logging.cli.commands.doctor:doctor",
     "prune": "tracectrl_logging.cli.commands.prune:prune",
     "compress": "tracectrl_logging.cli.commands.compress:compress",
+    "setup": "tracectrl_logging.cli.commands.setup:setup",
+    "ship": "tracectrl_logging.cli.commands.ship:ship",
     "run": "tracectrl_logging.cli.commands.run:run",
     "demo": "tracectrl_logging.cli.commands.demo:demo",
     "completion": "tracectrl_logging.cli.commands.completion:completion",

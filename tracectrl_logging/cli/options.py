@@ -55,6 +55,20 @@ def directory_option(command: F) -> F:
     return option(command)
 
 
+def store_option(command: F) -> F:
+    """Give *command*, which writes to a store of many machines, the option ``--to``, as *url*."""
+    option = click.option(
+        "--to",
+        "url",
+        metavar="URL",
+        envvar=STORE_ENV,
+        required=True,
+        callback=_store,
+        help=f"The store: clickhouses://USER@HOST/DATABASE.  [default: ${STORE_ENV}]",
+    )
+    return option(command)
+
+
 def json_option(rows: str) -> Callable[[F], F]:
     """Give a command the option ``--json``, which prints *rows*."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON Lines: {rows}.")
@@ -273,6 +287,13 @@ def _root(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
         raise click.BadParameter(text, ctx, param)
     if value is None and isinstance(ctx.obj, str):
         return ctx.obj
+    return value
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not is_address(value):
+        text = f"a store must be a URL like clickhouses://USER@HOST/DATABASE, got {value!r}"
+        raise click.BadParameter(text, ctx, param)
     return value
 
 

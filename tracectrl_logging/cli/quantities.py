@@ -6,6 +6,7 @@ import click
 
 from tracectrl_logging.retention import age_s, size_bytes
 
+_DAY_S = 86_400
 _THOUSAND = 1000
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -24,6 +25,15 @@ def size(text: str) -> int:
         return size_bytes(text, "it")
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def days(text: str) -> int:
+    """Return the age *text*, like ``30d``, in days; the type of an option."""
+    number, rest = divmod(age(text), _DAY_S)
+    if rest or number < 1:
+        msg = f"it must be whole days, like 30d, got {text!r}"
+        raise click.BadParameter(msg)
+    return int(number)
 
 
 def readable(size_b: int) -> str:

@@ -32,6 +32,15 @@ _BOUNDS: Final = {
     "max_bytes_before_external_group_by": _MOST_BYTES // 4,
     "output_format_json_quote_64bit_integers": 1,
 }
+_ONE_BLOCK: Final = {
+    "insert_deduplicate": 1,
+    "async_insert": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "input_format_parallel_parsing": 0,
+    "max_insert_block_size": 10_000_000,
+    "min_insert_block_size_bytes": 0,
+}
+"""What makes of the same rows the same block, which is there whole or not at all."""
 _LATER: Final = frozenset({202, 203, 209, 210, 236, 242, 252, 279, 285, 319, 394, 425, 439, 999})
 """The codes of errors that may be gone later: too much at once, no leader, a shutdown."""
 _REFUSED: Final = frozenset({192, 193, 194, 195, 497, 516})
@@ -68,7 +77,8 @@ class Connection:
     """Questions to the server at *address*; it is reached when the first is asked.
 
     Every question is read-only for the server, and bounded in time, rows and memory. What comes from
-    outside goes as a parameter, beside the SQL and never in it.
+    outside goes as a parameter, beside the SQL and never in it. ``setup`` and ``ship`` alone change what
+    the server has.
 
     Raises:
         MissingExtraError: the client is not installed.
@@ -108,6 +118,33 @@ class Connection:
         source = stream.source
         columns = list(zip(source.column_names, source.column_types, strict=True))
         return Answer(columns, self._streamed(stream), source.close)
+
+    def run(self, statement: str) -> None:
+        """Run *statement*, which changes what the server has.
+
+        Raises:
+            StoreError: as :meth:`rows`.
+        """
+        try:
+            self._opened().command(statement)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._error(error) from None
+
+    def insert(self, table: str, rows: bytes, token: str) -> None:
+        """Put *rows*, lines of JSON, into *table*, as one block; one whose *token* is known is there already.
+
+        Raises:
+            StoreError: as :meth:`rows`; of a :class:`StoreUnavailableError`, they may be there.
+        """
+        try:
+            self._opened().raw_insert(
+                table,
+                insert_block=rows,
+                fmt="JSONEachRow",
+                settings={"insert_deduplication_token": token, **_ONE_BLOCK},
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._error(error) from None
 
     def close(self) -> None:
         """Let go of the connection."""

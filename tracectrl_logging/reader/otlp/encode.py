@@ -54,7 +54,7 @@ class Message(NamedTuple):
 
 def span(row: Mapping[str, Any]) -> Message:
     """Return the span line *row* as a message."""
-    start, end = _start_and_end(row)
+    start, end = start_and_end(row)
     attributes = row.get("attributes")
     if is_open(row):
         end, attributes = None, {**_dict(attributes), STATE_ATTRIBUTE: OPEN}
@@ -223,7 +223,7 @@ def _flags(row: Mapping[str, Any]) -> int:
     return int(flags, 16) & 0xFF if isinstance(flags, str) and _HEX.fullmatch(flags) else 0
 
 
-def _start_and_end(row: Mapping[str, Any]) -> tuple[int, int | None]:
+def start_and_end(row: Mapping[str, Any]) -> tuple[int, int | None]:
     """Return when a span started and ended, in nanoseconds, so that its duration is exact.
 
     The times are stored to the microsecond; the duration says how much of one is missing.

@@ -1,0 +1,224 @@
+"""``ship`` puts each line and span into the store, exactly once, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracectrl.files.names import log_path, span_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
+
+SHIP = """
+import os, signal, sys
+point, count = os.environ.get("KILL", "none:1").rsplit(":", 1)
+left = int(count)
+
+def hook(event, args):
+    global left
+    if event == "tracectrl.ship" and args[0] == point:
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+from tracectrl_logging.cli import main
+main()
+"""
+POINTS = [
+    "intent half",
+    "intent new",
+    "intent there",
+    "block 0 to go",
+    "block 0 there",
+    "block 1 to go",
+    "block 1 there",
+    "checkpoint half",
+    "checkpoint new",
+    "checkpoint there",
+    "committed",
+    "forgotten",
+]
+
+
+def write(root: Path, start: int, end: int) -> None:
+    """Write log lines and spans with these numbers, of several sessions and of three days."""
+    root.mkdir(exist_ok=True)
+    for number in range(start, end):
+        sid = f"order-{number % 3}"
+        stamp = f"2026-02-0{1 + number % 3}T10:{number // 60 % 60:02}:{number % 60:02}.000000Z"
+        log = {
+            "timestamp": stamp,
+            "level": "INFO",
+            "logger": "app",
+            "message": f"log {number}",
+            "session_id": sid,
+        }
+        span = {
+            "name": f"span {number}",
+            "kind": "INTERNAL",
+            "session_id": sid,
+            "trace_id": f"{number:032x}",
+            "span_id": f"{number:016x}",
+            "start_time": stamp,
+            "end_time": stamp,
+            "duration_ns": 0,
+            "status": "UNSET",
+            "attributes": {},
+        }
+        for path, row in ((log_path(sid, root), log), (span_path(sid, root), span)):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+class Ship:
+    """Runs the command in a process of its own."""
+
+    def __init__(self, root: Path, url: str) -> None:
+        self.args = [
+            "ship",
+            "--root",
+            str(root),
+            "--to",
+            url,
+            "--state",
+            f"{root}.state",
+            "--host",
+            "h1",
+        ]
+
+    def start(self, *args: str, kill: str = "none:1") -> subprocess.Popen[str]:
+        """Start it, to be killed at a point."""
+        return subprocess.Popen(
+            [sys.executable, "-c", SHIP, *self.args, *args],
+            env={**os.environ, "KILL": kill},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def once(self, kill: str = "none:1") -> int:
+        """Run it to its end, or to its death; return its status."""
+        process = self.start("--once", kill=kill)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in {0, -signal.SIGKILL}, said
+        return process.returncode
+
+
+def there(client: Any) -> tuple[list[str], list[str]]:
+    """Return the messages and the names of spans that the store has."""
+    logs = client.query("SELECT Body FROM otel_logs ORDER BY Body").result_rows
+    spans = client.query("SELECT SpanName FROM otel_traces ORDER BY SpanName").result_rows
+    return [row[0] for row in logs], [row[0] for row in spans]
+
+
+def expected(end: int) -> tuple[list[str], list[str]]:
+    """Return those that are to be there."""
+    return sorted(f"log {n}" for n in range(end)), sorted(f"span {n}" for n in range(end))
+
+
+@pytest.mark.parametrize("points", [POINTS, POINTS[::-1]])
+def test_killed_at_each_point(points: list[str], root: Path, set_up: str, client: Any) -> None:
+    """Whatever it was doing when it was killed, also what it was killed at before, each line is there once."""
+    ship, end = Ship(root, set_up), 0
+    for point in points:
+        write(root, end, end + 6)
+        end += 6
+        assert -signal.SIGKILL == ship.once(f"{point}:1"), point
+    assert 0 == ship.once()
+    assert expected(end) == there(client)
+
+
+def test_server_killed(
+    root: Path, own_engine: Callable[..., Any], command: Callable[..., Result]
+) -> None:
+    """While the server is away lines wait; when it is there again, they come, once, and it was said once."""
+    engine, url, client = own_engine()
+    write(root, 0, 6)
+    process = Ship(root, url).start()
+    try:
+        wait_for(lambda: expected(6) == there(client))
+        engine.kill()
+        write(root, 6, 12)
+        wait_for(lambda: "cannot be reached" in (status(root, url, command)["error"] or ""))
+        engine.start()
+        wait_for(lambda: expected(12) == there(client))
+        wait_for(lambda: status(root, url, command)["logs"] == 12)
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert (1, 1) == (said.count("cannot be reached"), said.count("there again"))
+    assert status(root, url, command)["error"] is None
+
+
+def status(root: Path, url: str, command: Callable[..., Result]) -> dict[str, Any]:
+    """Return what ``--status`` says."""
+    result = command(*Ship(root, url).args, "--status")
+    row: dict[str, Any] = json.loads(result.stdout)
+    return row
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Wait until *holds* does, for half a minute at most."""
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_same_answers(root: Path, set_up: str, command: Callable[..., Result]) -> None:
+    """What was shipped gives the rows that the files give."""
+    write(root, 0, 30)
+    assert 0 == Ship(root, set_up).once()
+    for args in (
+        ("sessions",),
+        ("show", "order-1"),
+        ("grep", "log 1"),
+        ("tail", "-n", "5"),
+        ("query", "slow"),
+        ("query", "FROM logs SELECT session_id, message, timestamp ORDER BY timestamp, message"),
+    ):
+        files = command(*args, "--json", "--root", str(root))
+        store = command(*args, "--json", "--root", set_up)
+        assert (args, files.exit_code, files.stdout) == (args, store.exit_code, store.stdout), (
+            store.output
+        )
+
+
+def test_not_ready(root: Path, otel: str, command: Callable[..., Result]) -> None:
+    """A database that nobody has set up is not shipped to: what is sent twice would be there twice."""
+    write(root, 0, 1)
+    result = command(*Ship(root, otel).args, "--once")
+    assert (2, 1) == (result.exit_code, result.stderr.count("\n"))
+    assert "is not ready for lines; tracectrl-logs setup --to URL makes it so" in result.stderr
+
+
+def test_one_at_a_time(root: Path, set_up: str, command: Callable[..., Result]) -> None:
+    """A second process with the same state, and one of another store, are refused."""
+    write(root, 0, 1)
+    ship = Ship(root, set_up)
+    process = ship.start()
+    try:
+        wait_for(lambda: status(root, set_up, command)["logs"] == 1)
+        second = command(*ship.args, "--once")
+        assert (2, True) == (
+            second.exit_code,
+            "another process ships with the state" in second.stderr,
+        )
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    other = [*ship.args, "--host", "h2", "--once"]
+    refused = command(*other)
+    assert (2, True) == (refused.exit_code, "is of" in refused.stderr)

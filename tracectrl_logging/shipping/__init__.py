@@ -1,0 +1,1 @@
+"""Sessions to a store of many machines: the tables that they go to."""
