@@ -1,0 +1,50 @@
+"""The matrix, notebooks: the cells of ``docs/how-to/notebooks.md``, in a real kernel."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("ipykernel", reason="it is what is tested")
+pytest.importorskip("nbclient", reason="it runs the cells")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE = (Path(__file__).parents[2] / "docs/how-to/notebooks.md").read_text(encoding="utf-8")
+CELLS = re.findall(r"^```py title=\"cell \d\"\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PROGRAM = """
+import json, sys
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+manager = KernelManager()
+manager._kernel_spec = KernelSpec(
+    argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+    language="python",
+)
+cells = [new_code_cell(text) for text in json.loads(sys.argv[1])]
+done = NotebookClient(new_notebook(cells=cells), km=manager, timeout=120).execute()
+print(*(output["text"] for cell in done.cells for output in cell.outputs if "text" in output))
+"""
+
+
+def test_the_cells(start: Callable[..., Any], traces: Callable[..., Any]) -> None:
+    """Each cell but the first is in the session of the notebook, or in the one that it enters."""
+    assert 3 == len(CELLS)
+    program = start("-c", PROGRAM, json.dumps(CELLS))
+    text = program.wait()
+
+    assert 0 == program.process.returncode, text
+    assert "['loading', 'loaded', 'fold 1', 'fold 2']" in text, text
+    rows = [row for row in traces(program.root).logs if row["logger"] == "study"]
+    assert {"study-7": 4, "study-7-run-1": 1} == {
+        sid: sum(row["session_id"] == sid for row in rows)
+        for sid in {row["session_id"] for row in rows}
+    }
