@@ -115,6 +115,7 @@ async def test_huge_answer(stored: Path, tmp_path: Path) -> None:
     assert (True, True) == (found[0].startswith("Ignore all previous"), len(found[1]) < 600)
 
 
+@pytest.mark.one_python
 async def test_errors(stored: Path, root: Path, tmp_path: Path) -> None:
     """What cannot be answered is an error of the tool, which names the value and the mend."""
     async with served(stored, tmp_path / "stderr") as client:
@@ -127,6 +128,7 @@ async def test_errors(stored: Path, root: Path, tmp_path: Path) -> None:
         assert (True, "limit must be an integer from 1 to 1000, got 5000") == (is_error, text)
 
 
+@pytest.mark.one_python
 async def test_no_root(root: Path, tmp_path: Path) -> None:
     """A root that is not there is an error until it is there."""
     async with served(root, tmp_path / "stderr") as client:
@@ -228,6 +230,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.one_python
 def test_stdout_is_the_protocols_alone(stored: Path) -> None:
     """Each line on stdout is a message; what is no message is answered, and ends nothing."""
     calls = [
