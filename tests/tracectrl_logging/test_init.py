@@ -69,7 +69,8 @@ def test_names_are_listed() -> None:
                 "root, *, service_name, level, console, spans, max_bytes, backup_count,"
                 " max_open_files, max_sessions_per_minute, max_value_bytes, background, queue_size,"
                 " overflow, redact,"
-                " retention, callsite, process, log_uncaught_exceptions, loguru, open_spans_after_s"
+                " retention, callsite, process, log_uncaught_exceptions, loguru, otlp,"
+                " open_spans_after_s, aliases, write_as"
             ),
         ),
         (

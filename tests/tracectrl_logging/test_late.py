@@ -21,6 +21,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from tracectrl.exporter import FileSpanExporter
+from tracectrl.processor import SessionSpanProcessor
 from tracectrl.session import set_session_id
 from tracectrl_logging import (
     SessionFileHandler, SessionFileLoggerFactory, SessionJsonFormatter, SessionJSONRenderer,
@@ -33,6 +34,7 @@ log.setLevel("INFO")
 factory = SessionFileLoggerFactory("traces")
 structured = structlog.wrap_logger(factory(), processors=[SessionJSONRenderer()])
 provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(SessionSpanProcessor())
 provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter("traces")))
 tracer = provider.get_tracer("late")
 @dataclasses.dataclass
