@@ -48,13 +48,13 @@ _LEAST_S: Final = 0.5  # of these, for the second
 
 _FEATURE: Final = "configure(otlp=True)"
 _PACKAGES: Final = {"http/protobuf": "http", "grpc": "grpc"}
-_CLIENTS: Final = ("opentelemetry", "urllib3", "requests", "grpc")
+_CLIENTS: Final = {"opentelemetry", "urllib3", "requests", "grpc"}
 _LIMITS: Final = LogRecordLimits()
 
 _logger = logging.getLogger(__name__)
 
-_said: dict[int, list[str]] = {}
-"""By thread that sends, or enqueues, something now: the warnings that the SDK has logged meanwhile."""
+_said: dict[tuple[int, int], list[str]] = {}
+"""By process, since a fork copies it, and thread that sends, or enqueues, something now: the warnings that the SDK has logged meanwhile."""
 
 
 class SendingHandler(SessionFileHandler):
@@ -65,9 +65,6 @@ class SendingHandler(SessionFileHandler):
         root: the base's, as *options*.
         options: the base's.
 
-    Raises:
-        ValueError: an option is out of range.
-        OSError: the root cannot be made or written to.
     """
 
     def __init__(
@@ -83,19 +80,23 @@ class SendingHandler(SessionFileHandler):
 
     def close(self) -> None:
         """Send what waits, within :data:`FLUSH_S` seconds, and close the files."""
-        for outlet in self._outlets:
+        for outlet in reversed(self._outlets):  # the first sends what is said of the others
             outlet.close()
         super().close()
 
 
 def lets(record: logging.LogRecord) -> bool:
     """Tell whether *record* is none that the SDK, or what it sends by, logs while it sends."""
-    said = _said.get(threading.get_ident()) if _said else None
-    if said is None or not record.name.startswith(_CLIENTS):
+    said = _said.get(_here()) if _said else None
+    if said is None or record.name.partition(".")[0] not in _CLIENTS:
         return True
     if record.levelno >= logging.WARNING:
         said.append(record.getMessage())
     return False
+
+
+def _here() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
 
 
 class Outlet:
@@ -118,9 +119,8 @@ class Outlet:
 
     def __init__(self, left: list[float]) -> None:
         self._left = left
-        self._batches: dict[
-            int, Any
-        ] = {}  # by process, as the locks: a child inherits no connection
+        # By process, both: a child inherits no connection.
+        self._batches: dict[int, Any] = {}
         self._locks: dict[int, threading.Lock] = {}
         self._aside: deque[Any] = deque(maxlen=1024)
         self._failing = False
@@ -133,7 +133,7 @@ class Outlet:
 
     def put(self, item: Any) -> None:
         """Enqueue *item*; never raises."""
-        here = threading.get_ident()
+        here = _here()
         said: list[str] = []
         try:
             if here in _said:  # by a finalizer, or a signal handler, in the middle of what is below
@@ -166,7 +166,7 @@ class Outlet:
 
     def export(self, batch: Sequence[Any]) -> Any:
         """Send *batch*; return what the exporter returns."""
-        here = threading.get_ident()
+        here = _here()
         said: list[str] = []
         result: Any = None
         try:
@@ -188,7 +188,7 @@ class Outlet:
 
     def shutdown(self) -> None:
         """Shut the exporter down, which gives up what it is trying to send."""
-        here = threading.get_ident()
+        here = _here()
         try:
             _said[here] = []
             self._exporter.shutdown()
