@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,6 +216,44 @@ def test_a_full_queue(
     assert [] == collector.requests
     assert [f"line {number}" for number in range(500)] == [row["message"] for row in lines("s")]
     assert ["tracectrl_logging.otlp"] == [row["logger"] for row in lines()]
+
+
+def test_in_the_middle_of_sending(
+    root: Path, collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What finalizers and signal handlers log there waits for nobody, and is sent once, as all is."""
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "100000")
+    signals = 0
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            log.info("finalized")
+
+    def handle(*_: Any) -> None:
+        nonlocal signals
+        signals += 1
+        log.info("signalled")
+
+    thresholds, before = gc.get_threshold(), signal.signal(signal.SIGALRM, handle)
+    gc.collect()
+    with configure(root, console=None, otlp=True, spans=False):
+        try:
+            gc.set_threshold(50)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            for _ in range(500):
+                Cycle()
+                log.info("logged")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            gc.set_threshold(*thresholds)
+            signal.signal(signal.SIGALRM, before)
+        gc.collect()
+
+    expected = Counter(logged=500, finalized=500, signalled=signals)
+    assert expected == Counter(row["body"] for row in collector.logs)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to fork by")
