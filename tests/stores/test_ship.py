@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,6 @@ from tracectrl.files.names import log_path, span_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -138,6 +138,20 @@ def test_killed_at_each_point(points: list[str], root: Path, set_up: str, client
         assert -signal.SIGKILL == ship.once(f"{point}:1"), point
     assert 0 == ship.once()
     assert expected(end) == there(client)
+
+
+def test_killed_at_random(tmp_path: Path) -> None:
+    """Three roots, shippers and a server that are killed at random: the program finds nothing wrong."""
+    program = Path(__file__).parents[1] / "stress" / "shipped_lines.py"
+    done = subprocess.run(
+        [sys.executable, str(program), "--short"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert 0 == done.returncode, f"{done.stdout}{done.stderr}"
 
 
 def test_server_killed(
