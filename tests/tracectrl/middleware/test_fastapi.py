@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import fastapi
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
@@ -27,7 +28,19 @@ async def entered(visit: str) -> AsyncIterator[str]:
         yield sid
 
 
-@pytest.mark.parametrize("dependency", [chosen, entered])
+@pytest.mark.parametrize(
+    "dependency",
+    [
+        chosen,
+        pytest.param(
+            entered,
+            marks=pytest.mark.skipif(
+                tuple(map(int, fastapi.__version__.split(".")[:2])) < (0, 118),
+                reason="before 0.118 it is left before the answer begins",
+            ),
+        ),
+    ],
+)
 @pytest.mark.parametrize("path", ["/async", "/def"])
 async def test_a_dependency(dependency: Any, path: str) -> None:
     """Endpoints of both kinds, requests with a session of their own and without."""

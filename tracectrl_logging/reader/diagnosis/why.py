@@ -5,7 +5,7 @@ more. The search begins where the session as a whole failed, at a span that nobo
 down: to the span below that this one says it failed of, else to the one behind whose failure it did
 nothing more. What failed earlier, and was survived, is not on that way. Where spans lead nowhere, the
 words of the last failure may name another service, or lead to an earlier error. Clocks of services are
-not compared. Where nothing failed, a span that took most of the time is told.
+not compared. Where nothing failed, or nothing but what was survived, a span that took most of a long time is told.
 
 It is one module since each step of the search asks for what was gathered of all spans.
 """
@@ -39,6 +39,7 @@ _MOST_ERRORS: Final = 2000
 _MOST_TOLD: Final = 20
 _BEFORE, _AFTER = 10, 9
 _LEAST_SLOW_NS: Final = 100_000_000
+_SLOWER_NS: Final = 2_000_000_000
 _HANDLED: Final = re.compile(
     r"\b(?:retry|retrying|retried|fall(?:ing|s)? ?back|fallback|ignor\w+|recover\w+|handled|"
     r"continuing|skipp\w+|using (?:the )?(?:default|cache\w*)|degraded)\b",
@@ -87,9 +88,9 @@ def diagnose(lines: Callable[[], Iterable[Line]]) -> Diagnosis:
     """
     session = _Session(lines())
     cause = session.cause()
-    slow = session.slowest()
-    if slow is not None and (cause is None or cause.handled):
-        cause = slow
+    if cause is None or cause.handled:
+        # What was survived explains a session sooner than a span that a busy machine has drawn out.
+        cause = session.slowest(_LEAST_SLOW_NS if cause is None else _SLOWER_NS) or cause
     others = [it for it in session.failures() if cause is None or it.message != cause.message]
     return Diagnosis(
         session.tally.summary(session.sid),
@@ -461,8 +462,8 @@ class _Session:
             for failed, attempts, span, said in found[:_MOST_TOLD]
         ]
 
-    def slowest(self) -> Failure | None:
-        """Return the span that took most of the session's time itself; ``None`` where none did."""
+    def slowest(self, least_ns: int) -> Failure | None:
+        """Return the span that took most of the session's time itself, *least_ns* or more; else ``None``."""
         total = self.tally.summary("").duration_ns or 0
         found: tuple[int, _Span] | None = None
         for span in self._spans.values():
@@ -470,7 +471,7 @@ class _Session:
             own = span.duration_ns - below
             if found is None or own > found[0]:
                 found = own, span
-        if found is None or found[0] < _LEAST_SLOW_NS or found[0] * 2 < total:
+        if found is None or found[0] < least_ns or found[0] * 2 < total:
             return None
         own, span = found
         return self._open(span)._replace(kind="slow", duration_ns=own)
