@@ -27,6 +27,7 @@ _FENCE = re.compile(
     r"^```(?P<language>[a-z]+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+_READ = re.compile(r'"(docs/how-to/[^"]+)"\)\.read_text')
 _TIMEOUT_S = 60
 
 # What differs from run to run, or between releases of OpenTelemetry, and what stands for it.
@@ -147,8 +148,10 @@ def test_example(example: Example, tmp_path: Path, environment: dict[str, str]) 
 
 
 def test_every_page_of_guides_has_an_example() -> None:
-    """Each how-to shows at least one program that runs."""
+    """Each how-to shows at least one program that runs: here, or beside a framework in the matrix."""
     shown = {example.name.partition(":")[0] for example in EXAMPLES}
+    for path in (TOP / "tests" / "matrix").glob("test_*.py"):
+        shown.update(_READ.findall(path.read_text(encoding="utf-8")))
 
     missing = [
         str(page.relative_to(TOP))
