@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
-from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound
+from tracectrl.middleware.inbound import Inbound
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued, normalised
 from tracectrl.session import current_session_id, leave_finalizers_out, session
@@ -35,15 +35,7 @@ def install(app: web.Application, **options: Any) -> None:
         ValueError: an option is out of range.
     """
     leave_finalizers_out()
-    known: dict[str, Any] = {
-        "headers": DEFAULT_HEADERS,
-        "policy": "replace",
-        "trust_inbound": True,
-        "is_valid": None,
-        "max_length": DEFAULT_MAX_LENGTH,
-        **options,
-    }
-    inbound = Inbound(**known)
+    inbound = Inbound(**options)
 
     @web.middleware
     async def in_session(

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 
 from tracectrl._steps import driven, items_of
 from tracectrl.middleware.errors import SCOPE_KEY
-from tracectrl.middleware.inbound import DEFAULT_HEADERS, DEFAULT_MAX_LENGTH, Inbound
+from tracectrl.middleware.inbound import Inbound
 from tracectrl.middleware.wsgi import headers_of
 from tracectrl.propagation import SESSION_HEADER, encode_session_header
 from tracectrl.remote import continued
@@ -52,15 +52,7 @@ class SessionMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         leave_finalizers_out()
         self.get_response = get_response
-        options: dict[str, Any] = {
-            "headers": DEFAULT_HEADERS,
-            "policy": "replace",
-            "trust_inbound": True,
-            "is_valid": None,
-            "max_length": DEFAULT_MAX_LENGTH,
-            **getattr(settings, OPTIONS_SETTING, {}),
-        }
-        self._inbound = Inbound(**options)
+        self._inbound = Inbound(**getattr(settings, OPTIONS_SETTING, {}))
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)

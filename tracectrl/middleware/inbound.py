@@ -56,11 +56,11 @@ class Inbound:
     def __init__(
         self,
         *,
-        headers: Sequence[str],
-        policy: Policy,
-        trust_inbound: bool,
-        is_valid: Callable[[str], bool] | None,
-        max_length: int,
+        headers: Sequence[str] = DEFAULT_HEADERS,
+        policy: Policy = "replace",
+        trust_inbound: bool = True,
+        is_valid: Callable[[str], bool] | None = None,
+        max_length: int = DEFAULT_MAX_LENGTH,
         aliases: Sequence[str] = (),
         attributes: bool = False,
     ) -> None:

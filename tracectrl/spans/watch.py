@@ -35,7 +35,7 @@ _PATIENCE_S: Final = 1.0
 _LOOK: Final = "look"
 _END: Final = "end"
 
-_begun: Final[list[weakref.ref[Watch]]] = []  # those that have had a thread
+_watches: Final[list[weakref.ref[Watch]]] = []
 
 
 class OpenSpans:
@@ -118,6 +118,7 @@ class Watch:
         self._write_lock = ReentrantLock()
         self._thread: Thread | None = None
         self._is_over = False
+        _end_at_exit(self)
 
     def wake(self) -> None:
         """Have the thread look."""
@@ -129,7 +130,6 @@ class Watch:
                 thread = Thread(target=self._run, name="tracectrl-open-spans", daemon=True)
                 start(thread)
                 self._thread = thread
-                _end_at_exit(self)
             else:
                 self._bell.put(_LOOK)
 
@@ -141,9 +141,17 @@ class Watch:
         self.wait_for_line()
 
     def end(self) -> None:
-        """End the thread for good."""
+        """End the thread for good, and wait for it.
+
+        A thread that is left when the interpreter ends is killed; the C library loads a part of itself for
+        that, and where it cannot, in another root for one, it ends the process.
+        """
         self._is_over = True
+        thread = self._thread
         self.stop()
+        if thread is not None:
+            with contextlib.suppress(RuntimeError):  # it never ran
+                thread.join(_PATIENCE_S)
 
     def write(self, span: Span) -> None:
         """Write the line of *span*, unless it has ended, or is written already."""
@@ -233,14 +241,15 @@ def _start_ns(span: Span) -> int:
 
 
 def _end_at_exit(watch: Watch) -> None:
-    if not _begun:
+    """Have *watch* end before the interpreter does: later, no thread may begin either."""
+    if not _watches:
         atexit.register(_end_all)
-    _begun[:] = [it for it in _begun if it() is not None]
-    _begun.append(weakref.ref(watch))
+    _watches[:] = [it for it in _watches if it() is not None]
+    _watches.append(weakref.ref(watch))
 
 
 def _end_all() -> None:
-    for reference in _begun:
+    for reference in _watches:
         watch = reference()
         if watch is not None:
             watch.end()
