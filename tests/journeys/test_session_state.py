@@ -31,11 +31,12 @@ pytestmark = [
 ]
 
 BEGINS = """
-import logging, os, sys, time
+import logging, os, signal, sys, time
 from opentelemetry import trace
 from tracectrl.session import session
 from tracectrl_logging import configure
 
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # which a shell leaves ignored in the background
 root, after_s = sys.argv[1], float(sys.argv[2])
 configure(root, console=None, open_spans_after_s=after_s, max_open_files=1)
 tracer = trace.get_tracer("app")
