@@ -358,7 +358,7 @@ def test_following_long_lines_takes_little_memory(
         pass
     with open(f"/proc/{process.pid}/status", encoding="ascii") as proc:
         (peak,) = (int(line.split()[1]) * 1024 for line in proc if line.startswith("VmHWM"))
-    assert peak < 200_000_000
+    assert peak < 250_000_000  # one copy more where it was looked at in the middle of the write
 
 
 def test_time_zone(command: Callable[..., Result], root: Path) -> None:
