@@ -11,6 +11,7 @@ Damaged lines never hide the others. Each is reported to *on_damage*, which is c
 
 Names are loaded when they are first used: the command, which starts for each question, loads what
 its answer needs.
+The module is long, for it is all that is public here, each function with what goes in and comes out.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from tracectrl_logging.reader.model import UnknownSessionError
@@ -34,7 +33,7 @@ class States:
     def see(self, lines: Iterable[Line]) -> None:
         """Take note of lines of the session: all of them must come here once."""
         for line in lines:
-            self._standing.see(line)
+            self._standing.note(line.kind, line.row)
 
     def see_all(self) -> None:
         """Take note of all lines that are there; those that come here again change nothing."""
@@ -49,7 +48,8 @@ class States:
         self._asked_at = now
         state: State = "ended"
         with contextlib.suppress(UnknownSessionError):
-            state = self._standing.state(partial(self._store.is_running, self._sid))
+            is_running = self._store.is_running(self._sid, self._standing.owners)
+            state = self._standing.state(is_running=is_running)
         if state == self._told:
             return None
         self._told = state

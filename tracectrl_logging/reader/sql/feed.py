@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracectrl.files.listing import StoredSession, scan_names
 from tracectrl.files.names import OVERFLOW_STEM
-from tracectrl.files.presence import any_present
+from tracectrl.files.presence import is_present
 from tracectrl.schema import BLOCK_KEY, PRESENCE_KEY, SESSION_END, SESSION_START, UNKNOWN
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES, Limits, flat_rows, session_of
 from tracectrl_logging.reader.files.opening import (
@@ -82,26 +82,31 @@ class Marks:
         """Whether a process has a file of the session open for writing."""
         self._root = root
         self._blocks: dict[str, str] = {}
+        self._states: dict[str, str] = {}
 
-    def of(self, row: dict[str, Any], *, is_running: bool | None = None) -> str:
+    def of(self, row: dict[str, Any]) -> str:
         """Return what the line *row* says; empty for nothing."""
-        if self.is_running if is_running is None else is_running:
-            return RUNNING
+        return RUNNING if self.is_running else self.of_owner(row)
+
+    def of_owner(self, row: dict[str, Any]) -> str:
+        """Return what the line *row* says of its process, whoever has files open."""
         if is_open(row):
             return self._state(row)
         block, message = row.get(BLOCK_KEY), row.get("message")
         if not isinstance(block, str):
             return ""
         if message == SESSION_START:
-            self._blocks[block] = f"{self._state(row)} {block}"
-        elif message != SESSION_END:
-            return ""
-        return self._blocks.get(block, "")
+            mark = self._blocks[block] = f"{self._state(row)} {block}"
+            return mark
+        return self._blocks.pop(block, "") if message == SESSION_END else ""
 
     def _state(self, row: dict[str, Any]) -> str:
         owner = row.get(PRESENCE_KEY)
-        is_present = isinstance(owner, str) and any_present(self._root, (owner,))
-        return RUNNING if is_present else "crashed"
+        if not isinstance(owner, str):
+            return "crashed"
+        if owner not in self._states:
+            self._states[owner] = RUNNING if is_present(self._root, owner) else "crashed"
+        return self._states[owner]
 
 
 class Feed:
@@ -195,7 +200,6 @@ class Feed:
                 continue
             listed = StoredSession(self._root, stem, found[stem])
             session: StoredSession | None = listed
-            self._marks = Marks(self._root)
             self._marks.is_running = MARK in self._names and is_being_written(listed)
             sid = None if stem == OVERFLOW_STEM else id_of(listed, self._report)
             if suffixes == [live]:
@@ -240,7 +244,7 @@ class Feed:
     def _mark_of_many(self, row: dict[str, Any]) -> str:
         """Return the mark of a line in the file of many, which its writer holds for no one session."""
         is_own = self._listed(session_of(row, UNKNOWN)) == OVERFLOW_STEM
-        return self._marks.of(row, is_running=is_own and self._marks.is_running)
+        return self._marks.of(row) if is_own else self._marks.of_owner(row)
 
     def _pass_lines(self, file: OpenFile, sid: str | None) -> None:
         """Pass on the lines of *file*, of the session *sid*, or of many where that is ``None``."""

@@ -24,7 +24,7 @@ from tracectrl_logging.reader.model import RUNNING, SessionSummary
 from tracectrl_logging.reader.timeline.open_spans import is_open, span_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
     from typing import TypeGuard
 
     from tracectrl.schema import Kind
@@ -34,12 +34,47 @@ _MOST_ANCESTORS = 100
 _CANONICAL_LENGTH = len("2025-01-01T00:00:00.000000Z")
 
 
-class Tally:
+class Standing:
+    """Which processes have spans and blocks in a session that go on, line by line."""
+
+    __slots__ = ("_owners",)
+
+    def __init__(self) -> None:
+        self._owners: dict[object, str | None] = {}
+
+    def note(self, kind: Kind, row: Mapping[str, Any]) -> None:
+        """Take note of what a line says: of a span, or of the beginning or end of a block."""
+        owner = row.get(PRESENCE_KEY)
+        owner = owner if isinstance(owner, str) else None
+        if kind == "span":
+            key: object = span_key(row) or ("", owner)
+            goes_on = is_open(row)
+        else:
+            key = row.get(BLOCK_KEY)
+            goes_on = row.get("message") == SESSION_START
+            if not isinstance(key, str) or not (goes_on or row.get("message") == SESSION_END):
+                return
+        if goes_on:
+            self._owners[key] = owner
+        elif self._owners:
+            self._owners.pop(key, None)
+
+    @property
+    def owners(self) -> set[str | None]:
+        """The processes, ``None`` where a line names none."""
+        return set(self._owners.values())
+
+    def state(self, *, is_running: bool) -> State:
+        """Return the state of the session, where a process is in it or is not."""
+        if is_running:
+            return RUNNING
+        return "crashed" if self._owners else "ended"
+
+
+class Tally(Standing):
     """What has been counted of one session so far."""
 
     __slots__ = (
-        "_blocks",
-        "_owners",
         "ancestors",
         "error_spans",
         "errors",
@@ -56,12 +91,11 @@ class Tally:
     )
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: dict[Kind, int] = {"log": 0, "span": 0}
         self.errors = 0
         self.error_spans = 0
         self.open_spans = 0
-        self._owners: set[str | None] = set()
-        self._blocks: dict[str, str | None] = {}
         self.services: set[str] = set()
         self.first: str | None = None
         self.last: str | None = None
@@ -84,7 +118,7 @@ class Tally:
             if severity(row) >= ERROR:
                 self.errors += 1
             if BLOCK_KEY in row:
-                self._see_block(row)
+                self.note("log", row)
             time = row.get("timestamp")
             self._see(time)
             at = self.message_at
@@ -105,8 +139,7 @@ class Tally:
             self._see(row.get("start_time"))
             if is_open(row):
                 self.open_spans += 1
-                owner = row.get(PRESENCE_KEY)
-                self._owners.add(owner if isinstance(owner, str) else None)
+                self.note("span", row)
                 self._see(row.get(OBSERVED_KEY))
             else:
                 self._see(row.get("end_time"))
@@ -128,25 +161,6 @@ class Tally:
         """Count a line; one without a time counts at the one that it has borrowed."""
         self.add(line.kind, (line.row,))
         self._see(line.time)
-
-    def _see_block(self, row: dict[str, Any]) -> None:
-        block, owner = row[BLOCK_KEY], row.get(PRESENCE_KEY)
-        if isinstance(block, str):
-            if row.get("message") == SESSION_START:
-                self._blocks[block] = owner if isinstance(owner, str) else None
-            elif row.get("message") == SESSION_END:
-                self._blocks.pop(block, None)
-
-    @property
-    def owners(self) -> set[str | None]:
-        """The processes whose spans and blocks have not ended, ``None`` where a line names none."""
-        return self._owners.union(self._blocks.values())
-
-    def state(self, *, is_running: bool) -> State:
-        """Return the state of the session, where a process is in it or is not."""
-        if is_running:
-            return RUNNING
-        return "crashed" if self.owners else "ended"
 
     def summary(self, sid: str, state: State = "ended") -> SessionSummary:
         """Return the session *sid* in numbers."""
@@ -216,39 +230,6 @@ class Tally:
         if is_earliest:
             self.message_at = moment
             self.message = row.get("message")
-
-
-class Standing:
-    """What the state of a session depends on, line by line: its spans and blocks that go on.
-
-    Unlike :class:`Tally` it gets the line of an open span and the one of its end.
-    """
-
-    def __init__(self) -> None:
-        self._owners: dict[object, str | None] = {}
-
-    def see(self, line: Line) -> None:
-        """Take note of a line."""
-        row = line.row
-        if line.kind == "span":
-            key: object = span_key(row)
-            goes_on = is_open(row)
-        else:
-            key = row.get(BLOCK_KEY)
-            goes_on = row.get("message") == SESSION_START
-            if not isinstance(key, str) or not (goes_on or row.get("message") == SESSION_END):
-                return
-        if goes_on:
-            owner = row.get(PRESENCE_KEY)
-            self._owners[key] = owner if isinstance(owner, str) else None
-        elif self._owners:
-            self._owners.pop(key, None)
-
-    def state(self, is_running: Callable[[set[str | None]], bool]) -> State:
-        """Return the state; *is_running* tells whether a process is in the session, or one of those."""
-        if is_running(set(self._owners.values())):
-            return RUNNING
-        return "crashed" if self._owners else "ended"
 
 
 def _is_likely(time: object) -> TypeGuard[str]:
