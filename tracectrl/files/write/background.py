@@ -346,11 +346,11 @@ class Background:
         """Have a child of multiprocessing, which ends without ``atexit``, write what is enqueued.
 
         billiard's, and so Celery's, come by here, too. Nothing is imported: in such a child it is there.
+        Where another thread is importing it now, this is no such child.
         """
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and not state.ends_with_child:
-            args = (weakref.ref(self),)
-            util.Finalize(self, _end_if_alive, args, exitpriority=_LAST_OF_ALL)
+        finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
+        if finalize is not None and not state.ends_with_child:
+            finalize(self, _end_if_alive, (weakref.ref(self),), exitpriority=_LAST_OF_ALL)
             state.ends_with_child = True
 
     def _make_room(self, state: _State, items: _Items, sid: str | None, line: Any) -> bool:

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 import traceback
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tracectrl.files import log_path
+from tracectrl.files.names import LOG_SUFFIX
 from tracectrl.files.write.appender import Appender
 from tracectrl.files.write.background import Background
 from tracectrl.files.write.sink import Sink
@@ -938,3 +940,15 @@ class TestForks:
             background.close()
 
         wait_for(in_child(child))
+
+
+def test_another_thread_imports_multiprocessing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there of the module then is not asked for more, and the line is written."""
+    monkeypatch.setitem(sys.modules, "multiprocessing.util", ModuleType("multiprocessing.util"))
+    writer = Background(Sink(Appender(root, LOG_SUFFIX), lambda _: None))
+    writer.append("s", b"{}\n")
+    writer.close()
+    assert 0 == writer.lost
+    assert b"{}\n" == log_path("s", root).read_bytes()
