@@ -1778,6 +1778,8 @@ class TestForks:
                     f"s{thread % 5}", line(f"parent{thread}-{counts[thread]}" + "x" * 5000)
                 )
                 counts[thread] += 1
+                if counts[thread] > 5000:  # A slow machine forks slowly; a disk has an end.
+                    time.sleep(0.001)
 
         def child(number: int) -> None:
             for sid in range(5):
