@@ -36,7 +36,7 @@ from tracectrl_logging.line.log_record import record_of
 from tracectrl_logging.stdlib.handler import SessionFileHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
     from tracectrl.redaction import Redact, Redactor
@@ -122,7 +122,7 @@ class Outlet:
         # By process, both: a child inherits no connection.
         self._batches: dict[int, Any] = {}
         self._locks: dict[int, threading.Lock] = {}
-        self._aside: deque[Any] = deque(maxlen=1024)
+        self._aside: deque[tuple[int, Any]] = deque(maxlen=1024)
         self._failing = False
         self._lost = 0
         self._sending = 0
@@ -134,35 +134,25 @@ class Outlet:
     def put(self, item: Any) -> None:
         """Enqueue *item*; never raises."""
         here = _here()
-        said: list[str] = []
-        try:
-            if here in _said:  # by a finalizer, or a signal handler, in the middle of what is below
-                self._aside.append(item)
-                return
-            try:
-                _said[here] = said
-                batch = self._own()
-                said.clear()  # of what is wrong with the variables
-                self._hand(batch, item)
-                while self._aside:
-                    self._hand(batch, self._aside.popleft())
-            finally:
-                _said.pop(here, None)
-        except Exception as error:  # noqa: BLE001 - the item is in its file
-            with contextlib.suppress(Exception):  # no stack is left for that
-                said.append(repr(error))
-        if said:
-            self._note(1, said)
+        self._aside.append((here[0], item))
+        # It may be by a finalizer, or a signal handler, in the middle of what sends or enqueues.
+        if here not in _said:
+            self._enqueue(here)
 
     def close(self) -> None:
         """Send what waits, within what is left of :data:`FLUSH_S`; what comes later begins anew."""
-        batch = self._batches.pop(os.getpid(), None)
-        if batch is not None:
-            began, most_s = time.monotonic(), max(self._left[0], _LEAST_S)
+        here = _here()
+        began, most_s = time.monotonic(), max(self._left[0], _LEAST_S)
+        left_s = most_s
+        while here[0] in self._batches and left_s > 0:
             with contextlib.suppress(Exception):
                 # The public shutdown() has no time: it waits for up to half a minute.
-                batch._batch_processor.shutdown(timeout_millis=most_s * 1000)  # noqa: SLF001
-            self._left[0] = most_s - (time.monotonic() - began)
+                batch = self._batches.pop(here[0])
+                batch._batch_processor.shutdown(timeout_millis=left_s * 1000)  # noqa: SLF001
+            if self._aside:  # by finalizers in the middle of sending the last
+                self._enqueue(here)
+            left_s = most_s - (time.monotonic() - began)
+        self._left[0] = left_s
 
     def export(self, batch: Sequence[Any]) -> Any:
         """Send *batch*; return what the exporter returns."""
@@ -179,6 +169,8 @@ class Outlet:
             _said.pop(here, None)
         self._note(0 if getattr(result, "name", "") == "SUCCESS" else len(batch), said)
         self._sending = 0
+        if self._aside and here[0] in self._batches:  # or close() sees to it
+            self._enqueue(here)
         return result
 
     @property
@@ -197,9 +189,39 @@ class Outlet:
 
     def flush(self) -> None:
         """Send what waits, on this thread."""
-        batch = self._batches.get(os.getpid())
+        here = _here()
+        batch = self._batches.get(here[0])
         if batch is not None:
+            if self._aside:
+                self._enqueue(here)
             batch.force_flush()
+
+    def _enqueue(self, here: tuple[int, int]) -> None:
+        """Enqueue what is set aside; never raises."""
+        said: list[str] = []
+        lost = 1
+        try:
+            try:
+                _said[here] = said
+                batch = self._own()
+                said.clear()  # of what is wrong with the variables
+                for pid, item in self._taken():
+                    if pid == here[0]:  # else it is the parent's, who has it yet
+                        self._hand(batch, item)
+            finally:
+                _said.pop(here, None)
+        except Exception as error:  # noqa: BLE001 - the items are in their files
+            with contextlib.suppress(Exception):  # no stack is left for that
+                lost += len(list(self._taken()))
+                said.append(repr(error))
+        if said:
+            self._note(lost, said)
+
+    def _taken(self) -> Iterator[tuple[int, Any]]:
+        """Take what is set aside, which several threads may do at once."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._aside.popleft()
 
     def _own(self) -> Any:
         """Return the batch processor of this process."""

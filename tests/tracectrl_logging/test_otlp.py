@@ -225,12 +225,16 @@ def test_in_the_middle_of_sending(
     monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "100000")
     signals = 0
 
+    finalized = 0
+
     class Cycle:
         def __init__(self) -> None:
             self.me = self
 
         def __del__(self) -> None:
+            nonlocal finalized
             log.info("finalized")
+            finalized += 1
 
     def handle(*_: Any) -> None:
         nonlocal signals
@@ -250,7 +254,10 @@ def test_in_the_middle_of_sending(
             signal.setitimer(signal.ITIMER_REAL, 0)
             gc.set_threshold(*thresholds)
             signal.signal(signal.SIGALRM, before)
-        gc.collect()
+        # Another thread may be in the middle of collecting: then collect() does nothing.
+        while finalized < 500:
+            gc.collect()
+            time.sleep(0.001)
 
     expected = Counter(logged=500, finalized=500, signalled=signals)
     assert expected == Counter(row["body"] for row in collector.logs)
