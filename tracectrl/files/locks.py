@@ -63,19 +63,35 @@ _asking: dict[int, threading.Lock] = {}
 _alone: dict[tuple[int, int, int], _Alone] = {}  # by process, device and inode
 
 
-def hold(fd: int) -> None:
+def hold(fd: int) -> bool:
     """Say that the file open as *fd* is being written, until the descriptor is closed.
 
     Whoever is taking the file away has it exclusively, for the length of a few system calls; for
     longer than a second nobody waits.
+
+    Returns:
+        Whether it could be said. If not, the file may be taken away at any moment: whoever writes to
+        it looks behind each line whether it has a name still. See also :func:`may_hold`.
     """
     if fcntl is None:  # pragma: no cover
-        return
+        return True
     try:
         fcntl.flock(fd, _SHARED)
     except OSError:
-        with contextlib.suppress(BlockingIOError):
+        try:
             _wait_for(fd, fcntl.LOCK_SH, lambda: _is_left(fd))
+        except BlockingIOError:
+            return False
+    return True
+
+
+def may_hold(fd: int) -> bool:
+    """Do as :func:`hold`, and wait for nobody."""
+    try:
+        fcntl.flock(fd, _SHARED)
+    except OSError:
+        return False
+    return True
 
 
 def is_held(fd: int) -> bool:

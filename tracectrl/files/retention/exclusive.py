@@ -98,26 +98,25 @@ def take_all_away(directory: Directory, session: StoredSession, grip: Grip) -> N
         if suffix not in grip.fds:
             directory.remove(name, grip.statuses[suffix])
         elif (fd := grip.fds[suffix]) is not None:
-            take_away(directory, name, live, fd)
+            take_away(directory, name, live, fd, grip.statuses[suffix].st_size)
         else:
             with directory.opened_alone(name) as (fd, alone):
                 if not os.path.samestat(os.fstat(fd), grip.statuses[suffix]):
                     raise BeingWrittenError
                 if alone or grip.forgotten:  # else somebody has opened it before it was renamed
-                    take_away(directory, name, live, fd)
+                    take_away(directory, name, live, fd, grip.statuses[suffix].st_size)
 
 
-def take_away(directory: Directory, name: str, live: str, fd: int) -> None:
+def take_away(directory: Directory, name: str, live: str, fd: int, size: int) -> None:
     """Remove the file *name*, which is open as *fd*, while nobody changes its name.
 
-    What somebody writes to it in this very moment is moved to the file *live*.
+    What somebody has written to it since it had *size* bytes is moved to the file *live*: where this
+    process, or the disk, takes longer than writers wait, they go on.
 
     Raises:
         OSError: *name* is another file's by now, and stays; or it cannot be removed.
     """
-    status = os.fstat(fd)
-    directory.remove(name, status)
-    size = status.st_size
+    directory.remove(name, os.fstat(fd))
     grown = os.fstat(fd).st_size
     if grown > size:
         tail = os.pread(fd, grown - size, size)

@@ -138,7 +138,7 @@ def _publish(
                 for place, twin in others.items():
                     if place != target:
                         directory.remove(place, twin)
-                take_away(directory, name, plain.live, fd)
+                take_away(directory, name, plain.live, fd, plain.size)
         except (BlockingIOError, FileNotFoundError) as error:
             raise BeingWrittenError from error
 
@@ -221,9 +221,9 @@ def _temporary(directory: Directory) -> Iterator[tuple[str, IO[bytes]]]:
         name = TEMPORARY_PREFIX + secrets.token_hex(8)
         fd = directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with open(fd, "wb") as file:
-            hold(fd)  # so that no other run takes it for stale
+            is_held = hold(fd)  # so that no other run takes it for stale
             status = os.fstat(fd)
-            if not directory.is_at(name, status):
+            if not is_held or not directory.is_at(name, status):
                 continue
             try:
                 yield name, file

@@ -35,7 +35,7 @@ import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from tracectrl.files.locks import FLAGS, hold
+from tracectrl.files.locks import FLAGS, hold, may_hold
 from tracectrl.files.names import OVERFLOW_STEM, encoders, root_path, stem_of
 from tracectrl.files.presence import roots
 from tracectrl.files.root import make_root
@@ -244,6 +244,8 @@ class Appender:
     def _may_write(self, file: File, size: int) -> bool:
         """Tell whether *file* is still the one at its path, with room for *size* bytes."""
         now = time.monotonic()  # before it is looked at: see LOOK_EVERY_S
+        if not file.is_held:  # who has it alone was slow
+            file.is_held = may_hold(file.fd)
         status = file.status()
         if status is None or has_left(file.path, status):
             return False
@@ -251,7 +253,7 @@ class Appender:
         if file.check_at == AT_ONCE and present != file.end:  # others have seen to the half line
             file.torn = is_torn(file.fd, present)
             file.end = present
-        file.check_at = now + LOOK_EVERY_S
+        file.check_at = now + LOOK_EVERY_S if file.is_held else now
         file.shared = False
         self._lseek = best_seek()
         if (
@@ -397,7 +399,7 @@ class Appender:
                 lowest, fd = fd, moved_up(fd, self._least_fd)
                 if fd != lowest:
                     os.close(lowest)
-                hold(fd)
+                is_held = hold(fd)
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _refused(path, "not a regular file")  # noqa: TRY301 - closed below
@@ -409,7 +411,8 @@ class Appender:
                     except IndexError:
                         lock = ReentrantLock()
                     file = File(key, path, lock)
-                    file.check_at = check_at
+                    file.is_held = is_held
+                    file.check_at = check_at if is_held else AT_ONCE
                     inode, size = status.st_ino, status.st_size
                     file.identity = status.st_dev, inode
                     file.end = size

@@ -49,11 +49,12 @@ def append_once(  # noqa: PLR0917 - one call
     try:
         fd = os.open(path, _FLAGS)
         try:
-            hold(fd)
+            is_held = hold(fd)
             status = os.fstat(fd)
             inode, size = status.st_ino, status.st_size
             if (
-                not status.st_nlink  # it was taken away before we held it
+                not is_held
+                or not status.st_nlink  # it was taken away before we held it
                 or (most and size + len(line) > most)
                 or (
                     whole_at(inode, size) != whole  # others have written, or it is another

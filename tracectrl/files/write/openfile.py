@@ -33,6 +33,7 @@ class File:
         "end",
         "fd",
         "identity",
+        "is_held",
         "key",
         "lock",
         "path",
@@ -49,6 +50,7 @@ class File:
         self.path = path
         self.fd = -1
         self.identity = (0, 0)  # device and inode
+        self.is_held = True  # as tracectrl.files.locks says it
         self.end = -1  # after our last write; others may have written since
         self.torn = False  # the file ends in half a line
         self.rotating = False

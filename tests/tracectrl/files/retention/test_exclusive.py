@@ -261,12 +261,49 @@ def test_a_line_in_the_very_moment(
     monkeypatch.setattr(os, "unlink", write_and_unlink)
     with Directory(root) as directory, directory.opened_alone(backup.name) as (fd, alone):
         assert alone
-        take_away(directory, backup.name, live.name, fd)
+        take_away(directory, backup.name, live.name, fd, len(b"1\n"))
     assert (["s.logs.jsonl"], b"2\n", 0o600) == (
         names(root),
         live.read_bytes(),
         live.stat().st_mode & 0o777,
     )
+
+
+TAKER = """
+import sys, time
+from pathlib import Path
+from tracectrl.files.directory import Directory
+from tracectrl.files.retention.exclusive import take_away
+root, file = Path(sys.argv[1]), sys.argv[2]
+with Directory(root) as directory, directory.opened_alone(file) as (fd, alone):
+    assert alone
+    print("alone", flush=True)
+    time.sleep(1.2)
+    take_away(directory, file, file, fd, int(sys.argv[3]))
+    time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("turns", [1, 5])
+def test_a_slow_disk(turns: int, root: Path) -> None:
+    """Writers go on after a second; whoever takes the file away meanwhile loses none of their lines."""
+    appender = Appender(root, ".logs.jsonl", max_open_files=1)
+    for turn in range(turns):  # from the fourth on each line is written by itself
+        appender.append("s", b"%d\n" % turn)
+        appender.append("other", b"1\n")
+    size = (root / "s.logs.jsonl").stat().st_size
+    with subprocess.Popen(
+        [sys.executable, "-c", TAKER, str(root), "s.logs.jsonl", str(size)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert b"alone\n" == process.stdout.readline()
+        written = list(range(100, 1600))
+        for number in written:
+            appender.append("s", b"%d\n" % number)
+            time.sleep(0.001)
+    assert 0 == process.returncode
+    found = list(map(int, (root / "s.logs.jsonl").read_bytes().split()))
+    assert written == sorted(found)
 
 
 def test_stale_files(root: Path) -> None:

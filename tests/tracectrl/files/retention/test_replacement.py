@@ -230,11 +230,11 @@ def test_taken_for_stale(backup: Path, root: Path, monkeypatch: pytest.MonkeyPat
     """A new file that another run removes before it is held is made again."""
     removed: list[str] = []
 
-    def remove_first(fd: int) -> None:
+    def remove_first(fd: int) -> bool:
         if not removed:
             removed.extend(name for name in names(root) if name.startswith("."))
             Path(root / removed[0]).unlink()
-        hold(fd)
+        return hold(fd)
 
     monkeypatch.setattr(replacement, "hold", remove_first)
     pack(root, 1, "gz")

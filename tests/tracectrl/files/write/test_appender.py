@@ -1187,11 +1187,12 @@ class TestSingleLines:
         """What may have been moved or removed meanwhile is not written to."""
         appender = make()
 
-        def late(fd: int) -> None:
-            hold(fd)
+        def late(fd: int) -> bool:
+            is_held = hold(fd)
             log_path("s", root).rename(root / "away")
             now = time.monotonic() + 1
             monkeypatch.setattr(time, "monotonic", lambda: now)
+            return is_held
 
         monkeypatch.setattr(once_module, "hold", late)
         appender.append("s", line("2"))
@@ -1414,10 +1415,10 @@ class TestSingleLines:
         """Nothing is written to what has no name any more."""
         appender = make()
 
-        def late(fd: int) -> None:
+        def late(fd: int) -> bool:
             monkeypatch.undo()
             log_path("s", root).unlink()
-            hold(fd)
+            return hold(fd)
 
         monkeypatch.setattr(once_module, "hold", late)
         appender.append("s", line("2"))
