@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -133,8 +132,11 @@ def starting_with(given: str, store: Store, most: int) -> list[str]:
     more than *most* the last is among those returned, so that all that they have in common is true
     of the others, too. Of hundreds of thousands the last ones are not looked at: a shell waits.
     """
-    looked_at = itertools.islice(store.ids(given), _NAMES_TO_COMPLETE)
-    found = {sid for sid in looked_at if sid[0] != "-" and can_be_typed(sid)}
+    found = {
+        sid
+        for sid in store.ids(given, limit=_NAMES_TO_COMPLETE)
+        if sid[0] != "-" and can_be_typed(sid)
+    }
     if len(found) <= most:
         return sorted(found)
     return [*heapq.nsmallest(most - 1, found), max(found)]

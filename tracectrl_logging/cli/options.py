@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
+import sys
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +16,7 @@ from tracectrl.files.names import TRACE_DIR_ENV, is_address
 from tracectrl_logging.reader import STORE_ENV
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import tzinfo
     from typing import TypeAlias
 
@@ -27,6 +30,7 @@ COMPLETE_VARIABLE = "_TRACECTRL_LOGS_COMPLETE"
 """What a shell sets that completes the command; the name is click's for it."""
 
 _COMPLETIONS = 100
+_PATIENCE_S = 3.0  # for a store that has to be asked
 _AS_JSON = f"{__name__}.json"
 
 _SPELT = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
@@ -123,9 +127,23 @@ def sessions_like(ctx: click.Context, param: click.Parameter, incomplete: str) -
         from tracectrl_logging.reader import open_store  # noqa: PLC0415 - as above
 
         place = None if root is None else os.path.expanduser(root)  # the shell has not done so yet
-        return starting_with(incomplete, open_store(place), _COMPLETIONS)
-    except (OSError, ValueError):
+        store = open_store(place)
+        with _patience() if is_address(store.name) else contextlib.nullcontext():
+            return starting_with(incomplete, store, _COMPLETIONS)
+    except (OSError, ValueError, ImportError):
         return []
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Exit where what is done here takes longer than somebody waits for a shell."""
+    before = signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def since_options(command: F) -> F:
@@ -302,7 +320,7 @@ def _directory(ctx: click.Context, param: click.Parameter, value: str | None) ->
     if is_address(root):
         text = (
             "this command is about the files of a directory; a store of many machines is read by sessions, show,"
-            " why, diff, grep, tail, query and export, and keeps what the TTL of its tables says"
+            " why, diff, grep, tail, query, export, view and mcp, and keeps what the TTL of its tables says"
         )
         raise click.BadParameter(text, ctx, param)
     return root

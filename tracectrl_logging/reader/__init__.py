@@ -20,7 +20,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tracectrl.files.names import is_address
+from tracectrl.files.names import is_address, root_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,15 +126,25 @@ def open_store(
         ValueError: *root* is empty, or no URL of a store.
         MissingExtraError: the store's client is not installed.
     """
-    if root is None:
-        root = os.environ.get(STORE_ENV) or None
-    if is_address(root):
+    place = place_of(root)
+    if is_address(place):
         from tracectrl_logging.reader.clickhouse.store import ClickHouseStore  # noqa: PLC0415 - as below
 
-        return ClickHouseStore(str(root), on_damage=on_damage, on_progress=on_progress)
+        return ClickHouseStore(place, on_damage=on_damage, on_progress=on_progress)
     from tracectrl_logging.reader.file_store import FileStore  # noqa: PLC0415 - the one asked for
 
-    return FileStore(root, on_damage=on_damage, on_progress=on_progress, parallel=parallel)
+    return FileStore(place, on_damage=on_damage, on_progress=on_progress, parallel=parallel)
+
+
+def place_of(root: str | os.PathLike[str] | None) -> str:
+    """Return where *root*, as :func:`open_store` takes it, is now: a directory, or a URL, which may hold a password.
+
+    Raises:
+        ValueError: *root* is empty.
+    """
+    if root is None:
+        root = os.environ.get(STORE_ENV) or None
+    return str(root) if is_address(root) else root_dir(root)
 
 
 def sessions(

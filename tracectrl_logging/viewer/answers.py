@@ -10,6 +10,7 @@ import orjson
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from tracectrl_logging.reader.model import UnsupportedError
 from tracectrl_logging.viewer.questions import UnclearError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def clear(function: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], 
             return await function(request)
         except (UnclearError, UnicodeDecodeError) as error:
             return refusal(400, str(error))
+        except UnsupportedError as error:
+            return refusal(501, str(error))
         except OSError as error:
             return refusal(503, f"the store cannot be read: {error.strerror or error}")
 

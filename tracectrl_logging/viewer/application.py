@@ -56,7 +56,7 @@ def app(
     It answers GET and HEAD alone, reads and never writes, and does nothing until it is asked.
 
     Args:
-        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        root: the store, as :func:`tracectrl_logging.reader.open_store` takes it.
         auth: called with each request (a :class:`starlette.requests.HTTPConnection`), plain or
             async; the request is answered where it returns ``True``. ``None`` answers whoever can
             reach the server: that has to be said.
@@ -65,9 +65,9 @@ def app(
         max_streams: how many streams may be open at once; whoever comes later is told to wait.
 
     Raises:
-        MissingExtraError: the extra ``viewer`` is not installed.
+        MissingExtraError: the extra ``viewer``, or the store's client, is not installed.
         TypeError: *auth* can not be called.
-        ValueError: one of *hosts* is no host, or *root* is empty.
+        ValueError: one of *hosts* is no host, or *root* means no store.
     """
     if auth is not None and not callable(auth):
         msg = f"auth must be a function of a request, or None, got {type(auth).__name__} {auth!r}"

@@ -41,7 +41,7 @@ def session_events(
     ``until`` and ``where`` in the query pick lines; ``after`` is a cursor.
 
     Args:
-        root: the trace directory; ``None`` takes ``TRACECTRL_TRACE_DIR``, else ``./traces``.
+        root: the store, as :func:`tracectrl_logging.reader.open_store` takes it.
         auth: called with each request; whether it may see that session. ``None`` answers everybody.
         hosts: as for :func:`app`.
         max_streams: the same.

@@ -21,10 +21,9 @@ from anyio import (
     to_thread,
 )
 
-from tracectrl.files.names import root_dir
-from tracectrl_logging.reader import open_store
+from tracectrl_logging.reader import open_store, place_of
 from tracectrl_logging.reader.filters.selection import ALL
-from tracectrl_logging.reader.model import InvalidCursorError
+from tracectrl_logging.reader.model import InvalidCursorError, unheard
 from tracectrl_logging.viewer.answers import json_bytes, refusal
 from tracectrl_logging.viewer.listening import Listening
 from tracectrl_logging.viewer.states import States
@@ -72,14 +71,16 @@ class Streams:
         most_threads: how many of them read at once.
 
     Raises:
-        ValueError: *root* is empty.
+        ValueError: *root* is empty, or no URL of a store.
+        MissingExtraError: the store's client is not installed.
     """
 
     def __init__(
         self, root: str | os.PathLike[str] | None, most: int = 256, most_threads: int = 16
     ) -> None:
-        self.place = root_dir(root)
+        self.place = place_of(root)
         """The store, for another process."""
+        self.opened(unheard)  # raises where it means none
         self._most = most
         self._most_threads = most_threads
         self._limiter: CapacityLimiter | None = None

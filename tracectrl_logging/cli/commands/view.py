@@ -16,11 +16,10 @@ from urllib.parse import quote
 import click
 
 from tracectrl.errors import MissingExtraError, require
-from tracectrl.files.names import root_dir
 from tracectrl_logging.cli.errors import UnusableError
 from tracectrl_logging.cli.exit_status import exit_on_sigterm
-from tracectrl_logging.cli.lookup import opened, session_meant
-from tracectrl_logging.cli.options import directory_option, sessions_like
+from tracectrl_logging.cli.lookup import made, opened, session_meant
+from tracectrl_logging.cli.options import root_option, sessions_like
 from tracectrl_logging.cli.text import shown
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
     help="Where browsers find the page besides, as behind a tunnel; may be given again.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
-@directory_option
+@root_option
 def view(
     root: str | None,
     session: str | None,
@@ -91,7 +90,7 @@ def view(
 
     path = ""
     if session is not None:
-        store = opened(root_dir(root))
+        store = opened(root)
         path = f"/session/{_quoted(session_meant(session, store))}"
     try:
         public = [host_of(url) for url in public_urls]
@@ -134,11 +133,12 @@ def serve(
     hosts = [
         f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}" for name in names
     ]
+    store = made(root)
     application = app(root, auth=Token(token), hosts=[*hosts, *public])
     shown_host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - it was asked for
     shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
     address = f"http://{shown_host}:{port}/#token={token}{f'&{path}' if path else ''}"
-    click.echo(f"Sessions in {shown(root_dir(root))}: {address}", err=True)
+    click.echo(f"Sessions in {shown(store.name)}: {address}", err=True)
     if host not in _LOOPBACK:
         click.echo(
             f"Warning: {shown(host)} is not this machine's loopback: whoever reaches it and has the token"

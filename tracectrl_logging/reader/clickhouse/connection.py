@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +42,8 @@ _ONE_BLOCK: Final = {
     "min_insert_block_size_bytes": 0,
 }
 """What makes of the same rows the same block, which is there whole or not at all."""
+_UNHEARD: Final = logging.NullHandler()
+"""Keeps what the client logs, which the error says, too, off the stderr of a program that handles no records."""
 _LATER: Final = frozenset({202, 203, 209, 210, 236, 242, 252, 279, 285, 319, 394, 425, 439, 999})
 """The codes of errors that may be gone later: too much at once, no leader, a shutdown."""
 _REFUSED: Final = frozenset({192, 193, 194, 195, 497, 516})
@@ -55,10 +58,10 @@ class ServerError(StoreError):
 
     Args:
         text: it, in one line.
-        code: its number; ``None`` where there is none.
+        code: its number.
     """
 
-    def __init__(self, text: str, code: int | None) -> None:
+    def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
         self.code = code
 
@@ -164,6 +167,7 @@ class Connection:
             # Half a second, which only those pay who have such a store.
             import clickhouse_connect  # noqa: PLC0415
 
+            logging.getLogger(clickhouse_connect.__name__).addHandler(_UNHEARD)
             at = self._address
             # The scheme of a DSN is ignored by the client: what is to go through TLS is said here.
             self._client = clickhouse_connect.get_client(

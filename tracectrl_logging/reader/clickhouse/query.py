@@ -69,6 +69,9 @@ def asked(
     except ServerError as error:
         raise _query_error(error, memory_mb) from error
     forms = [(name, _form(name, kind.name)) for name, kind in answer.columns]
+    if not forms:  # which an answer without rows has not
+        described = connection.rows(f"DESCRIBE ({whole})", params, settings)  # type: ignore[arg-type]
+        forms = [(name, _form(name, kind)) for name, kind, *_ in described]
 
     def values() -> Iterator[tuple[Any, ...]]:
         try:

@@ -83,7 +83,7 @@ class ClickHouseStore:
 
     def ids(self, prefix: str = "", *, limit: int | None = None) -> Iterator[str]:
         """Yield IDs as :meth:`Store.ids` says."""
-        return itertools.islice(self._ids(prefix), limit)
+        return itertools.islice(self._ids(prefix, limit), limit)
 
     def sessions(self, query: SessionQuery, *, at_once: bool = False) -> Iterable[SessionSummary]:
         """Return what :meth:`Store.sessions` says; the latest few without reading all."""
@@ -185,7 +185,7 @@ class ClickHouseStore:
 
     # --- which sessions ---------------------------------------------------------------------------
 
-    def _ids(self, prefix: str) -> Iterator[str]:
+    def _ids(self, prefix: str, limit: int | None) -> Iterator[str]:
         tables = self._here()
         if prefix and self._is_there(prefix):
             yield prefix
@@ -193,7 +193,8 @@ class ClickHouseStore:
             f"SELECT {table.session} AS sid FROM {table.name} WHERE startsWith(sid, {{prefix:String}})"  # noqa: S608 - names of our own
             for table in tables
         )
-        sql = f"SELECT DISTINCT sid FROM ({each}) WHERE sid != {{prefix:String}}"  # noqa: S608 - as above
+        most = "" if limit is None else f" LIMIT {limit:d}"
+        sql = f"SELECT DISTINCT sid FROM ({each}) WHERE sid != {{prefix:String}}{most}"  # noqa: S608 - as above
         for (sid,) in self._connection.rows(sql, {"prefix": prefix}):
             yield sid
 
