@@ -51,6 +51,7 @@ ELSEWHERE: Mapping[str, str] = {
     "python -m pip install": "tests/docs/test_commands.py, and the gate",
     "python manage.py test": "tests/matrix/test_django.py",
     "python aiohttp_shop.py": "tests/matrix/test_flask_aiohttp.py",
+    "python sanic_shop.py": "tests/matrix/test_flask_aiohttp.py",
     "flask --app": "tests/matrix/test_flask_aiohttp.py",
     "uvicorn shop:app": "tests/matrix/test_access_logs.py",
     "hypercorn shop:app": "tests/matrix/test_access_logs.py",
