@@ -193,9 +193,18 @@ def timestamp_us(microseconds: int) -> str:
         return timestamp_ns(0)
 
 
+def microseconds_since(start: float, seconds: float) -> int:
+    """Return how many microseconds after *start* the time *seconds* is, to the nearest.
+
+    The product of the whole is not exact: a float has a quarter of a microsecond to spare.
+    """
+    return int((seconds - start) * 1e6 + 0.5)
+
+
 def timestamp(seconds: float) -> str:
     """Return a time in *seconds* likewise, to the nearest microsecond."""
     try:
-        return timestamp_us(round(seconds * 1e6))
+        second = int(seconds // 1)
+        return timestamp_us(second * 1_000_000 + microseconds_since(second, seconds))
     except (ValueError, OverflowError, TypeError):
         return timestamp_ns(0)

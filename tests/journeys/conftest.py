@@ -65,8 +65,9 @@ class Stored:
         found: dict[str, list[dict[str, Any]]] = {}
         for path in self._root.glob(f"*.{kind}.jsonl"):
             sid = session_id_of(path)
-            rows = self._read_lines(path)
-            assert {sid} == {row["session_id"] for row in rows}
+            # On a busy machine a span may be open for so long that a line says so.
+            rows = [row for row in self._read_lines(path) if row.get("state") != "open"]
+            assert {row["session_id"] for row in rows} <= {sid}
             for row in rows:
                 assert not re.search(r'_id": "0+"', json.dumps(row)), row
                 if wanted(row):

@@ -10,13 +10,21 @@ property test sees to.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from tracectrl._json import LINE_OPTIONS, OPTIONS, encode_line, timestamp, timestamp_ns
+from tracectrl._json import (
+    LINE_OPTIONS,
+    OPTIONS,
+    encode_line,
+    microseconds_since,
+    timestamp,
+    timestamp_ns,
+)
 from tracectrl.attributes import described
 from tracectrl.redaction import LEAVES
 from tracectrl.schema import (
@@ -62,6 +70,7 @@ _TAKEN = (RECORD_ATTRIBUTES | {*LOG_KEYS, STAMP, KEPT, "getMessage"}) - {
 }
 _NO_EXTRAS = _TAKEN | {*STAMP_KEYS, "message", "asctime", "color_message"}
 _NOBODY = object()
+_MILLION = 1_000_000
 
 Level: TypeAlias = "tuple[str, int]"
 """A level's name, and its severity where that is none of the five."""
@@ -100,7 +109,9 @@ class Encoder:
         self._redact = self.rows.redact
         self._known: set[str] = set()  # extras that were looked at, and are no secrets
         # One tuple, so that a thread never sees a mixed pair.
-        self._second: tuple[int | None, bytes] = (None, b"")
+        self._second: tuple[float, bytes]
+        self._begun(time.time())
+        self._thousand = _thousand()
         self._heads: dict[tuple[Level, str], bytes] = {}
         service = self.rows.service
         self._service = b"," + encode_line(service)[1:-2] if service else b""
@@ -112,8 +123,14 @@ class Encoder:
             Exception: as :meth:`Rows.of_record` says.
         """
         parts = self.parts(record)
-        if parts is not None:
-            return self.line(parts)
+        return self.of_any(record) if parts is None else self.line(parts)
+
+    def of_any(self, record: logging.LogRecord) -> tuple[str, bytes]:
+        """Return what :meth:`record` does, of a record that is not plain.
+
+        Raises:
+            Exception: as :meth:`Rows.of_record` says.
+        """
         row = self.rows.of_record(record)
         return row["session_id"], encode_line(row)
 
@@ -141,7 +158,7 @@ class Encoder:
             return None
         if args:
             message = message % args
-        if message[:1] == "{":
+        if message.startswith("{"):
             return None  # JSON, perhaps, whose keys become the line's
         ids = stamp()
         names = [*fields]
@@ -181,9 +198,10 @@ class Encoder:
                 if lasting or redact is None:
                     return None
                 extras = redact(extras)
-            level = _LEVELS.get(fields["levelno"]) or level_and_rank(
-                fields["levelno"], fields["levelname"]
-            )
+            try:
+                level = _LEVELS[fields["levelno"]]
+            except KeyError:
+                level = level_and_rank(fields["levelno"], fields["levelname"])
             return fields["created"], level, fields["name"], message, ids, extras
         except Exception:  # noqa: BLE001 - the general way says what is wrong, if anything
             return None
@@ -218,20 +236,22 @@ class Encoder:
         """Return whose line *parts* make, and the line; never raises for a value."""
         seconds, level, name, message, ids, extras = parts
         try:
-            second, rest = divmod(round(seconds * 1e6), 1_000_000)
-            known, start = self._second
-            if second != known:
-                start = self._start(second)
+            second, start = self._second
+            rest = int((seconds - second) * 1e6 + 0.5)  # as microseconds_since(): a call costs more
+            if not 0 <= rest < _MILLION:
+                start, rest = self._begun(seconds)
+            thousand = self._thousand
+            millis, micros = thousand[rest // 1000], thousand[rest % 1000]
             head = self._heads.get((level, name)) or self._head(level, name)
             sid, keys = ids.encoded or _encoded(ids)
             text = _dumps(message, None, OPTIONS)
             if not extras:
                 return sid, b"".join(
-                    (start, b"%06d" % rest, head, text, keys, self._service, b"}\n")
+                    (start, millis, micros, head, text, keys, self._service, b"}\n")
                 )
             tail = _dumps(extras, None, LINE_OPTIONS)[1:]
             return sid, b"".join(
-                (start, b"%06d" % rest, head, text, keys, self._service, b",", tail)
+                (start, millis, micros, head, text, keys, self._service, b",", tail)
             )
         except Exception:  # noqa: BLE001 - values that the encoder refuses, a time of no calendar
             row = {
@@ -251,10 +271,15 @@ class Encoder:
         if len(self._known) < _MAX_KEPT and (self._redact is None or self._redact.lets(name)):
             self._known.add(name)
 
-    def _start(self, second: int) -> bytes:
+    def _begun(self, seconds: float) -> tuple[bytes, int]:
+        """Return what a line of this time begins with, and the microseconds."""
+        second = int(seconds // 1)
+        rest = microseconds_since(second, seconds)
+        if rest == _MILLION:
+            second, rest = second + 1, 0
         start = b'{"timestamp":"' + timestamp_ns(second * 1_000_000_000)[:-7].encode()
-        self._second = (second, start)
-        return start
+        self._second = (float(second), start)
+        return start, rest
 
     def _head(self, level: Level, name: str) -> bytes:
         keys = _dumps(level_keys(*level))[1:-1]
@@ -264,6 +289,12 @@ class Encoder:
                 self._heads.clear()
             self._heads[level, name] = head
         return head
+
+
+@functools.cache
+def _thousand() -> list[bytes]:
+    """Return the numbers below 1000, of three digits each: to format one costs as much as a time."""
+    return [b"%03d" % number for number in range(1000)]
 
 
 def made_anew(parts: Parts) -> logging.LogRecord:

@@ -167,7 +167,7 @@ class SessionFileHandler(logging.Handler):
             return self.formatter.format(restored(record))
         return self._encoder.record(record)[1][:-1].decode()
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: C901 - one way for each failure
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: C901, PLR0912 - one way for each failure
         """Append *record* to its session's file; a failure counts and goes to :meth:`handleError`."""
         try:
             if echoing and is_echo(record):
@@ -175,15 +175,18 @@ class SessionFileHandler(logging.Handler):
             if self.formatter is not None or self._has_own_format:
                 sid, line = self._formatted(self.format(record), record)
             else:
+                encoder = self._encoder
                 later = self._later
-                if later is not None:
-                    parts = self._encoder.parts(record, lasting=True)
-                    if parts is not None:
-                        # Without the record: what one thread makes and another frees is slow to
-                        # make anew.
-                        later.append(None, parts, parts)
-                        return
-                sid, line = self._encoder.record(record)
+                parts = encoder.parts(record, lasting=later is not None)
+                if parts is None:
+                    sid, line = encoder.of_any(record)
+                elif later is None:
+                    sid, line = encoder.line(parts)
+                else:
+                    # Without the record: what one thread makes and another frees is slow to
+                    # make anew.
+                    later.append(None, parts, parts)
+                    return
         except RecordedError:
             return
         except Exception as trouble:  # noqa: BLE001 - logging never raises into the application
