@@ -38,7 +38,7 @@ _TYPES: Final = {
 _SHELL: Final = "shell.html"
 _SCRIPT: Final = "page.js"
 """All modules as one: a browser that asks for each has to wait for each."""
-_OF_SESSION: Final = ("lines", "stream", "export")
+_OF_SESSION: Final = ("lines", "stream", "conversation", "export")
 _STATIC: Final = re.compile(r"static/[\w-]+\.[a-z]+", re.ASCII)
 
 

@@ -201,6 +201,8 @@ class Connection:
             return StoreError(f"{at.name} refuses the user or the password, or lets it not read")
         if code is None:
             said = _reason(error)
+            if said is None and isinstance(error, (TypeError, ValueError, LookupError)):
+                return StoreError(f"{at.name} cannot be asked: {text}")  # nor later
             text = text if said is None else said
             return StoreUnavailableError(f"{at.name} cannot be reached: {text}")
         said = _TAIL.sub("", _HEAD.sub("", text, count=1))
@@ -227,7 +229,7 @@ def _reason(error: BaseException) -> str | None:
 
 
 def _sendable(value: Any) -> Any:
-    """Return *value* with nothing in its texts that UTF-8 does not have: no stored text has it."""
+    """Return *value* with what UTF-8 does not have in its texts as the escape that is stored for it."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value.encode("utf-8", "backslashreplace").decode()
     return [_sendable(item) for item in value] if isinstance(value, list) else value

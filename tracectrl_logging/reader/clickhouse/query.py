@@ -55,6 +55,11 @@ def asked(
     if params is not None and not hasattr(params, "keys"):
         msg = "parameters must be a dictionary for {name:String} in ClickHouse's SQL, got a list"
         raise QueryError(msg)
+    for name in params or ():
+        # Where the SQL has none of them, the client would put values into it.
+        if not re.search(rf"\{{{re.escape(str(name))}:[^}}]+\}}", sql):
+            msg = f"a parameter must be in the SQL, as {{{name}:String}} or of another type, got {name!r}"
+            raise QueryError(msg)
     settings = {
         "max_memory_usage": memory_mb * _MEGABYTE,
         "max_bytes_before_external_sort": memory_mb * _MEGABYTE // 2,
