@@ -414,7 +414,9 @@ def test_hostile_lines(
         assert not set(drawer.inner_text()) & set("\x1b\0\u202e\ud800\u2028")
         page.keyboard.press("Escape")
     expect(page.locator(".layer .row").nth(1)).to_contain_text(r"\x1b[31m\x00\u202e\ud800\u2028")
-    links = page.evaluate("[...document.querySelectorAll('.story a')].map((a) => [a.href, a.rel])")
+    links = page.evaluate(
+        "[...document.querySelectorAll('.story-main a')].map((a) => [a.href, a.rel])"
+    )
     assert links in ([], [["https://example.com/", "noreferrer noopener"]])
     assert page.evaluate("window.hacked ?? null") is None
 

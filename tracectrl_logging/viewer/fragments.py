@@ -90,7 +90,10 @@ def session_row(summary: SessionSummary) -> dict[str, Any]:
     """Return the row of a session in the list."""
     row = summary_row(summary)
     html = macro("session_row.html", "row")(
-        row, shown(summary.session_id, _VALUE), shown(summary.first_message or "", _MESSAGE)
+        row,
+        shown(summary.session_id, _VALUE),
+        shown(summary.first_message or "", _MESSAGE),
+        shown(summary.parent or "", _MOST_ID),
     )
     return {"id": summary.session_id, "html": str(html), "row": row}
 

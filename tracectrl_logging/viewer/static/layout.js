@@ -21,7 +21,7 @@ import { shown } from "./format.js";
 export class SessionLayout {
   /**
    * @param {string} id of the session
-   * @param {{map: HTMLElement, facets: HTMLElement, rows: HTMLElement, drawer: HTMLElement}} parts
+   * @param {{kin: HTMLElement, children: HTMLElement | null, map: HTMLElement, facets: HTMLElement, rows: HTMLElement, drawer: HTMLElement}} parts
    * @param {LayoutActions} actions
    */
   constructor(id, parts, actions) {
@@ -51,6 +51,7 @@ export class SessionLayout {
         make("h1", { title: shown(id) }, shown(id)),
         this.state,
         this.facts,
+        parts.kin,
         make(
           "div",
           { class: "tools", role: "toolbar", "aria-label": "Session" },
@@ -68,6 +69,7 @@ export class SessionLayout {
             iconButton("Collapse all ({)", "−", () => actions.foldAll(true)), iconButton("Expand all (})", "+", () => actions.foldAll(false)),
           ),
           this.whole,
+          parts.children,
           actions.conversation && make("button", { type: "button", class: "quiet", title: "What models, tools and agents said (m)", onclick: actions.conversation }, "Conversation"),
           actions.save && make("button", { type: "button", class: "quiet", title: "One file that opens without a server (s)", onclick: actions.save }, "Save"),
         ),

@@ -7,6 +7,7 @@ import { paletteOf } from "./chart.js";
 import { Drawer, commandsFor, copyText } from "./drawer.js";
 import { Facets, LEVEL_CHOICES, NO_PICKS, isPicking } from "./facets.js";
 import { Finder } from "./find.js";
+import { Kin } from "./kin.js";
 import { SessionLayout } from "./layout.js";
 import { OverviewMap } from "./overview.js";
 import { ERROR_SEVERITY, NO_TIME, OPEN, Story } from "./model.js";
@@ -92,9 +93,10 @@ class SessionPage {
       zoom: (range) => this.setZoom(range),
       go: (time) => this.goTo(time),
     });
+    this.kin = new Kin(this.id, source.live);
     this.layout = new SessionLayout(
       this.id,
-      { map: this.map.element, facets: this.facets.element, rows: this.rows.element, drawer: this.drawer.element },
+      { kin: this.kin.element, children: this.kin.children, map: this.map.element, facets: this.facets.element, rows: this.rows.element, drawer: this.drawer.element },
       {
         typed: () => this.#typed(),
         searchKey: (event) => this.#searchKey(event),
@@ -137,6 +139,7 @@ class SessionPage {
       this.id,
       {
         onRows: (rows) => {
+          this.kin.see(rows);
           this.coming.push(/** @type {SessionStoryRow[]} */ (rows));
           if (!this.taking) this.#take();
         },
