@@ -320,7 +320,7 @@ def _directory(ctx: click.Context, param: click.Parameter, value: str | None) ->
     if is_address(root):
         text = (
             "this command is about the files of a directory; a store of many machines is read by sessions, show,"
-            " why, diff, grep, tail, query, export, view and mcp, and keeps what the TTL of its tables says"
+            " why, diff, grep, tail, query, export, view, mcp and doctor, and keeps what the TTL of its tables says"
         )
         raise click.BadParameter(text, ctx, param)
     return root

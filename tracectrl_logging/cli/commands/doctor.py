@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracectrl.files.names import TRACE_DIR_ENV, root_path
+from tracectrl.files.names import TRACE_DIR_ENV, is_address, root_dir, root_path
 from tracectrl_logging.cli.errors import UnusableError
-from tracectrl_logging.cli.options import directory_option, json_option
+from tracectrl_logging.cli.options import json_option, root_option
 from tracectrl_logging.cli.text import shown, write_line
 
 if TYPE_CHECKING:
@@ -32,13 +32,23 @@ _WIDTH = len("warning  ")
 )
 @click.argument("program", metavar="[-- PROGRAM [ARGS]...]", nargs=-1, type=click.UNPROCESSED)
 @json_option("severity, check, subject, message, mend, count, positions")
-@directory_option
-def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None:
+@click.option(
+    "--compare",
+    metavar="DIR",
+    help="With the URL of a store: compare its sessions with those of this trace directory.",
+)
+@root_option
+def doctor(
+    root: str | None, program: tuple[str, ...], *, as_json: bool, compare: str | None
+) -> None:
     """Say what keeps a set-up from working, and what to do.
 
     Without a PROGRAM, the installation and the trace directory are examined: permissions, damaged
     lines, files that are cut off or have strange names, clocks that differ, session IDs scrubbed by
     a redaction tool, another distribution with the same packages.
+
+    With --root clickhouse://..., the store is examined: whether it answers, what "setup" would add, clocks, how
+    far behind each machine's "ship" is; with --compare DIR, whether it has the lines of that directory.
 
     A PROGRAM is run, and its Python processes are examined when they end or get SIGTERM: records
     that reach no session file, loggers that do not propagate or are disabled, filters on our
@@ -51,6 +61,7 @@ def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None
     Examples:
       tracectrl-logs doctor
       tracectrl-logs doctor --root /var/log/traces --json
+      tracectrl-logs doctor --root clickhouses://reader@ch.example/otel
       tracectrl-logs doctor -- python app.py
       tracectrl-logs doctor -- uvicorn app:app
 
@@ -59,7 +70,16 @@ def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     from tracectrl_logging.doctor import examine_files  # noqa: PLC0415 - not for ``--help``
 
-    findings = _run(program, root) if program else examine_files(root)
+    if is_address(root):
+        if program:
+            text = "a PROGRAM writes to a trace directory; --root must be one, got a URL"
+            raise UnusableError(text)
+        findings = _examined(str(root), compare)
+    elif compare is not None:
+        text = "--compare goes with --root URL, a store of many machines, alone"
+        raise UnusableError(text)
+    else:
+        findings = _run(program, root) if program else examine_files(root)
     put = _printer(as_json=as_json)
     problems = 0
     for finding in findings:
@@ -68,6 +88,16 @@ def doctor(root: str | None, program: tuple[str, ...], *, as_json: bool) -> None
     if not as_json and not problems:
         click.echo("nothing wrong found")
     sys.exit(1 if problems else 0)
+
+
+def _examined(url: str, compare: str | None) -> Iterable[Finding]:
+    """Yield what is found in a store, which is compared with a directory."""
+    from tracectrl_logging.shipping.examination import examine_store  # noqa: PLC0415 - one of several ways
+
+    try:
+        yield from examine_store(url, None if compare is None else root_dir(compare))
+    except (ValueError, ImportError) as error:
+        raise UnusableError(shown(str(error))) from error
 
 
 def _run(program: tuple[str, ...], root: str | None) -> Iterable[Finding]:
