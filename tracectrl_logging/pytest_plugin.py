@@ -8,6 +8,8 @@ by the same means: no handler is added and no level is set, so what tests see of
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +84,17 @@ class SessionPerTest:
     """
 
     def __init__(self, root: str, *, keep_all: bool) -> None:
-        from tracectrl_logging.program.capture import Capture  # noqa: PLC0415 - where asked for
+        from tracectrl.session import session  # noqa: PLC0415 - where asked for
+        from tracectrl_logging.program.capture import Capture  # noqa: PLC0415 - as above
 
         self._root = root
         self._keep_all = keep_all
+        self._ran: set[str] = set()
         self._failed: set[str] = set()
+        self._session = session
         self._capture = Capture(_OUTSIDE, root)
         self._capture.install()
+        self._earlier = frozenset(os.listdir(root))
 
     def pytest_report_header(self) -> str:
         """Return where the files are."""
@@ -102,12 +108,12 @@ class SessionPerTest:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, None, None]:
         """Run *item*, its fixtures included, in its session."""
-        from tracectrl.session import session  # noqa: PLC0415 - as above
-
         sid = item.nodeid
-        self._remove(sid)  # of an earlier run
+        if self._earlier or sid in self._ran:
+            self._remove(sid)
+        self._ran.add(sid)
         self._failed.discard(sid)
-        with session(sid):
+        with self._session(sid):
             yield
         if not self._keep_all and sid not in self._failed:
             self._remove(sid)
@@ -115,8 +121,21 @@ class SessionPerTest:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, None, None]:
         """Enter the session again: an event loop of several tests runs them in the context of the first."""
-        with _in_session(pyfuncitem):
+        test: Any = pyfuncitem.obj
+        if not inspect.iscoroutinefunction(test):
             yield
+            return
+
+        @functools.wraps(test)
+        async def within(*args: Any, **kwargs: Any) -> Any:
+            with self._session(pyfuncitem.nodeid):
+                return await test(*args, **kwargs)
+
+        pyfuncitem.obj = within
+        try:
+            yield
+        finally:
+            pyfuncitem.obj = test
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, None]:
@@ -131,36 +150,14 @@ class SessionPerTest:
                     report.sections.append((f"tracectrl session {report.when}", story))
 
     def _remove(self, sid: str) -> None:
-        from tracectrl.files import log_path, span_path  # noqa: PLC0415 - as above
+        """Remove the files of the session *sid*, of this run or of an earlier one."""
+        from tracectrl.files.names import LOG_SUFFIX, SPAN_SUFFIX, stem_of  # noqa: PLC0415 - as above
 
-        for path in (log_path(sid, self._root), span_path(sid, self._root)):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-
-
-@contextlib.contextmanager
-def _in_session(item: pytest.Function) -> Generator[None, None, None]:
-    """Have a test that is a coroutine function enter its session itself."""
-    import functools  # noqa: PLC0415 - where asked for
-    import inspect  # noqa: PLC0415 - as above
-
-    from tracectrl.session import session  # noqa: PLC0415 - as above
-
-    test: Any = item.obj
-    if not inspect.iscoroutinefunction(test):
-        yield
-        return
-
-    @functools.wraps(test)
-    async def within(*args: Any, **kwargs: Any) -> Any:
-        with session(item.nodeid):
-            return await test(*args, **kwargs)
-
-    item.obj = within
-    try:
-        yield
-    finally:
-        item.obj = test
+        stem = stem_of(sid)
+        for name in (stem + LOG_SUFFIX, stem + SPAN_SUFFIX):
+            if sid in self._ran or name in self._earlier:
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self._root, name))
 
 
 def _story(sid: str, root: str) -> str:
