@@ -21,9 +21,13 @@ import time
 import venv
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from common import SKIPPED, Verdict, home
+if TYPE_CHECKING:
+    from tests.stress import common
+else:
+    import common  # this file is a program: its directory is where it imports from
 
 SUITES = {
     "itsdangerous": ["freezegun"],
@@ -87,7 +91,7 @@ def outcomes(path: Path) -> dict[str, list[str]]:
     return {name: sorted(each) for name, each in found.items()}
 
 
-def compare_suite(verdict: Verdict, base: Path, name: str) -> None:
+def compare_suite(verdict: common.Verdict, base: Path, name: str) -> None:
     """Fetch the suite of the package *name*, and compare its results."""
     directory = base / name
     directory.mkdir()
@@ -123,7 +127,7 @@ def compare_suite(verdict: Verdict, base: Path, name: str) -> None:
             verdict.expect(without.get(test), with_it.get(test), f"{name}: {test}")
 
 
-def compare_cost(verdict: Verdict, base: Path, *, tests: int, turns: int) -> None:
+def compare_cost(verdict: common.Verdict, base: Path, *, tests: int, turns: int) -> None:
     """Run trivial tests under xdist without and with the plugin by turns, and compare what it cost."""
     directory = base / "trivial"
     directory.mkdir()
@@ -148,15 +152,15 @@ def compare_cost(verdict: Verdict, base: Path, *, tests: int, turns: int) -> Non
 
 def main() -> int:
     """Return the exit status."""
-    verdict = Verdict(__doc__ or "")
-    with home() as path:
+    verdict = common.Verdict(__doc__ or "")
+    with common.home() as path:
         names = [*SUITES][:1] if verdict.is_short else [*SUITES]
         try:
             for name in names:
                 compare_suite(verdict, Path(path), name)
         except subprocess.CalledProcessError as error:
             print(f"nothing can be fetched here: {error}")
-            return SKIPPED
+            return common.SKIPPED
         tests, turns = (200, 1) if verdict.is_short else (10_000, 5)
         compare_cost(verdict, Path(path), tests=tests, turns=turns)
     return verdict.status()
