@@ -183,6 +183,59 @@ def status(root: Path, url: str, command: Callable[..., Result]) -> dict[str, An
     return row
 
 
+def test_minutes(
+    root: Path, set_up: str, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent in each minute is a log line, with how late it was; ``--status`` has the same figures."""
+    monkeypatch.setattr("tracectrl_logging.shipping.ship.EVERY_S", 0.0)
+    write(root, 0, 3)
+    rows = [
+        json.loads(row) for row in command(*Ship(root, set_up).args, "--once").stdout.splitlines()
+    ]
+    (sent,) = [row for row in rows if row["logs"]]
+    assert ("INFO", "sent 3 log lines and 3 spans", 3, 3, None) == tuple(
+        sent[key] for key in ("level", "message", "logs", "spans", "error")
+    )
+    assert sent["lag_s"] > 10**6  # the lines are of February
+    said = status(root, set_up, command)
+    assert (sent["lag_s"], False) == (said["lag_s"], said["running"])
+
+
+def test_prune_shipped(
+    root: Path, set_up: str, client: Any, command: Callable[..., Result]
+) -> None:
+    """What the store has not acknowledged stays, whatever the limits say; the rest goes, and is in the store."""
+    ship = Ship(root, set_up)
+    prune = ("prune", "--keep", "0", "--json", "--root", str(root), "--shipped")
+    write(root, 0, 3)
+    at_first = command(*prune, "--state", f"{root}.state")
+    assert (2, True) == (at_first.exit_code, "nothing of" in at_first.stderr)
+    assert 0 == ship.once()
+    write(root, 3, 4)  # one more of order-0
+    for path in root.iterdir():
+        os.utime(path, ns=(0, 0))
+
+    def removed(*args: str) -> list[str]:
+        done = command(*prune, "--state", f"{root}.state", *args)
+        return sorted(json.loads(row)["session_id"] for row in done.stdout.splitlines())
+
+    assert -signal.SIGKILL == ship.once("block 1 there:1")  # what may be there is not acknowledged
+    assert ["order-1", "order-2"] == removed("--dry-run")
+    assert ["order-1", "order-2"] == removed()
+    assert [] == removed()
+    left = command(*prune, "--state", f"{root}.state")
+    assert (1, True) == (
+        left.exit_code,
+        "1 session past a limit, not all sent yet: left" in left.stderr,
+    )
+    assert 0 == ship.once()
+    assert ["order-0"] == removed("--to", set_up)
+    assert expected(4) == there(client)
+    for args in ((), ("--to", "clickhouse://h/other", "--state", f"{root}.state")):
+        wrong = command(*prune, *args)
+        assert (args, 2, 1) == (args, wrong.exit_code, wrong.stderr.count("\n"))
+
+
 def wait_for(holds: Callable[[], bool]) -> None:
     """Wait until *holds* does, for half a minute at most."""
     until = time.monotonic() + 30

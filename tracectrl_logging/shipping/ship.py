@@ -7,18 +7,22 @@ import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracectrl._time import ns_of
 from tracectrl_logging.reader.model import StoreUnavailableError
 from tracectrl_logging.shipping.rows import blocks_of, stamp
 from tracectrl_logging.shipping.state import Intent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Any, Final
 
     from tracectrl_logging.reader.clickhouse.connection import Connection
     from tracectrl_logging.reader.model import Line
     from tracectrl_logging.reader.store import Tail
-    from tracectrl_logging.shipping.state import State
+    from tracectrl_logging.shipping.state import Checkpoint, State
+
+EVERY_S: Final = 60.0
+"""How often a row says what was sent, in seconds."""
 
 _POLL_S: Final = 0.1
 _QUIET_S: Final = 10.0
@@ -35,21 +39,56 @@ class Batch(NamedTuple):
     """A lot is sent when its first line has waited for so long."""
 
 
+class Minutes:
+    """A row a minute for *put*: what was sent in it, how late, and the error that was met.
+
+    Args:
+        put: is called with the row.
+        done: what was sent before.
+    """
+
+    def __init__(self, put: Callable[[dict[str, Any]], object], done: Checkpoint) -> None:
+        self._put, self._before = put, done
+        self._until = time.monotonic() + EVERY_S
+
+    def pass_by(self, done: Checkpoint) -> None:
+        """Take note that by now so much is *done*."""
+        now = time.monotonic()
+        if now < self._until:
+            return
+        self._until = now + EVERY_S
+        logs, spans = done.logs - self._before.logs, done.spans - self._before.spans
+        self._before = done
+        self._put({"logs": logs, "spans": spans, "lag_s": lag_s(done), "error": done.error})
+
+
+def lag_s(done: Checkpoint) -> float | None:
+    """Return how many seconds after the time of its latest line the last lot was in the store."""
+    last_ns = ns_of(done.last_time)
+    return None if last_ns is None or not done.sent_ns else round((done.sent_ns - last_ns) / 1e9, 3)
+
+
 class Sender:
     """Sends lots of lines over *connection*, as the *host*'s, and keeps in *state* which are there.
 
     What a process before has left to be sent, when it was killed, is sent at once. *say* is called with a line
-    for people where the store cannot be reached, and where it can again.
+    for people where the store cannot be reached, and where it can again; *put* as :class:`Minutes` says.
 
     Raises:
         StoreError: the store refuses it.
     """
 
     def __init__(
-        self, connection: Connection, state: State, host: str, say: Callable[[str], object]
+        self,
+        connection: Connection,
+        state: State,
+        host: str,
+        say: Callable[[str], object],
+        put: Callable[[dict[str, Any]], object],
     ) -> None:
         self._connection, self._state = connection, state
         self._host, self._say = host, say
+        self._minutes = Minutes(put, state.checkpoint)
         if state.intent is not None:
             self._send(state.intent)
 
@@ -57,6 +96,10 @@ class Sender:
     def cursor(self) -> str:
         """Where the reader of the root stands, behind all that was sent."""
         return self._state.checkpoint.cursor
+
+    def pass_by(self) -> None:
+        """Report where a minute has gone by."""
+        self._minutes.pass_by(self._state.checkpoint)
 
     def send(self, lines: list[Line], cursor: str) -> None:
         """Send *lines*, behind which the reader of the root stands at *cursor*.
@@ -94,6 +137,7 @@ class Sender:
                         self._say(f"{error}; lines wait in their files")
                         self._state.keep(self._state.checkpoint._replace(error=str(error)))
                     was_away = True
+                    self.pass_by()
                     time.sleep(wait_s)
                     wait_s = min(2 * wait_s, _MOST_WAIT_S)
             sys.audit("tracectrl.ship", f"block {number} there")
@@ -118,6 +162,7 @@ def run(tail: Tail, sender: Sender, batch: Batch, *, once: bool) -> None:
     lines: list[Line] = []
     size_bytes, first_at = 0, 0.0
     while True:
+        sender.pass_by()
         found = tail.poll()
         if found and not lines:
             first_at = time.monotonic()

@@ -139,7 +139,7 @@ def checkpoint_at(path: str, whose: Sequence[str] | None = None) -> Checkpoint:
     """Return the checkpoint at *path*; where none is there, that of a beginning.
 
     Raises:
-        ValueError: it is none, or is not *whose* it is to be.
+        ValueError: it is none, or is not *whose* it is to be, as far as that is said.
         OSError: it cannot be read.
     """
     try:
@@ -152,10 +152,25 @@ def checkpoint_at(path: str, whose: Sequence[str] | None = None) -> Checkpoint:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         msg = f"the state {path!r} is none that ship has written"
         raise ValueError(msg) from error
-    if whose is not None and own != list(whose):
+    if whose is not None and own[: len(whose)] != list(whose):
         msg = f"the state {path!r} is of {' to '.join(own[:2])}, not of {' to '.join(list(whose)[:2])}"
         raise ValueError(msg)
     return found
+
+
+def is_held(path: str) -> bool:
+    """Tell whether a process has the state at *path*."""
+    try:
+        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _replace(path: str, data: bytes, name: str) -> None:

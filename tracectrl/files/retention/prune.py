@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tracectrl.files.listing import StoredSession
 
+    MayGo: TypeAlias = Callable[[str | None, int], bool]
     Report: TypeAlias = Callable[["Pruned"], object]
 
 Reason: TypeAlias = Literal["older_than", "max_total", "keep"]
@@ -78,6 +79,7 @@ def prune(
     keep: int | None = None,
     dry_run: bool = False,
     report: Report | None = None,
+    may_go: MayGo | None = None,
 ) -> PruneTotals:
     """Remove the sessions past these limits, the oldest first, with all of their files.
 
@@ -95,6 +97,8 @@ def prune(
         keep: remove sessions until so many are left; ``unknown`` does not count and stays.
         dry_run: change nothing, but report as if.
         report: called for each session past a limit, after it was dealt with.
+        may_go: called with the ID of a session past a limit, and with when it was written to last; the
+            session stays where that returns ``False``, without a report.
 
     Raises:
         ValueError: no limit is given.
@@ -105,7 +109,9 @@ def prune(
         msg = "prune needs a limit: older_than_s, max_total_bytes or keep"
         raise ValueError(msg)
     with Directory(root_path(root)) as directory:
-        return _prune(directory, older_than_s, max_total_bytes, keep, report, dry_run=dry_run)
+        return _prune(
+            directory, older_than_s, max_total_bytes, keep, report, dry_run=dry_run, may_go=may_go
+        )
 
 
 def _prune(
@@ -116,9 +122,10 @@ def _prune(
     report: Report | None,
     *,
     dry_run: bool,
+    may_go: MayGo | None,
 ) -> PruneTotals:
     stored = scan(directory)
-    run = _Run(directory, stored.sessions, report, dry_run=dry_run)
+    run = _Run(directory, stored.sessions, report, dry_run=dry_run, may_go=may_go)
     if not dry_run:
         run.totals.freed_bytes += remove_stale(directory, stored.temporary)
         remove_left(directory.root, dir_fd=directory.fd)
@@ -154,6 +161,7 @@ class _Run:
         report: Report | None,
         *,
         dry_run: bool,
+        may_go: MayGo | None,
     ) -> None:
         self.now_ns = time.time_ns()
         self.totals = PruneTotals()
@@ -163,11 +171,14 @@ class _Run:
         self._directory = directory
         self._report = report
         self._dry_run = dry_run
+        self._may_go = may_go
         self._aside: list[tuple[StoredSession, Reason, str | None]] = []
 
     def deal_with(self, session: StoredSession, reason: Reason) -> None:
         """Remove *session*, or move it aside, or leave it."""
         sid = None if session.stem == OVERFLOW_STEM else id_of(session, self._directory)
+        if self._may_go is not None and not self._may_go(sid, session.last_write_ns):
+            return
         try:
             with gripped(self._directory, session) as grip:
                 if not self._dry_run and not grip.forgotten:

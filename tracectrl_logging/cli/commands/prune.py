@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +14,12 @@ from tracectrl_logging.cli.options import directory_option, json_option
 from tracectrl_logging.cli.quantities import age, readable, size
 from tracectrl_logging.cli.render.change_report import ChangeReport, time_of
 from tracectrl_logging.cli.render.line_text import count
+from tracectrl_logging.cli.text import shown
+from tracectrl_logging.reader import STORE_ENV
 
 if TYPE_CHECKING:
     from tracectrl.files.retention.prune import Pruned
+    from tracectrl_logging.shipping.acknowledged import Acknowledged
 
 
 @click.command(short_help="Remove old sessions.")
@@ -39,6 +43,26 @@ if TYPE_CHECKING:
     help="Remove the oldest until N are left, those of crowded hours first; "
     '"unknown" does not count, and stays.',
 )
+@click.option(
+    "--shipped",
+    "only_shipped",
+    is_flag=True,
+    help='Of these, remove those alone whose every line "ship" has put into the store.',
+)
+@click.option(
+    "--to",
+    "url",
+    metavar="URL",
+    envvar=STORE_ENV,
+    help=f"With --shipped: that store.  [default: ${STORE_ENV}]",
+)
+@click.option(
+    "--state",
+    "state",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help='With --shipped: where "ship" keeps up to where lines were sent.  [default: as "ship" has it]',
+)
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
 @json_option("session_id, action, reason, files, bytes, last_write, dry_run, error")
 @directory_option
@@ -48,6 +72,9 @@ def prune(
     older_than: float | None,
     max_total: int | None,
     keep: int | None,
+    only_shipped: bool,
+    url: str | None,
+    state: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +89,8 @@ def prune(
     the last hour stays until that hour is over, and counts as a tenth of N. --older-than and
     --max-total go by age alone.
 
+    --shipped leaves a session as long as a line of it is not in the store, whatever the limits say.
+
     With --json, one row for each session past a limit, whose action is "remove", "in_use" or
     "failed". The session_id is null for the file that took the lines of new sessions past
     max_sessions_per_minute.
@@ -70,6 +99,7 @@ def prune(
     Examples:
       tracectrl-logs prune --older-than 7d
       tracectrl-logs prune --older-than 4w --max-total 10GB --keep 1000 --dry-run
+      tracectrl-logs prune --max-total 10GB --shipped
 
     Exit status: 0 something was removed (or would be), 1 there is nothing to remove, 2 wrong use,
     or nothing could be removed.
@@ -78,6 +108,15 @@ def prune(
         text = "what to remove? give --older-than AGE, --max-total SIZE, --keep N, or several"
         raise UnusableError(text)
     path = checked_root(root)
+    sent = _acknowledged(path, url, state) if only_shipped else None
+    waiting = 0
+
+    def may_go(sid: str | None, last_write_ns: int) -> bool:
+        nonlocal waiting
+        is_sent = sent is None or sent.is_whole(sid, last_write_ns)
+        waiting += not is_sent
+        return is_sent
+
     report = ChangeReport(as_json=as_json, dry_run=dry_run, verb="remove", past="removed")
 
     def put(pruned: Pruned) -> None:
@@ -101,7 +140,29 @@ def prune(
         keep=keep,
         dry_run=dry_run,
         report=put,
+        may_go=may_go,
     )
+    if waiting:
+        click.echo(f"{count(waiting, 'session')} past a limit, not all sent yet: left", err=True)
     said = f"{count(totals.removed, 'session')}, {readable(totals.freed_bytes)}"
     left = f"{count(totals.kept, 'session')} left, {readable(totals.kept_bytes)}"
     report.end(f"{said}; {left}", done=totals.removed, in_use=totals.in_use, failed=totals.failed)
+
+
+def _acknowledged(directory: str, url: str | None, state: str | None) -> Acknowledged:
+    """Return what the store has of *directory*."""
+    from tracectrl_logging.reader.clickhouse.address import address_of  # noqa: PLC0415 - where it is asked for
+    from tracectrl_logging.shipping.acknowledged import acknowledged  # noqa: PLC0415 - as above
+    from tracectrl_logging.shipping.target import default_state  # noqa: PLC0415 - as above
+
+    if url is None and state is None:
+        text = f"--shipped needs the store, by --to URL or ${STORE_ENV}, or the state of ship, by --state FILE"
+        raise UnusableError(text)
+    try:
+        address = None if url is None else address_of(url)
+        whose = os.path.realpath(directory), *(() if address is None else (address.name,))
+        if state is None:
+            state = default_state(directory, address)  # type: ignore[arg-type] # one of both is there
+        return acknowledged(directory, state, whose)
+    except ValueError as error:
+        raise UnusableError(shown(str(error))) from error
