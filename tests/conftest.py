@@ -12,13 +12,18 @@ What a test may use:
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import sysconfig
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -287,6 +292,8 @@ class _Taker(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
         server.requests.append((self.path, {**self.headers}))
         if server.status == 200:
             server.take(self.path, body)
@@ -296,6 +303,63 @@ class _Taker(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing on stderr."""
+
+
+class Rotel:
+    """A real collector, of which *args* say where it sends what it gets.
+
+    It is linked against the interpreter's library, which is where the interpreter is.
+    """
+
+    def __init__(self, log: Path, *args: str) -> None:
+        rotel = pytest.importorskip(
+            "rotel", reason="the collector, rotel, cannot be installed here"
+        )
+        with socket.socket() as one, socket.socket() as other:
+            for free in (one, other):
+                free.bind(("127.0.0.1", 0))
+            grpc, http = one.getsockname()[1], other.getsockname()[1]
+        self.url = f"http://127.0.0.1:{http}"
+        """The value for ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
+        self.grpc_url = f"http://127.0.0.1:{grpc}"
+        agent = os.path.join(os.path.dirname(rotel.__file__), "rotel-agent")
+        places = ("--otlp-grpc-endpoint", self.grpc_url[7:], "--otlp-http-endpoint", self.url[7:])
+        env = {**os.environ, "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [agent, "start", *places, *args], env=env, stdout=file, stderr=file
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                for port in (grpc, http):
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            said = log.read_text() if self._process.poll() is not None else ""
+            if "shared libraries" in said:
+                pytest.skip("there is no library of the interpreter for rotel")
+            assert self._process.poll() is None, said
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it; what it has is sent by then."""
+        self._process.terminate()
+        self._process.wait()
+
+
+@pytest.fixture
+def rotel(tmp_path: Path) -> Iterator[Callable[..., Rotel]]:
+    """Return what starts a real collector with arguments; it ends with the test."""
+    started: list[Rotel] = []
+
+    def start(*args: str) -> Rotel:
+        started.append(Rotel(tmp_path / f"rotel-{len(started)}.log", *args))
+        return started[-1]
+
+    yield start
+    for it in started:
+        it.stop()
 
 
 def _plain(pairs: Any) -> dict[str, Any]:

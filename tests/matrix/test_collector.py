@@ -79,6 +79,45 @@ def test_without_code(
     assert_sent(collector.logs, collector.spans, ids)
 
 
+@pytest.mark.parametrize("way", ["file", "grpc", "http/protobuf"])
+def test_a_real_one(
+    start: Callable[..., Any],
+    new_ids: Callable[..., list[str]],
+    rotel: Callable[..., Any],
+    collector: Any,
+    assert_cell: Callable[..., None],
+    tmp_path: Path,
+    way: str,
+) -> None:
+    """Behind rotel all is the same, by the file and by ``configure(otlp=True)``."""
+    real = rotel(
+        *("--exporter", "otlp", "--otlp-exporter-endpoint", collector.url),
+        *("--otlp-exporter-protocol", "http"),
+    )
+    ids = new_ids()
+    if way == "file":
+        pytest.importorskip("opentelemetry.distro", reason="it is what is tested")
+        file = tmp_path / "otel.yaml"
+        file.write_text(FILE.format(kind="batch", url=real.url))
+        program = start(
+            *(sys.executable, "collected.py", *ids),
+            program=str(Path(sys.executable).with_name("opentelemetry-instrument")),
+            OTEL_METRICS_EXPORTER="none",
+            NO_PROXY="127.0.0.1",
+            OTEL_CONFIG_FILE=str(file),
+        )
+    else:
+        url = real.grpc_url if way == "grpc" else real.url
+        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_PROTOCOL": way}
+        program = start("collected.py", *ids, CONFIGURE="1", NO_PROXY="127.0.0.1", **more)
+    text = program.wait()
+    real.stop()
+
+    assert 0 == program.process.returncode, text
+    assert_cell(program.root, "collected", ids, 1)
+    assert_sent(collector.logs, collector.spans, ids)
+
+
 def assert_sent(logs: list[Any], spans: list[Any], ids: list[str]) -> None:
     """Assert that each session has one record and one span, which that was made in."""
     for rows in (logs, spans):
