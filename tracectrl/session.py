@@ -100,6 +100,11 @@ _own_collection: ContextVar[tuple[int, int] | None] = ContextVar(
 )
 
 
+# What set_default_session() was given last, and who is to know.
+_default: str | None = None
+_default_listeners: Final[list[Callable[[str | None], None]]] = []
+
+
 def new_session() -> str:
     """Start a session in the current context and return its ID.
 
@@ -115,12 +120,12 @@ def current_session_id() -> str | None:
     """Return the session ID of the current context, or ``None`` outside a session.
 
     Where the context variable is unset, the session answers that a propagator extracted into the
-    current OpenTelemetry ``Context``, else the one of the current span.
+    current OpenTelemetry ``Context``, else the one of the current span, else the default of the process.
     """
     if _collecting and is_finalizing():
         return None
     sid = _session_id.get()
-    return session_in(otel_context.get_current()) if sid is None else sid
+    return (session_in(otel_context.get_current()) or _default) if sid is None else sid
 
 
 def set_session_id(sid: str) -> None:
@@ -131,6 +136,25 @@ def set_session_id(sid: str) -> None:
         ValueError: *sid* is empty.
     """
     _store(state_now(checked(sid)))
+
+
+def set_default_session(sid: str | None) -> None:
+    """Make *sid* the session of all in this process that is in no other: of every thread and callback.
+
+    For a process that is one piece of work as a whole, such as a notebook's kernel. Blocks, requests and jobs
+    that are in a session of their own stay there.
+
+    Args:
+        sid: the session; ``None`` for none, as it is from the start.
+
+    Raises:
+        TypeError: *sid* is neither a string nor ``None``.
+        ValueError: *sid* is empty.
+    """
+    global _default  # noqa: PLW0603 - it is the process's
+    _default = None if sid is None else checked(sid)
+    for follow in _default_listeners:
+        follow(_default)
 
 
 def ensure_session() -> str:
@@ -476,7 +500,7 @@ def session_for(context: Context | None) -> str | None:
     if isinstance(sid, str):
         return sid
     sid = None if context is None else session_in(context)
-    return session_in(current) if sid is None else sid
+    return (session_in(current) or _default) if sid is None else sid
 
 
 def pinned_session(span: Any) -> str | None:
@@ -493,6 +517,12 @@ def pins_of(span: Any) -> dict[str, Any]:
 def without_session(context: Context) -> Context:
     """Return *context* (OpenTelemetry's) less the session ID it carries."""
     return otel_context.set_value(SESSION_KEY, None, context) if SESSION_KEY in context else context
+
+
+def follow_default(listener: Callable[[str | None], None]) -> None:
+    """Have *listener* called with the default session of the process whenever that is set, and now."""
+    _default_listeners.append(listener)
+    listener(_default)
 
 
 def leave_finalizers_out() -> None:

@@ -17,6 +17,7 @@ from tracectrl.session import (
     _collecting,
     _session_id,
     attributes_of,
+    follow_default,
     is_finalizing,
     session_in,
 )
@@ -67,7 +68,16 @@ def _context_getter() -> Callable[[], Any]:
 
 
 _current_context = _context_getter()
-_current_session = _session_id.get
+_current_session: Callable[[], str | None]
+
+
+def _follow(default: str | None) -> None:
+    """Have a default session of the process answer where none is set; what was kept without it is stale."""
+    global _current_session  # noqa: PLW0603 - asked before every record, and nearly never another
+    _current_session = (lambda: _session_id.get() or default) if default else _session_id.get
+
+
+follow_default(_follow)
 
 
 def stamp() -> Stamp:
@@ -108,7 +118,7 @@ def is_stamped(fields: Mapping[str, Any]) -> bool:
 def _made(context: Any) -> Stamp:
     """Return the stamp of *context* and the current session, and keep it for the next time."""
     sid = _current_session()
-    session_id = session_in(context) if sid is None else sid
+    session_id = _session_id.get() or session_in(context) or sid
     _, latest, others = getattr(context, "_tracectrl_stamp", _NOTHING_KEPT)
     ids: Stamp | None = others.get(session_id) if others else latest
     if ids is None or ids.get("session_id") != session_id:
@@ -119,12 +129,16 @@ def _made(context: Any) -> Stamp:
                 others = {latest.get("session_id"): latest}
             others[session_id] = ids
     # A span that is in no session yet may be put into one: that is looked for each time.
-    known = _UNSETTLED if session_id is None and ids else sid
+    known = _UNSETTLED if "trace_id" in ids and _is_in_none(context) else sid
     try:
         context._tracectrl_stamp = known, ids, others  # noqa: SLF001
     except AttributeError:  # a runtime context of the user's own
         return ids
     return ids
+
+
+def _is_in_none(context: Context) -> bool:
+    return _session_id.get() is None and session_in(context) is None
 
 
 def span_ids(context: Context) -> dict[str, str]:

@@ -35,16 +35,35 @@ print(*(output["text"] for cell in done.cells for output in cell.outputs if "tex
 """
 
 
+WIDGET = """
+import contextvars
+from opentelemetry import trace
+tracer = trace.get_tracer("study")
+
+def clicked(comm, message):  # as a widget's handler: no cell, and a context of its own
+    with tracer.start_as_current_span("clicked"):
+        log.info("clicked")
+
+loop = asyncio.get_running_loop()
+done = loop.create_future()
+def handler():
+    clicked(None, None)
+    done.set_result(None)
+loop.call_soon(handler, context=contextvars.Context())
+await done
+"""
+
+
 def test_the_cells(start: Callable[..., Any], traces: Callable[..., Any]) -> None:
-    """Each cell but the first is in the session of the notebook, or in the one that it enters."""
+    """Cells, threads and callbacks are in the session of the notebook, or in the one that they enter."""
     assert 3 == len(CELLS)
-    program = start("-c", PROGRAM, json.dumps(CELLS))
+    program = start("-c", PROGRAM, json.dumps([*CELLS, WIDGET]))
     text = program.wait()
 
     assert 0 == program.process.returncode, text
-    assert "['loading', 'loaded', 'fold 1', 'fold 2']" in text, text
-    rows = [row for row in traces(program.root).logs if row["logger"] == "study"]
-    assert {"study-7": 4, "study-7-run-1": 1} == {
-        sid: sum(row["session_id"] == sid for row in rows)
-        for sid in {row["session_id"] for row in rows}
-    }
+    assert "['loading', 'loaded', 'watching']" in text, text
+    found = traces(program.root)
+    rows = [(row["session_id"], row["message"]) for row in found.logs if row["logger"] == "study"]
+    own = ["loading", "loaded", "watching", "clicked"]
+    assert sorted([*(("study-7", it) for it in own), ("study-7-run-1", "training")]) == sorted(rows)
+    assert ["study-7"] == [span["session_id"] for span in found.spans]

@@ -28,6 +28,7 @@ from tracectrl.session import (
     leave_finalizers_out,
     new_session,
     session,
+    set_default_session,
     set_session_attributes,
     set_session_id,
 )
@@ -111,6 +112,57 @@ class TestSetSessionId:
             set_session_id("")
 
         assert "before" == current_session_id()
+
+
+class TestDefaultOfTheProcess:
+    """What is in no session of its own is in the default one."""
+
+    @pytest.fixture(autouse=True)
+    def default(self) -> Iterator[None]:
+        """Have a default session, for one test."""
+        set_default_session("notebook")
+        yield
+        set_default_session(None)
+
+    def test_where_there_is_no_other(self) -> None:
+        """It is the session of each thread and of a new context, and of what is detached from others."""
+        found = [current_session_id(), contextvars.Context().run(current_session_id)]
+        thread = threading.Thread(target=lambda: found.append(current_session_id()))
+        thread.start()
+        thread.join()
+        with session("s1"), detached():
+            found.append(current_session_id())
+        assert ["notebook"] * 4 == found
+        assert "notebook" == ensure_session()
+
+    def test_another_session_goes_first(self) -> None:
+        """Blocks, headers and spans of another session are in that one; afterwards it is back."""
+        with session("s1"):
+            assert "s1" == current_session_id()
+        with remote_session({"X-TraceCtrl-Session": "s2"}):
+            assert "s2" == current_session_id()
+        assert "notebook" == current_session_id()
+        assert new_session() not in ("notebook", "")
+        assert "notebook" != current_session_id()
+
+    def test_spans_and_messages(self) -> None:
+        """A span that starts in it belongs to it, and so does a message that is sent."""
+        provider = TracerProvider()
+        provider.add_span_processor(SessionSpanProcessor())
+        span: Any = provider.get_tracer("t").start_span("work")
+        assert "notebook" == span.attributes["session.id"]
+        message: dict[str, Any] = pack({})
+        set_default_session(None)
+        assert current_session_id() is None
+        with unpack(message):
+            assert "notebook" == current_session_id()
+
+    @pytest.mark.parametrize(("sid", "error"), [("", ValueError), (7, TypeError)])
+    def test_no_id(self, sid: Any, error: type[Exception]) -> None:
+        """What cannot be an ID is refused, and changes nothing."""
+        with pytest.raises(error, match="session ID"):
+            set_default_session(sid)
+        assert "notebook" == current_session_id()
 
 
 class TestEnsureSession:

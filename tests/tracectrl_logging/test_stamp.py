@@ -16,11 +16,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from tracectrl.processor import stamp_span
 from tracectrl.propagation import SessionPropagator
 from tracectrl.schema import STAMP_KEYS
-from tracectrl.session import detached, session, set_session_id
+from tracectrl.session import detached, session, set_default_session, set_session_id
 from tracectrl_logging.stamp import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def ids_of(span: trace.Span) -> Mapping[str, str]:
@@ -172,3 +172,38 @@ async def test_tasks() -> None:
     sids = [f"s{number}" for number in range(100)]
     assert sids == await asyncio.gather(*map(one, sids))
     assert {} == stamp()
+
+
+@pytest.fixture
+def default_session() -> Iterator[Callable[[str | None], None]]:
+    """Return what sets the default session of the process; afterwards there is none."""
+    yield set_default_session
+    set_default_session(None)
+
+
+def test_default_of_the_process(
+    tracer: trace.Tracer, default_session: Callable[[str | None], None]
+) -> None:
+    """It is stamped where no session is current, and at once where there is another or none any more."""
+    assert {} == stamp()
+    for sid in ("notebook", "another"):
+        default_session(sid)
+        assert {"session_id": sid} == stamp()
+        with tracer.start_as_current_span("work") as span:
+            assert {"session_id": sid, **ids_of(span)} == stamp()
+            with session("s1"):
+                assert {"session_id": "s1", **ids_of(span)} == stamp()
+        assert {"session_id": sid} == stamp()
+    default_session(None)
+    assert {} == stamp()
+
+
+def test_default_of_the_process_and_a_span(
+    tracer: trace.Tracer, default_session: Callable[[str | None], None]
+) -> None:
+    """The session of a span goes before the default, also where the span gets it late."""
+    default_session("notebook")
+    with tracer.start_as_current_span("work") as span:
+        assert "notebook" == stamp()["session_id"]
+        stamp_span(span, "s1")
+        assert {"session_id": "s1", **ids_of(span)} == stamp()
