@@ -189,6 +189,10 @@ class Tail(Protocol):
     def is_behind(self) -> bool:
         """Whether there was more to read than the last :meth:`poll` could read in a moment."""
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether lines that were handed out are gone, and others are in their place: not by rotation."""
+
     def close(self) -> None:
         """Let go of what is open."""
 

@@ -54,6 +54,7 @@ _COMMENT_S: Final = 15
 _STOP_S: Final = 0.1  # how often a stream asks whether the server is to stop
 _RETRY_MS: Final = 500
 _MOST_PROBLEMS: Final = 10
+_REWRITTEN: Final = "a file of the session was written anew: lines that were sent are gone"
 
 
 def event(name: str, data: Any, cursor: str | None = None) -> bytes:
@@ -290,7 +291,7 @@ async def followed(  # noqa: C901 - one stream, with what it may have to say
         encode: makes an event's data of lines; it is called in a thread.
         selection: which lines are meant.
         after: the cursor; ``""`` for the start. One that is not valid any more is answered by the
-            event ``reset``, and then all lines.
+            event ``reset``, and then all lines; so is a file that is written anew meanwhile.
         follow: go on when all that was there has been sent.
         name: the name of the events.
         says_state: yield the session's state, too, as the event ``state``, when all that was there has
@@ -303,21 +304,23 @@ async def followed(  # noqa: C901 - one stream, with what it may have to say
         try:
             return store.tail([sid], selection, after=after), b""
         except InvalidCursorError as error:
-            return store.tail([sid], selection, after=""), event("reset", {"message": str(error)})
+            return begin_anew(str(error))
+
+    def begin_anew(why: str) -> tuple[Tail, bytes]:
+        return store.tail([sid], selection, after=""), event("reset", {"message": why})
 
     def encoded(lines: list[Line], start: int) -> bytes:
         batch = lines[start : start + MOST_LINES]
         lines[start : start + MOST_LINES] = [None] * len(batch)  # type: ignore[list-item] # it may wait long
         return event(name, encode(batch), tail.cursor_after(start + len(batch)))
 
-    states = States(store, sid) if says_state else None
-
     def poll() -> list[Line]:
         lines = caught_up.poll()
-        if states is not None:
+        if states is not None and not tail.is_rewritten:
             states.see(lines)
         return lines
 
+    states = States(store, sid) if says_state else None
     tail, said = await streams.run(begin)
     if states is not None and after and not said:
         await streams.run(states.see_all)
@@ -327,6 +330,13 @@ async def followed(  # noqa: C901 - one stream, with what it may have to say
         yield said
         while True:
             lines = await streams.run(poll)
+            if tail.is_rewritten:
+                tail.close()
+                states = States(store, sid) if says_state else None
+                tail, said = await streams.run(partial(begin_anew, _REWRITTEN))
+                caught_up, is_told = CaughtUp(tail), False
+                yield said
+                continue
             for start in range(
                 0, len(lines), MOST_LINES
             ):  # each when the one before has been taken

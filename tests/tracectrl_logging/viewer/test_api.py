@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from tests.tracectrl_logging.viewer.conftest import Server
+    from tests.tracectrl_logging.viewer.conftest import Event, Server
 
 pytestmark = pytest.mark.one_python
 
@@ -259,6 +262,78 @@ def test_openapi_names_every_path(server: Server) -> None:
             *(f"/api/sessions/{{id}}/{it}" for it in expected),
         ]
     ) == sorted(paths)
+
+
+def said_by(event: Event) -> list[Any]:
+    """Return the lines in an event, which is one of lines or says that these are all."""
+    assert event.name in ("lines", "caught-up")
+    return list(event.data) if event.name == "lines" else []
+
+
+def emptied(path: Path, lines: str) -> None:
+    """Empty the file, and write others into it."""
+    path.write_text(lines)
+
+
+def replaced(path: Path, lines: str) -> None:
+    """Put another file in its place."""
+    (new := path.with_name("new")).write_text(lines)
+    new.rename(path)
+
+
+def emptied_beside_backup(path: Path, lines: str) -> None:
+    """Empty the file where it has a backup, whose lines come again."""
+    (path.parent / "a.logs.jsonl.1").write_text(lines.replace('"n', '"b'))
+    path.write_text(lines)
+
+
+@pytest.mark.parametrize("is_shorter", [True, False])
+@pytest.mark.parametrize("way", [emptied, replaced, emptied_beside_backup])
+def test_file_that_is_written_anew(
+    way: Callable[[Path, str], None], *, is_shorter: bool, server: Server
+) -> None:
+    """A stream whose file was written anew says ``reset``; then there are exactly the new file's lines."""
+    path = server.root / "a.logs.jsonl"
+    old = path.read_text()
+    new = [f"n{number}" for number in range(1 if is_shorter else 50)]
+    with server.events("/api/sessions/a/stream") as events:
+        assert "caught-up" == next(it for it in events if it.name != "lines").name
+        way(path, "".join(old.splitlines()[0].replace('"m1"', f'"{name}"') + "\n" for name in new))
+        assert "reset" == next(events).name
+        there = [*(name.replace("n", "b") for name in new if way is emptied_beside_backup), *new]
+        found: list[str] = []
+        while len(found) < len(there):
+            event = next(events)
+            found += [row["message"] for row in said_by(event) if row["type"] == "log"]
+        assert sorted(there) == sorted(found)
+        with path.open("a") as file:
+            file.write(old.splitlines()[1].replace('"m2"', '"more"') + "\n")
+        while not (rows := said_by(next(events))):
+            pass
+        assert ["more"] == [row["message"] for row in rows]
+
+
+def test_rotation_is_no_reset(server: Server) -> None:
+    """A file that is copied and emptied, renamed, or packed goes on as it was."""
+    path = server.root / "a.logs.jsonl"
+    line = path.read_text().splitlines()[1]
+    with server.events("/api/sessions/a/stream") as events:
+        assert "caught-up" == next(it for it in events if it.name != "lines").name
+        for number in range(3):
+            if number == 0:
+                shutil.copy(path, f"{path}.1")
+                path.write_text("")
+            elif number == 1:
+                Path(f"{path}.1").rename(f"{path}.2")
+                path.rename(f"{path}.1")
+            else:
+                with gzip.open(f"{path}.2.gz", "wb") as packed:
+                    packed.write(Path(f"{path}.2").read_bytes())
+                Path(f"{path}.2").unlink()
+            with path.open("a") as file:
+                file.write(line.replace('"m2"', f'"more {number}"') + "\n")
+            said = next(events)
+            assert ("lines", [f"more {number}"]) == (said.name, [it["message"] for it in said.data])
 
 
 def test_export_as_html(server_of_module: Server) -> None:

@@ -173,6 +173,11 @@ class ClickHouseTail(Closing):
         """Whether there was more to read than the last :meth:`poll` has read."""
         return self._is_behind
 
+    @property
+    def is_rewritten(self) -> bool:
+        """``False``: what is stored stays."""
+        return False
+
     def close(self) -> None:
         """Forget what was read; the connection is the store's."""
         self._given = []

@@ -23,7 +23,7 @@ from tracectrl_logging.reader.parsing import parse
 from tracectrl_logging.reader.timeline.open_spans import settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tracectrl.files.listing import StoredSession
     from tracectrl.schema import Kind
@@ -137,8 +137,8 @@ def flat(
     parsed: tuple[dict[str, Any], bytes],
     whose: tuple[Kind, str],
     report: Report,
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield the lines that one stored line holds, as :func:`flat_rows` does.
+) -> Iterable[tuple[bytes, dict[str, Any]]]:
+    """Return the lines that one stored line holds, as :func:`flat_rows` yields them.
 
     Args:
         path: its file.
@@ -150,10 +150,9 @@ def flat(
     row, raw = parsed
     is_log = whose[0] == "log"
     if ("resourceLogs" if is_log else "resourceSpans") in row:
-        for _, each, said in _of_otlp(path, number, row, (*whose, True), report):
-            yield each, said
-    else:
-        yield raw, as_own(row) if is_log else row
+        found = _of_otlp(path, number, row, (*whose, True), report)
+        return [(each, said) for _, each, said in found]
+    return ((raw, as_own(row) if is_log else row),)
 
 
 def session_of(row: dict[str, Any], sid: str) -> str:

@@ -66,7 +66,16 @@ class Chain:
     All that is older than the last one was read and handed out.
     """
 
-    __slots__ = ("base", "changed_at", "contents", "copies", "is_flagged", "is_undecided", "key")
+    __slots__ = (
+        "base",
+        "changed_at",
+        "contents",
+        "copies",
+        "is_flagged",
+        "is_undecided",
+        "key",
+        "newest",
+    )
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -75,6 +84,8 @@ class Chain:
         self.contents: list[Content] = []
         self.copies: set[tuple[int, int, int]] = set()
         """Files that hold nothing else: their numbers, sizes and times."""
+        self.newest: tuple[Content, int] | None = None
+        """The first of the contents when names stood still last, and its file's number."""
         self.is_flagged = False
         """Whether its names may have changed."""
         self.is_undecided = False
@@ -125,6 +136,8 @@ class Contents:
         self.directory = directory
         self.hot: dict[Chain, None] = {}
         """The chains that change, or have something to come."""
+        self.is_rewritten = False
+        """Whether a file was written anew: what was read of it is in no file any more."""
         self.report = report
         self._suffixes = tuple(SUFFIX_OF[kind] for kind in kinds)
         self._stems = None if stems is None else frozenset(stems) | {OVERFLOW_STEM}

@@ -168,6 +168,11 @@ class FileTail(Closing):
         """Whether there was more to read than the last :meth:`poll` could read in a moment."""
         return self._undrained > 0
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether a file was written anew, so that lines which were handed out are gone."""
+        return self._contents.is_rewritten
+
     def close(self) -> None:
         """Close the files."""
         self._contents.close()
@@ -339,13 +344,14 @@ class FileTail(Closing):
         path = os.path.join(self._directory, file.name)
         read_at = time.monotonic()
         sid = sid_of(path)
+        whose = content.kind, sid
         lines.reverse()
         while lines:
             start, before, raw = lines.pop()
             if not raw or raw.isspace():
                 continue
             try:
-                found = list(flat(path, 0, parse_whole(raw), (content.kind, sid), self._report))
+                found = flat(path, 0, parse_whole(raw), whose, self._report)
             except ValueError as damage:
                 self._damaged[str(damage)] += 1
                 continue
@@ -364,7 +370,7 @@ class FileTail(Closing):
         self._damaged.clear()
 
     def _lines(
-        self, content: Content, path: str, sid: str, found: list[tuple[bytes, dict[str, Any]]]
+        self, content: Content, path: str, sid: str, found: Iterable[tuple[bytes, dict[str, Any]]]
     ) -> list[Line]:
         """Return those of the lines *found* that are meant; :attr:`_key` is by what to sort them."""
         lines = []

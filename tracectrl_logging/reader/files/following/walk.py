@@ -75,13 +75,29 @@ class Walk:
         if is_sure:
             listed = itertools.chain.from_iterable(self._places.values())
             dated |= {name for name, _ in self._visited} & set(listed)
+            self._contents.is_rewritten |= self._has_lost_newest()
             self._sort()
+            chain.newest = next(
+                ((it, it.file.ino) for it in chain.contents[:1] if it.file is not None), None
+            )
         return is_sure
 
     def _has_met_all(self) -> bool:
         """Tell whether what is known was met: all, since after a disturbed walk its order may be wrong."""
         is_all = len(self._met) - len(self._new) == len(self._chain.contents)
         return self._is_behind_placed and is_all
+
+    def _has_lost_newest(self) -> bool:
+        """Tell whether another content is where the newest one was, which no file holds any more.
+
+        Where there are backups, a rotation may have removed it that has given its name to another file.
+        """
+        if self._chain.newest is None or not self._visited:
+            return False
+        newest, its_ino = self._chain.newest
+        name, ino = self._visited[0]
+        is_there = name == self._chain.base and (len(self._visited) == 1 or ino == its_ino)
+        return is_there and newest not in self._met and newest.offset != 0
 
     def _numbered(self) -> Iterator[list[str]]:
         """Yield the names of each number in turn, until there are no more."""
