@@ -51,7 +51,11 @@ WINDOW_S = 0.25
 """How long a line waits for those that were written before."""
 
 _ATTEMPTS = 10
-_ROUND_S = 0.1  # what a round takes where there is much to read; it looks everywhere first
+# What a round takes where there is much to read, after it has looked everywhere: the first ones give what
+# there is soon, and what one reads is bounded, for it waits in memory for a reader that is slow.
+_FIRST_ROUND_S = 0.025
+_ROUND_S = 0.1
+_ROUND_BYTES = 512 * 1024
 _BLOCK_BYTES = 32 * 1024
 _BEFORE_BYTES = 64 * 1024
 _LONG_BYTES = 1024 * 1024
@@ -228,7 +232,8 @@ class FileTail(Closing):
         Returns:
             The earliest time up to which a session was read that has more; ``None`` for no such.
         """
-        deadline = time.monotonic() + _ROUND_S
+        deadline = time.monotonic() + min(self._round * _FIRST_ROUND_S, _ROUND_S)
+        left = _ROUND_BYTES
         chains = list(self._contents.hot)
         waiting: list[tuple[str, int]] = []
         self._has_read = False
@@ -247,7 +252,8 @@ class FileTail(Closing):
             reached = self._reached(chains[number])
             if reached is not None:
                 heapq.heappush(waiting if is_ready else stuck, (reached, number))
-            if time.monotonic() > deadline:
+            left -= _BLOCK_BYTES
+            if left < 0 or time.monotonic() > deadline:
                 break
         self._undrained = len(waiting) + len(stuck)
         if not self._undrained:
