@@ -105,9 +105,8 @@ class Conditions:
         if "/" in word:
             signs.append("\\/")
         params: dict[str, Any] = {"word": word, "signs": signs}
-        is_there = _position(needle, text)
         # What was stored as OTLP/JSON is shipped as the line that it reads as; else a name may be another's.
-        ours = f"({is_there} OR multiSearchAny({text}, {{signs:Array(String)}}))"
+        ours = _found(needle, text)
         own = self._in_columns(needle)
         if not self.table.is_set_up:
             if own is not None:
@@ -126,7 +125,7 @@ class Conditions:
         several = f"arrayConcat([{_TEXTS}], " + ", ".join(
             f"CAST(mapKeys({name}), 'Array(String)'), mapValues({name})" for name in _MAPS
         )
-        return f"arrayExists(t -> {_position(needle, 't')} OR multiSearchAny(t, {{signs:Array(String)}}), {several}))"
+        return f"arrayExists(t -> {_found(needle, 't')}, {several}))"
 
     def _at_level(self, level: str) -> None:
         least = severity_of_number(int(level)) if level.isdigit() else severity_of_name(level)
@@ -145,8 +144,11 @@ def merged(conditions: Iterable[Conditions]) -> dict[str, Any]:
     return {name: value for each in conditions for name, value in each.params.items()}
 
 
-def _position(needle: Needle, text: str) -> str:
-    return f"position({f'lower({text})' if needle.ignores_case else text}, {{word:String}}) > 0"
+def _found(needle: Needle, text: str) -> str:
+    """Return the condition that *text* holds the needle, or a sign that it may in another spelling."""
+    if not needle.ignores_case:  # one search for all
+        return f"multiSearchAny({text}, arrayConcat([{{word:String}}], {{signs:Array(String)}}))"
+    return f"(position(lower({text}), {{word:String}}) > 0 OR multiSearchAny({text}, {{signs:Array(String)}}))"
 
 
 def _bounded(time: str) -> int:

@@ -148,7 +148,7 @@ def _logs(table: Table) -> str:
     spelt = ", ".join(f"'{name}'" for name in SPELLINGS)
     names = ", ".join(f"'{level}'" for level in SPELLINGS.values())
     own = ", ".join(f"'{level}'" for level in LEVELS)
-    level = f"if(SeverityText IN ({own}), toString(SeverityText), transform(upper(SeverityText), [{spelt}], [{names}], toString(SeverityText)))"
+    level = f"if(SeverityText IN ({own}), SeverityText, transform(upper(SeverityText), [{spelt}], [{names}], toString(SeverityText)))"
     rest = (
         "concat('{', arrayStringConcat(arrayMap(kv -> concat(toJSONString(kv.1), ':', kv.2), arrayFilter("
         f"kv -> kv.1 NOT IN ({_OWN}), JSONExtractKeysAndValuesRaw(TracectrlLine))), ','), '}}')"
