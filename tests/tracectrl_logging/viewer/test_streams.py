@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +63,29 @@ def test_question_that_takes_for_ever_holds_up_nobody(root: Path, address: str) 
         connection.close()
         while any(Path(f"/proc/{child}").exists() for child in children):
             assert 200 == server.get("/api/sessions").status
+
+
+def test_client_that_does_not_read_holds_up_nobody(root: Path) -> None:
+    """The server ends when it is told to, without a word, also where a client never takes what it is sent."""
+    line = '{"timestamp":"2026-11-30T10:00:01.000000Z","message":"%s"}\n' % ("m" * 1000)
+    (root / "x.logs.jsonl").write_text(line * 20_000)
+    with served(root) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        head = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        client.sendall(f"GET /api/sessions/x/stream HTTP/1.1\r\n{head}".encode())
+        assert client.recv(8)
+        while (sent := unread_bytes(server.port)) != unread_bytes(server.port) or not sent:
+            pass
+        server.process.terminate()
+        assert "" == server.process.communicate(timeout=10)[1]
+
+
+def unread_bytes(port: int) -> int:
+    """Return how much the kernel holds of what the server at *port* has sent, after a moment."""
+    time.sleep(0.1)
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].partition(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}"))
 
 
 def children_of(pid: int) -> list[int]:

@@ -32,6 +32,7 @@ TOKEN_ENV: Final = "TRACECTRL_VIEWER_TOKEN"  # noqa: S105 - its name
 _TOKEN_BYTES: Final = 32
 _LEAST_TOKEN: Final = 32
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_LEAVE_S: Final = 2  # for clients to take what they were sent, when the server is told to stop
 
 
 @click.command(short_help="Watch sessions in a browser.")
@@ -153,6 +154,7 @@ def serve(
         lifespan="off",
         ws="none",
         limit_concurrency=_most_connections(),
+        timeout_graceful_shutdown=_LEAVE_S,
     )
     briefly = _Briefly()
     for name in ("asyncio", "uvicorn.error"):
@@ -198,13 +200,22 @@ def _most_connections() -> int | None:
 
 
 class _Briefly(logging.Filter):
-    """Says in one line, once, that there are too many connections; asyncio and uvicorn do so at each."""
+    """Says in one line, once, that there are too many connections; asyncio and uvicorn do so at each.
+
+    And nothing of clients that did not take what they were sent before the server ended.
+    """
 
     signs = "socket.accept() out of system resource", "Exceeded concurrency limit"
     is_said = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether *record* is of anything else."""
+        import asyncio  # noqa: PLC0415 - uvicorn's, by now
+
+        error = record.exc_info[1] if record.exc_info else None
+        is_end = str(record.msg).startswith("Cancel %s running task(s)")
+        if is_end or isinstance(error, asyncio.CancelledError):
+            return False
         if not str(record.msg).startswith(self.signs):
             return True
         if not self.is_said:

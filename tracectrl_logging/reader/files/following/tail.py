@@ -52,10 +52,12 @@ WINDOW_S = 0.25
 
 _ATTEMPTS = 10
 # What a round takes where there is much to read, after it has looked everywhere: the first ones give what
-# there is soon, and what one reads is bounded, for it waits in memory for a reader that is slow.
+# there is soon, and what one reads is bounded, for it waits in memory for a reader that is slow. So is what
+# is held back for lines that are late, while there is more to read.
 _FIRST_ROUND_S = 0.025
 _ROUND_S = 0.1
 _ROUND_BYTES = 512 * 1024
+_MOST_HELD_BYTES = 256 * 1024
 _BLOCK_BYTES = 32 * 1024
 _BEFORE_BYTES = 64 * 1024
 _LONG_BYTES = 1024 * 1024
@@ -260,7 +262,8 @@ class FileTail(Closing):
             return None
         first, _ = min(waiting + stuck)
         late_ns = ns_of(first)
-        return first if late_ns is None else timestamp_ns(late_ns - _LATE_NS)
+        is_much = sum(chain.pending_bytes for chain in chains) > _MOST_HELD_BYTES
+        return first if late_ns is None or is_much else timestamp_ns(late_ns - _LATE_NS)
 
     def _reached(self, chain: Chain) -> str | None:
         """Return the time about which *chain* goes on; ``None`` where all was read."""

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,14 @@ import pytest
 from tracectrl.files.retention.compress import compress
 from tracectrl.files.retention.prune import prune
 from tracectrl_logging import SessionFileHandler
-from tracectrl_logging.reader import Damage, Follower, InvalidCursorError, follow, read
+from tracectrl_logging.reader import (
+    Damage,
+    Follower,
+    InvalidCursorError,
+    follow,
+    open_store,
+    read,
+)
 from tracectrl_logging.reader.files.lines import MAX_LINE_BYTES
 from tracectrl_logging.reader.filters.selection import Selection
 
@@ -653,6 +661,27 @@ def test_much_at_once(root: Path) -> None:
             handler.emit(record("abc"[number * 7919 % 3], number))
         handler.close()
         assert list(range(20_000)) == numbers(follower, 20_000)
+
+
+def test_what_waits_is_bounded(root: Path) -> None:
+    """Of many lines within two seconds, which may be late, a few are in memory; they come in order all the same."""
+    root.mkdir()
+    lines = 20_000
+    for sid, first in (("a", 0), ("b", 1)):
+        form = '{"timestamp":"2026-01-01T00:00:00.%06dZ","number":%d,"message":"%s"}\n'
+        texts = (form % (number, number, "m" * 100) for number in range(first, lines, 2))
+        (root / f"{sid}.logs.jsonl").write_text("".join(texts))
+    found: list[int] = []
+    with open_store(root).tail(after="") as tail:
+        tracemalloc.start()
+        try:
+            while len(found) < lines:
+                found += [line.row["number"] for line in tail.poll()]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert list(range(lines)) == found
+    assert peak < 10_000_000  # all of them take 24 MB
 
 
 # --- contents, whatever the files are -------------------------------------------------------------
