@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracectrl.files.names import log_path, span_path
+from tracectrl_logging import reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,22 @@ POINTS = [
     "committed",
     "forgotten",
 ]
+CA = """
+[ca]
+default_ca = own
+[own]
+database = {directory}/index
+new_certs_dir = {directory}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = extensions
+[any]
+commonName = supplied
+[extensions]
+subjectAltName = IP:127.0.0.1
+basicConstraints = CA:TRUE
+"""
 
 
 def write(root: Path, start: int, end: int) -> None:
@@ -234,6 +251,96 @@ def test_prune_shipped(
     for args in ((), ("--to", "clickhouse://h/other", "--state", f"{root}.state")):
         wrong = command(*prune, *args)
         assert (args, 2, 1) == (args, wrong.exit_code, wrong.stderr.count("\n"))
+
+
+def test_full_disk(root: Path, set_up: str, client: Any) -> None:
+    """Where the state cannot be written nothing is sent and one line says so; with room again all comes, once."""
+    ship = Ship(root, set_up)
+    write(root, 0, 6)
+    program = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))\n"
+        "from tracectrl_logging.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *ship.args, "--once"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
+    assert "File too large" in done.stderr
+    assert ([], []) == there(client)
+    assert 0 == ship.once()
+    assert expected(6) == there(client)
+
+
+def test_refused_password(
+    root: Path,
+    own_engine: Callable[..., Any],
+    command: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A password that is refused is one line without it; with the right one, which a file has by now, all comes."""
+    _, url, client = own_engine(
+        *("--user", "me", "--password", "s3cr3t"),
+        url="clickhouse://me:s3cr3t@{at}/default",
+        username="me",
+        password="s3cr3t",  # noqa: S106 - of nobody
+    )
+    kept = root.parent / "password"
+    kept.write_text("0ld\n")
+    monkeypatch.setenv("TRACECTRL_STORE_PASSWORD_FILE", str(kept))
+    ship = Ship(root, url.replace(":s3cr3t@", "@"))
+    write(root, 0, 3)
+    refused = command(*ship.args)  # which else goes on without end
+    assert (2, 1) == (refused.exit_code, refused.stderr.count("\n"))
+    assert "refuses the user or the password" in refused.stderr
+    assert "0ld" not in refused.stderr
+    kept.write_text("s3cr3t\n")
+    assert 0 == ship.once()
+    assert expected(3) == there(client)
+
+
+def test_expired_certificate(root: Path, tmp_path: Path, own_engine: Callable[..., Any]) -> None:
+    """While the server's certificate has expired lines wait, which is said once; with a new one they come."""
+    files = {name: tmp_path / f"{name}.pem" for name in ("cert", "key", "request")}
+    (tmp_path / "ca.conf").write_text(CA.format(directory=tmp_path))
+
+    def certify(until: str) -> None:
+        (tmp_path / "index").write_text("")
+        key, request = files["key"], files["request"]
+        made = f"req -new -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout {key} -out {request}"
+        signed = f"ca -batch -selfsign -config {tmp_path}/ca.conf -keyfile {key} -notext -in {request} -out {files['cert']}"
+        for said in (made, f"{signed} -startdate 20200101000000Z -enddate {until}0101000000Z"):
+            subprocess.run(["openssl", *said.split()], check=True, capture_output=True)
+
+    certify("2049")
+    engine, url, _ = own_engine(
+        *("--cert", str(files["cert"]), "--key", str(files["key"])),
+        url=f"clickhouses://{{at}}/default?ca={files['cert']}",
+        interface="https",
+        ca_cert=str(files["cert"]),
+    )
+    engine.kill()
+    certify("2021")
+    engine.start()
+    write(root, 0, 3)
+    process = Ship(root, url).start()
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert "certificate: certificate has expired; lines wait in their files" in said
+        engine.kill()
+        certify("2049")
+        engine.start()
+        asked = "SELECT message FROM logs ORDER BY message"
+        wait_for(lambda: [(name,) for name in expected(3)[0]] == list(reader.query(asked, url)))
+    finally:
+        process.terminate()
+        _, rest = process.communicate(timeout=30)
+    assert rest.count("certificate") == 0
 
 
 def wait_for(holds: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tracectrl_logging.reader.clickhouse.address import Address
 
-_WAIT_S: Final = 5.0
+_WAIT_S: Final = 2.0
 
 
 def connected(url: str) -> tuple[Connection, Address]:
