@@ -32,8 +32,6 @@ def test_wrong(url: str, args: tuple[str, ...], command: Callable[..., Result]) 
     [
         ("prune", "--keep", "1"),
         ("compress",),
-        ("view", "--no-browser"),
-        ("doctor",),
         ("run", "x.py"),
         ("demo",),
     ],
