@@ -51,6 +51,7 @@ export class SessionLayout {
         make("h1", { title: shown(id) }, shown(id)),
         this.state,
         this.facts,
+        parts.children,
         parts.kin,
         make(
           "div",
@@ -69,7 +70,6 @@ export class SessionLayout {
             iconButton("Collapse all ({)", "−", () => actions.foldAll(true)), iconButton("Expand all (})", "+", () => actions.foldAll(false)),
           ),
           this.whole,
-          parts.children,
           actions.conversation && make("button", { type: "button", class: "quiet", title: "What models, tools and agents said (m)", onclick: actions.conversation }, "Conversation"),
           actions.save && make("button", { type: "button", class: "quiet", title: "One file that opens without a server (s)", onclick: actions.save }, "Save"),
         ),
