@@ -17,6 +17,7 @@ import gzip
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,7 +40,7 @@ from opentelemetry.util._once import Once
 from tracectrl import session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 # No database in the working directory, no deadline on a busy machine, the same examples each run.
@@ -53,6 +54,35 @@ hypothesis.settings.load_profile("gate")
 # What a shell runs in the background ignores it, and so do all its children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# --- what tests write -----------------------------------------------------------------------------
+
+
+_has_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests fail."""
+    report = yield
+    if report.failed:
+        item.stash[_has_failed] = True
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Remove what a test that passed has written, after all else: together it is gigabytes.
+
+    pytest's own option for that does so while what the test has patched is not as it was yet.
+    """
+    yield
+    path = getattr(item, "funcargs", {}).get("tmp_path")
+    if path is not None and not item.stash.get(_has_failed, False):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # --- each test starts clean -----------------------------------------------------------------------
