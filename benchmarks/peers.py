@@ -190,6 +190,9 @@ def opentelemetry_logging(root: str) -> Iterator[Contender]:
     yield stdlib_contender("OpenTelemetry LoggingHandler, to_json()", to_sdk)
 
 
+LOGURU_MESSAGE = "user {} logged in"
+
+
 def loguru(root: str) -> Iterator[Contender]:
     """Yield loguru with ``serialize=True``, and a patcher for the IDs."""
     if not is_installed("loguru"):
@@ -210,7 +213,7 @@ def loguru(root: str) -> Iterator[Contender]:
         ],
         patcher=patch,
     )
-    yield Contender("loguru, serialize=True", keyword_calls(logger, "user {} logged in"))
+    yield Contender("loguru, serialize=True", keyword_calls(logger, LOGURU_MESSAGE))
 
 
 def asgi_correlation_id(root: str) -> Iterator[Contender]:

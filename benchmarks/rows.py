@@ -1,4 +1,4 @@
-"""The seventeen measures of the write path, each with what it may be at most.
+"""The eighteen measures of the write path, each with what it may be at most.
 
 A measure returns its figure, figures to be shown beside it, and the times that they come from. Where
 the package that it compares with is not installed it returns nothing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import logging
 import os
 import resource
@@ -607,6 +608,28 @@ def session_attributes(root: str, scale: Scale) -> dict[int, Measured]:
     }
 
 
+def loguru_sinks(root: str, scale: Scale) -> dict[int, Measured]:
+    """Row 18: loguru's records by our sink and patcher, and by its own sink with ``serialize=True``."""
+    if not peers.is_installed("loguru"):
+        return {}
+    from loguru import logger  # noqa: PLC0415
+
+    from tracectrl_logging.loguru import SessionFileSink, session_patcher  # noqa: PLC0415
+
+    logger.remove()
+    own, theirs = "loguru into session files", "loguru, serialize=True"
+    loggers = {own: copy.deepcopy(logger), theirs: copy.deepcopy(logger)}
+    loggers[own].configure(patcher=session_patcher())
+    loggers[own].add(SessionFileSink(os.path.join(root, "ours")), format="{message}")
+    loggers[theirs].add(os.path.join(root, "theirs.jsonl"), serialize=True, format="{message}")
+    contenders = [
+        Contender(name, keyword_calls(it, peers.LOGURU_MESSAGE)) for name, it in loggers.items()
+    ]
+    with in_session_and_span():
+        times = rounds_of(contenders, calls=100, rounds=scale.rounds, warm_up=20)
+    return {18: Measured(ratio(times, own, theirs), times=times)}
+
+
 @contextlib.contextmanager
 def at_most_open(count: int) -> Iterator[None]:
     """Let this process open no more than *count* files."""
@@ -632,6 +655,7 @@ MEASURES = (
     few_descriptors,
     open_spans,
     session_attributes,
+    loguru_sinks,
 )
 
 BARS: dict[int, tuple[str, float]] = {
@@ -655,4 +679,5 @@ BARS: dict[int, tuple[str, float]] = {
         "a line of a session without attributes where another has some, of one where none has",
         1.1,
     ),
+    18: ("loguru into session files, of its own sink with `serialize=True`", 1.1),
 }

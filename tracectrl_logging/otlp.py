@@ -80,6 +80,7 @@ class SendingHandler(SessionFileHandler):
 
     def close(self) -> None:
         """Send what waits, within :data:`FLUSH_S` seconds, and close the files."""
+        self.flush()  # in background mode lines are handed on by another thread
         for outlet in reversed(self._outlets):  # the first sends what is said of the others
             outlet.close()
         super().close()
@@ -102,7 +103,7 @@ def _here() -> tuple[int, int]:
 class Outlet:
     """Hands what is to be sent to a batch processor of the SDK's, which each process makes for itself.
 
-    It is this processor's exporter, too. Nothing here raises, or waits for the collector, but :meth:`close`.
+    Nothing here raises, or waits for the collector, but :meth:`close`.
 
     Args:
         left: how many seconds :meth:`close` may wait yet, in a list that several outlets share.
@@ -127,7 +128,6 @@ class Outlet:
         self._lost = 0
         self._sending = 0
         self._new_exporter, protocol = _exporter(self._module)
-        self._exporter: Any = None
         if protocol != "grpc":  # which a process should not begin with before it forks
             self._new_exporter().shutdown()  # by which the SDK says what is wrong with the variables
 
@@ -154,16 +154,16 @@ class Outlet:
             left_s = most_s - (time.monotonic() - began)
         self._left[0] = left_s
 
-    def export(self, batch: Sequence[Any]) -> Any:
-        """Send *batch*; return what the exporter returns."""
+    def send(self, exporter: Any, batch: Sequence[Any]) -> Any:
+        """Send *batch* by *exporter*; return what that returns."""
         here = _here()
         said: list[str] = []
         result: Any = None
         try:
             _said[here] = said
             self._sending = len(batch)
-            result = self._exporter.export([self._sent(item) for item in batch])
-        except Exception as error:  # noqa: BLE001 - as in put()
+            result = exporter.export([self._sent(item) for item in batch])
+        except Exception as error:  # noqa: BLE001 - the items are in their files
             said.append(repr(error))
         finally:
             _said.pop(here, None)
@@ -177,15 +177,6 @@ class Outlet:
     def unsent(self) -> int:
         """How many items were not sent so far, at least: of some that found no room nobody knows."""
         return self._lost + self._sending
-
-    def shutdown(self) -> None:
-        """Shut the exporter down, which gives up what it is trying to send."""
-        here = _here()
-        try:
-            _said[here] = []
-            self._exporter.shutdown()
-        finally:
-            _said.pop(here, None)
 
     def flush(self) -> None:
         """Send what waits, on this thread."""
@@ -236,8 +227,7 @@ class Outlet:
         return batch
 
     def _new(self) -> Any:
-        self._exporter = self._new_exporter()
-        return self._batch()
+        return self._batch(_Way(self, self._new_exporter()))
 
     def _note(self, lost: int, said: list[str]) -> None:
         """Say once that something is not sent, and that it is again."""
@@ -258,7 +248,8 @@ class Outlet:
                     "%s are sent by OTLP again; %d or more were not", self.what, self._lost
                 )
 
-    def _batch(self) -> Any:
+    def _batch(self, way: Any) -> Any:
+        """Return a batch processor that sends by *way*, and asks for no more of it than that."""
         raise NotImplementedError
 
     def _hand(self, batch: Any, item: Any) -> None:
@@ -267,6 +258,32 @@ class Outlet:
     def _sent(self, item: Any) -> Any:
         """Return what is sent of an item, which the SDK has kept meanwhile."""
         raise NotImplementedError
+
+
+class _Way:
+    """The exporter of one batch processor: another one of the outlet's may be at work while this one ends."""
+
+    def __init__(self, outlet: Outlet, exporter: Any) -> None:
+        self._outlet = outlet
+        self._exporter = exporter
+
+    def export(self, batch: Sequence[Any]) -> Any:
+        """Send *batch*; return what the exporter returns."""
+        return self._outlet.send(self._exporter, batch)
+
+    def shutdown(self) -> None:
+        """Shut the exporter down, which gives up what it is trying to send."""
+        here = _here()
+        try:
+            _said[here] = []
+            self._exporter.shutdown()
+        finally:
+            _said.pop(here, None)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Return ``True``: nothing waits here."""
+        del timeout_millis
+        return True
 
 
 class LogOutlet(Outlet):
@@ -288,8 +305,8 @@ class LogOutlet(Outlet):
         if without is not None:
             self._resource = _clean_resource(self._resource, without)
 
-    def _batch(self) -> Any:
-        return BatchLogRecordProcessor(self)  # type: ignore[arg-type] # it asks for no more than that
+    def _batch(self, way: Any) -> Any:
+        return BatchLogRecordProcessor(way)
 
     def _hand(self, batch: Any, item: Any) -> None:
         batch.on_emit(
@@ -320,8 +337,8 @@ class SpanOutlet(Outlet):
         super().__init__(left)
         self._redact = redactor(redact)
 
-    def _batch(self) -> Any:
-        return BatchSpanProcessor(self)  # type: ignore[arg-type] # as above
+    def _batch(self, way: Any) -> Any:
+        return BatchSpanProcessor(way)
 
     def _hand(self, batch: Any, item: Any) -> None:
         batch.on_end(item)

@@ -44,6 +44,7 @@ AT_ONCE = 4
 OPEN = 3
 LATEST_S = 0.08
 FORKS = 0.2
+LAST_FD = 900
 SIGNALS = {it.name: it for it in (signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGQUIT)}
 ENDS = (*SIGNALS, "os._exit", "exec", "well")
 
@@ -209,6 +210,7 @@ def be_process(root: str, sid: str, end: str, seed: int) -> None:
         if end == "os._exit":
             os._exit(0)
         if end == "exec":
+            os.dup2(1, LAST_FD, inheritable=False)  # closed by the kernel, behind all else
             os.closerange(1, 3)
             os.execv("/bin/sleep", ["sleep", "60"])  # noqa: S606 - no shell is wanted
         for span in reversed(spans):

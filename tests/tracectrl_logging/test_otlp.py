@@ -163,6 +163,16 @@ def test_grpc_without_its_package(root: Path, monkeypatch: pytest.MonkeyPatch) -
         configure(root, otlp=True)
 
 
+def test_background(root: Path, collector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for the writer's thread at the end is sent, too."""
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "100000")
+    with configure(root, console=None, otlp=True, background=True, spans=False):
+        for number in range(3000):
+            log.info("%d", number)
+
+    assert list(map(str, range(3000))) == sorted((row["body"] for row in collector.logs), key=int)
+
+
 def test_called_again(root: Path, collector: Any) -> None:
     """The later set-up sends, and what it replaces has sent what it had."""
     configure(root, console=None, otlp=True)
@@ -183,6 +193,13 @@ def test_a_collector_that_refuses(
 ) -> None:
     """One warning is given until it takes them again; what the SDK and its client say goes nowhere."""
     collector.status = 400
+    shown: list[str] = []
+
+    def has_said_so() -> bool:
+        shown.extend(capsys.readouterr().err.splitlines())
+        stored = [row["message"] for row in lines()]
+        return all(any("sent by OTLP again" in it for it in place) for place in (shown, stored))
+
     with configure(root, level="DEBUG", console="text", otlp=True, spans=False):
         for number in range(3):  # each a request of its own
             before = len(collector.requests)
@@ -191,14 +208,14 @@ def test_a_collector_that_refuses(
         until(lambda: len(lines()) == 4)
         collector.status = 200
         logging.getLogger("a").debug("sent")
-        until(lambda: any("sent by OTLP again" in row["message"] for row in lines()))
+        until(has_said_so)
 
     messages = [row["message"] for row in lines()]
     assert 6 == len(messages), messages
     (warning,) = (it for it in messages if it.startswith("log records are not sent by OTLP"))
     assert "400" in warning
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in warning
-    assert 6 == len(capsys.readouterr().err.splitlines())
+    assert 6 == len(shown)
     assert "sent" in [row["body"] for row in collector.logs]
 
 
