@@ -3,7 +3,8 @@
 What is sent of a log record is its line: what is left out of the file is left out there, too. Where no
 collector answers, nobody waits for one: the queues of the SDK's batch processors are bounded, what does not
 fit is in the files alone, and one warning says so. What the SDK, and the clients below it, log while they
-send is neither written nor sent, or each failure would be one more record to fail with.
+send is neither written nor sent, or each failure would be one more record to fail with. The module is long, for
+records and spans go one way, which an end, a fork and a finalizer may each meet in the middle.
 """
 
 from __future__ import annotations
@@ -279,11 +280,6 @@ class _Way:
             self._exporter.shutdown()
         finally:
             _said.pop(here, None)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Return ``True``: nothing waits here."""
-        del timeout_millis
-        return True
 
 
 class LogOutlet(Outlet):

@@ -11,7 +11,7 @@ to write: neither for room in the queue (it holds one more line then), nor for a
 thread's end (see :mod:`tracectrl.files.write.within`). Besides that, nobody waits for the lock of a state, of
 the sink or of the table while holding another one, and nothing is waited for under it. Under the lock
 of a file there are the write, the look at its path and the rotation, which waits for other processes
-for a second at most.
+for a second at most. The module is long, since who takes which lock has to be read in one place.
 """
 
 from __future__ import annotations
